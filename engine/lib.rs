@@ -1,1 +1,8 @@
-//! Pelton.
+//! Pelton: an online learning engine.
+#![deny(unsafe_code)]
+
+pub mod config;
+pub mod error;
+pub mod ring;
+pub mod schema;
+pub mod source;

@@ -1,1 +1,5 @@
 //! Models.
+
+/// What a model cannot do.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {}

@@ -1,0 +1,5 @@
+//! All settings.
+
+pub mod read;
+
+pub use read::{Problem, Problems};

@@ -1,0 +1,128 @@
+//! What can end a run: what failed, who must act, and what to do about it.
+//!
+//! Bad records, missing labels and non-finite numbers are not errors but counted data; see
+//! [`Reason`](crate::ring::Reason).
+
+use std::path::PathBuf;
+
+use pelton_kernels::KernelError;
+use pelton_models::ModelError;
+
+use crate::config::Problems;
+
+/// Who must act on an error; decides the exit code of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The user: configuration, arguments, the shape of the data.
+    User,
+    /// Something outside: a broker, a disk, a network.
+    Outside,
+    /// This program: a bug.
+    Us,
+}
+
+impl Actor {
+    /// The exit code of the program.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Actor::User => 2,
+            Actor::Outside => 3,
+            Actor::Us => 4,
+        }
+    }
+}
+
+/// What ended a run, or kept it from starting.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration has problems; all of them are in the list.
+    #[error("{path}: {problems}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Every problem found.
+        problems: Problems,
+    },
+    /// A command line that cannot be carried out.
+    #[error("{what}; {remedy}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A file could not be opened, read or written.
+    #[error("cannot {action} {path}")]
+    File {
+        /// `open`, `read`, `write`, `create`, `rename`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A recorded stream is not of the format its name says, or lacks a column.
+    #[error("{path} is not a stream this configuration can read: {reason}")]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// The broker refused something, and asking again would not help.
+    #[error("kafka at {brokers}: cannot {action}")]
+    Kafka {
+        /// The brokers asked.
+        brokers: String,
+        /// What was tried, with the topic.
+        action: String,
+        /// The cause.
+        source: Box<rdkafka::error::KafkaError>,
+    },
+    /// A port for the metrics page could not be opened.
+    #[error("cannot serve metrics on {address}: {reason}; choose another [metrics] listen address")]
+    Metrics {
+        /// The address asked for.
+        address: String,
+        /// The cause.
+        reason: String,
+    },
+    /// A kernel was called with arguments that do not fit.
+    #[error("a kernel was called wrongly")]
+    Kernel(#[from] KernelError),
+    /// A model was called with arguments that do not fit, or its state cannot be read.
+    #[error("the model failed")]
+    Model(#[from] ModelError),
+    /// A thread of the pipeline ended by a panic.
+    #[error("the {stage} thread panicked; please report this with the log")]
+    Panicked {
+        /// The stage.
+        stage: &'static str,
+    },
+}
+
+impl Error {
+    /// Who must act.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Error::Config { .. } | Error::Usage { .. } | Error::Recording { .. } => Actor::User,
+            Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Actor::User
+            }
+            Error::File { .. } | Error::Kafka { .. } | Error::Metrics { .. } => Actor::Outside,
+            Error::Kernel(_) | Error::Model(_) | Error::Panicked { .. } => Actor::Us,
+        }
+    }
+
+    /// For `map_err`: a failed file operation with its path.
+    pub fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::File { action, path, source }
+    }
+}

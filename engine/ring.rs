@@ -1,0 +1,390 @@
+//! The buffers of micro-batches: a fixed number of [`Slot`]s that go round between the threads.
+//!
+//! Ingest takes a free slot from the [`Ring`], fills its columns, and the slot travels through the
+//! stages as a micro-batch until emit sends it home. Holding a slot is the right to hold a batch:
+//! when none is free, ingest waits, and that is the only back-pressure there is. Nothing on the way
+//! allocates: every column has its full length from the start (arenas of texts and raw bytes grow
+//! to the size the stream needs, once).
+//!
+//! Columns are contiguous, one after another (`numbers[column][row]`), as a device upload wants them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use ndarray::{Array2, ArrayView2, s};
+
+use crate::schema::Schema;
+
+/// Where a record is: a partition of the batch's [`Span`] list and its own offset there.
+///
+/// For files, the partition is 0 and the offset is the row's index in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// Index into [`Slot::spans`].
+    pub span: u32,
+    /// The record's own offset.
+    pub offset: i64,
+}
+
+/// The part of one partition that a batch was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Topic, or path of the file.
+    pub topic: Arc<str>,
+    /// Partition; 0 for files.
+    pub partition: i32,
+    /// Offset to read next once this batch is done (never an offset that was read).
+    pub next: i64,
+}
+
+/// A label as it arrived: the truth about one event id, known from `time_ms` on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LabelRecord {
+    /// The event it speaks of.
+    pub id: u128,
+    /// Event time at which the truth became known.
+    pub time_ms: i64,
+    /// The label as [`LabelMeaning`](crate::schema::LabelMeaning) reads it.
+    pub value: f32,
+    /// It was read before this row of the batch.
+    pub before_row: u32,
+    /// Where it was read.
+    pub position: Position,
+}
+
+/// Why a record was not scored. The name is a metric label and a field of the dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// Not a record of the expected format.
+    Unparsable,
+    /// Larger than the limit for one record.
+    TooLarge,
+    /// No id, or one that identifies nothing.
+    MissingId,
+    /// No time, or one that is no time.
+    BadTime,
+    /// A field holds a value of another type.
+    WrongType,
+    /// A number outside its declared range.
+    OutOfRange,
+    /// A required value is missing.
+    MissingValue,
+    /// An id that was seen before.
+    Duplicate,
+    /// Later than the allowed lateness.
+    Late,
+    /// A label that means nothing for this task.
+    BadLabel,
+}
+
+impl Reason {
+    /// Every reason, in the order of the metrics page.
+    pub const ALL: [Reason; 10] = [
+        Reason::Unparsable,
+        Reason::TooLarge,
+        Reason::MissingId,
+        Reason::BadTime,
+        Reason::WrongType,
+        Reason::OutOfRange,
+        Reason::MissingValue,
+        Reason::Duplicate,
+        Reason::Late,
+        Reason::BadLabel,
+    ];
+
+    /// The reason as it is written in metrics and dead letters.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Unparsable => "unparsable",
+            Reason::TooLarge => "too_large",
+            Reason::MissingId => "missing_id",
+            Reason::BadTime => "bad_time",
+            Reason::WrongType => "wrong_type",
+            Reason::OutOfRange => "out_of_range",
+            Reason::MissingValue => "missing_value",
+            Reason::Duplicate => "duplicate",
+            Reason::Late => "late",
+            Reason::BadLabel => "bad_label",
+        }
+    }
+}
+
+/// A record that will not be scored, with all that is needed to find and repair it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Why.
+    pub reason: Reason,
+    /// The field that was wrong, when one was.
+    pub field: Option<Arc<str>>,
+    /// Where it was read.
+    pub position: Position,
+    /// Whether it was a label record rather than an event.
+    pub is_label: bool,
+    /// The original bytes (for formats without a text of their own: the row as JSON).
+    pub bytes: Vec<u8>,
+}
+
+/// Byte strings in one buffer.
+#[derive(Clone, Debug, Default)]
+pub struct Arena {
+    bytes: Vec<u8>,
+    entries: Vec<(u32, u32)>,
+}
+
+impl Arena {
+    /// Appends an entry made of whatever `write` adds.
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.entries.push((0, 0));
+        self.set(self.entries.len() - 1, write);
+    }
+
+    /// Replaces entry `index` by whatever `write` adds.
+    pub fn set(&mut self, index: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.end();
+        write(&mut self.bytes);
+        self.entries[index] = (start, self.end());
+    }
+
+    /// Entry `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> &[u8] {
+        let (start, end) = self.entries[index];
+        &self.bytes[start as usize..end as usize]
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn byte_count(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Keeps the first `count` entries.
+    pub fn truncate(&mut self, count: usize) {
+        self.entries.truncate(count);
+    }
+
+    /// Keeps the entries that are wanted, in order; `width` of them belong to one row.
+    pub fn retain_rows(&mut self, width: usize, keep: impl Fn(usize) -> bool) {
+        let mut index = 0;
+        self.entries.retain(|_| {
+            index += 1;
+            keep((index - 1) / width)
+        });
+    }
+
+    /// Forgets all entries, keeps the memory.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes.clear();
+    }
+
+    fn end(&self) -> u32 {
+        u32::try_from(self.bytes.len()).expect("a batch is closed long before 4 GiB")
+    }
+}
+
+/// One micro-batch worth of columns, on loan from the [`Ring`].
+#[derive(Debug)]
+pub struct Slot {
+    /// Rows filled.
+    pub rows: usize,
+    /// Event ids, `[rows_max]`.
+    pub ids: Vec<u128>,
+    /// Event times, milliseconds since the epoch, `[rows_max]`.
+    pub times_ms: Vec<i64>,
+    /// Number columns, `[numbers, rows_max]`; NaN is missing.
+    pub numbers: Array2<f32>,
+    /// Category columns, `[categories, rows_max]`; 0 is missing.
+    pub categories: Array2<u64>,
+    /// Labels recorded with the events, `[rows_max]`; NaN is none.
+    pub recorded_labels: Vec<f32>,
+    /// Where each row was read, `[rows_max]`.
+    pub positions: Vec<Position>,
+    /// When each row reached this process, nanoseconds after [`Slot::opened_at`], `[rows_max]`.
+    pub arrived_ns: Vec<u64>,
+    /// Texts to repeat in score records, rendered as JSON: `texts` entries a row.
+    pub texts: Arena,
+    /// The original bytes of each row, where the schema keeps them.
+    pub raw: Arena,
+    /// Labels that arrived among the rows, in order.
+    pub labels: Vec<LabelRecord>,
+    /// Records that will not be scored.
+    pub rejects: Vec<Reject>,
+    /// Records left out by the filter.
+    pub filtered: u64,
+    /// Event records consumed: `rows + event rejects + filtered`.
+    pub consumed: u64,
+    /// The partitions this batch was read from.
+    pub spans: Vec<Span>,
+    /// Start of the clock of [`Slot::arrived_ns`].
+    pub opened_at: Instant,
+    /// The arrival given to the rows that are finished next; see [`Slot::mark_arrival`].
+    pub arriving_ns: u64,
+    /// Scores, `[rows, outputs]`, filled by the score stage.
+    pub scores: Vec<f32>,
+    /// Version of the model that gave each row's score, `[rows]`.
+    pub versions: Vec<u64>,
+}
+
+impl Slot {
+    /// An empty slot for `rows_max` rows of this schema.
+    #[must_use]
+    pub fn new(schema: &Schema, rows_max: usize) -> Slot {
+        Slot {
+            rows: 0,
+            ids: vec![0; rows_max],
+            times_ms: vec![0; rows_max],
+            numbers: Array2::from_elem((schema.numbers.len(), rows_max), f32::NAN),
+            categories: Array2::zeros((schema.categories.len(), rows_max)),
+            recorded_labels: vec![f32::NAN; rows_max],
+            positions: vec![Position::default(); rows_max],
+            arrived_ns: vec![0; rows_max],
+            texts: Arena::default(),
+            raw: Arena::default(),
+            labels: Vec::new(),
+            rejects: Vec::new(),
+            filtered: 0,
+            consumed: 0,
+            spans: Vec::new(),
+            opened_at: Instant::now(),
+            arriving_ns: 0,
+            scores: Vec::new(),
+            versions: Vec::new(),
+        }
+    }
+
+    /// The most rows it holds.
+    #[must_use]
+    pub fn rows_max(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether no further row fits.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.rows == self.rows_max()
+    }
+
+    /// Whether the batch carries nothing at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0 && self.labels.is_empty() && self.rejects.is_empty() && self.consumed == 0
+    }
+
+    /// Number column `column` of the filled rows.
+    #[must_use]
+    pub fn number(&self, column: usize) -> &[f32] {
+        &self.numbers.row(column).to_slice().expect("rows of a standard-layout array")[..self.rows]
+    }
+
+    /// Category column `column` of the filled rows.
+    #[must_use]
+    pub fn category(&self, column: usize) -> &[u64] {
+        let codes = self.categories.row(column).to_slice();
+        &codes.expect("rows of a standard-layout array")[..self.rows]
+    }
+
+    /// The filled part of the number columns, `[numbers, rows]`.
+    #[must_use]
+    pub fn numbers_view(&self) -> ArrayView2<'_, f32> {
+        self.numbers.slice(s![.., ..self.rows])
+    }
+
+    /// The index in [`Slot::spans`] of a partition, added when it is new to this batch.
+    pub fn span_index(&mut self, topic: &Arc<str>, partition: i32) -> u32 {
+        let found = self.spans.iter().position(|s| s.partition == partition && s.topic == *topic);
+        let index = found.unwrap_or_else(|| {
+            self.spans.push(Span { topic: Arc::clone(topic), partition, next: 0 });
+            self.spans.len() - 1
+        });
+        u32::try_from(index).expect("partitions are few")
+    }
+
+    /// Makes it an empty batch again; capacities stay.
+    pub fn clear(&mut self) {
+        self.rows = 0;
+        self.texts.clear();
+        self.raw.clear();
+        self.labels.clear();
+        self.rejects.clear();
+        self.filtered = 0;
+        self.consumed = 0;
+        self.spans.clear();
+        self.scores.clear();
+        self.versions.clear();
+        self.opened_at = Instant::now();
+        self.arriving_ns = 0;
+    }
+
+    /// Rows finished from now on have arrived now. Called once per poll, not per row.
+    pub fn mark_arrival(&mut self) {
+        let elapsed = self.opened_at.elapsed().as_nanos();
+        self.arriving_ns = u64::try_from(elapsed).unwrap_or(u64::MAX);
+    }
+}
+
+/// The fixed set of slots, and the way home for those on loan.
+#[derive(Debug)]
+pub struct Ring {
+    free: Receiver<Box<Slot>>,
+    home: Sender<Box<Slot>>,
+}
+
+impl Ring {
+    /// One line per user of a slot; their sum is the number of slots.
+    pub const USERS: [(&'static str, usize); 5] = [
+        ("ingest fills one", 1),
+        ("one waits for compute", 1),
+        ("compute works on one", 1),
+        ("one waits for emit", 1),
+        ("emit writes one", 1),
+    ];
+
+    /// The number of slots in a ring.
+    #[must_use]
+    pub fn slot_count() -> usize {
+        Ring::USERS.iter().map(|(_, slots)| slots).sum()
+    }
+
+    /// A ring of empty slots for `rows_max` rows each.
+    #[must_use]
+    pub fn new(schema: &Schema, rows_max: usize) -> Ring {
+        let (home, free) = bounded(Ring::slot_count());
+        for _ in 0..Ring::slot_count() {
+            home.send(Box::new(Slot::new(schema, rows_max))).expect("the ring has room for all");
+        }
+        Ring { free, home }
+    }
+
+    /// Waits for a free slot; it still holds the batch it carried last, for its spans.
+    #[must_use]
+    pub fn take(&self) -> Box<Slot> {
+        self.free.recv().expect("the ring holds a sender itself")
+    }
+
+    /// The way home, for the last stage.
+    #[must_use]
+    pub fn home(&self) -> Sender<Box<Slot>> {
+        self.home.clone()
+    }
+
+    /// Slots that are free now.
+    #[must_use]
+    pub fn free_count(&self) -> usize {
+        self.free.len()
+    }
+}
