@@ -4,10 +4,16 @@
 //! | --- | --- | --- |
 //! | [`math`] | exp, ln, sigmoid, sine, cosine | the same bits everywhere, bounds in ulp |
 //! | [`hash`] | bytes to codes, codes to buckets | the same bits everywhere |
+//! | [`fixed`] | exact sums of numbers, mean and deviation | exact integers, rounded once |
+//! | [`moments`] | running standardisation of columns | independent of batch cuts |
+//! | [`window`] | sliding windows by key | independent of batch cuts |
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod error;
+pub mod fixed;
 pub mod hash;
 pub mod math;
+pub mod moments;
+pub mod window;
 
 pub use error::KernelError;
