@@ -1,0 +1,82 @@
+//! Measures of a multi-class score: one probability per class against the index of the true class.
+//!
+//! The class of the highest probability is the prediction, the lower index on a tie. Log loss takes
+//! the probability of the true class, clipped as for binary scores; probabilities are taken as they
+//! are given, not scaled to a sum of one. Invariant: independent of the rows' order.
+
+use std::io;
+
+use super::binary::{kappa, loss};
+use super::exact::ExactSum;
+use super::metric::Metric;
+use super::row::JudgedRow;
+use super::state::{StateReader, StateWriter};
+
+/// Counts and sums over judged rows.
+#[derive(Clone, Debug)]
+pub(super) struct MultiClassTally {
+    rows: i64,
+    agreed: i64,
+    labelled: Vec<i64>,
+    predicted: Vec<i64>,
+    log_loss: ExactSum,
+}
+
+impl MultiClassTally {
+    pub(super) fn new(classes: usize) -> MultiClassTally {
+        MultiClassTally {
+            rows: 0,
+            agreed: 0,
+            labelled: vec![0; classes],
+            predicted: vec![0; classes],
+            log_loss: ExactSum::default(),
+        }
+    }
+
+    /// Adds (`sign` 1) or takes away (`sign` -1) a row.
+    pub(super) fn add(&mut self, row: &JudgedRow, sign: i64) {
+        let label = row.label as usize;
+        self.rows += sign;
+        self.labelled[label] += sign;
+        self.predicted[row.predicted as usize] += sign;
+        self.agreed += sign * i64::from(row.predicted as usize == label);
+        self.log_loss.add(loss(f64::from(row.score)), sign);
+    }
+
+    /// The value of a metric; NaN where undefined or not of this kind.
+    pub(super) fn value(&self, metric: Metric) -> f64 {
+        let marginals = self
+            .labelled
+            .iter()
+            .zip(&self.predicted)
+            .map(|(&a, &b)| [a, b]);
+        match metric {
+            Metric::Accuracy => self.agreed as f64 / self.rows as f64,
+            Metric::Kappa => kappa(self.rows, self.agreed, marginals),
+            Metric::LogLoss => self.log_loss.value() / self.rows as f64,
+            _ => f64::NAN,
+        }
+    }
+
+    pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        state.i64(self.rows)?;
+        state.i64(self.agreed)?;
+        state.i64s(&self.labelled)?;
+        state.i64s(&self.predicted)?;
+        self.log_loss.write(state)
+    }
+
+    pub(super) fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let classes = self.labelled.len();
+        self.rows = state.i64()?;
+        self.agreed = state.i64()?;
+        for counts in [&mut self.labelled, &mut self.predicted] {
+            *counts = state.i64s(classes)?;
+            if counts.len() != classes {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        self.log_loss = ExactSum::read(state)?;
+        Ok(())
+    }
+}

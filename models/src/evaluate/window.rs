@@ -1,0 +1,78 @@
+//! The rows judged last, kept so that the same measures can be had of recent rows alone.
+//!
+//! A ring of the last `rows_max` judged rows, oldest first. Recent measures are computed from it
+//! with the very code of the overall ones, whenever somebody asks. Invariant: a row enters when it
+//! is judged; a correction changes the newest equal row still here and moves nothing.
+
+use std::io;
+
+use super::row::JudgedRow;
+use super::state::{StateReader, StateWriter};
+
+/// The last judged rows.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    rows_max: usize,
+    rows: Vec<JudgedRow>,
+    /// Where the next row goes once the ring is full: the place of the oldest.
+    next: usize,
+}
+
+impl Window {
+    pub(super) fn new(rows_max: usize) -> Window {
+        Window {
+            rows_max,
+            rows: Vec::new(),
+            next: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, row: JudgedRow) {
+        if self.rows.len() < self.rows_max {
+            self.rows.push(row);
+        } else if self.rows_max > 0 {
+            self.rows[self.next] = row;
+            self.next += 1;
+            if self.next == self.rows_max {
+                self.next = 0;
+            }
+        }
+    }
+
+    /// Replaces the newest row equal to `was`, if it is still here.
+    pub(super) fn replace(&mut self, was: JudgedRow, now: JudgedRow) {
+        let (newer, older) = self.rows.split_at_mut(self.next);
+        let mut newest_first = newer.iter_mut().rev().chain(older.iter_mut().rev());
+        if let Some(row) = newest_first.find(|row| **row == was) {
+            *row = now;
+        }
+    }
+
+    /// The rows, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &JudgedRow> {
+        self.rows[self.next..].iter().chain(&self.rows[..self.next])
+    }
+
+    pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        state.u64(self.rows.len() as u64)?;
+        self.iter().try_for_each(|row| {
+            state.f32(row.score)?;
+            state.u32(row.predicted)?;
+            state.f32(row.label)
+        })
+    }
+
+    pub(super) fn read(rows_max: usize, state: &mut StateReader<'_>) -> io::Result<Window> {
+        let mut window = Window::new(rows_max);
+        for _ in 0..state.length(rows_max)? {
+            let (score, predicted, label) = (state.f32()?, state.u32()?, state.f32()?);
+            window.rows.push(JudgedRow {
+                score,
+                predicted,
+                label,
+            });
+        }
+        Ok(window)
+    }
+}
