@@ -1,5 +1,123 @@
-//! All settings.
+//! All settings as types: read from one TOML file, checked once, passed down by value.
+//!
+//! Unknown keys, wrong types and values out of range are gathered and reported together, each with
+//! its key path and what would be legal. There are no globals and no layers; only secrets may come
+//! from the environment (`{ env = "NAME" }` in `[kafka.properties]`).
 
+pub mod event;
+pub mod features;
+pub mod learn;
 pub mod read;
+pub mod stream;
 
-pub use read::{Problem, Problems};
+use std::path::Path;
+
+use toml::Table;
+
+pub use read::{Problem, Problems, Setting};
+
+use crate::error::Error;
+use event::EventConfig;
+use features::FeaturesConfig;
+use learn::{EvaluateConfig, LearnConfig, MetricsConfig, ModelConfig};
+use read::{Findings, Section};
+use stream::{BatchConfig, EmitConfig, KafkaConfig, LabelsConfig, SinkConfig, SourceConfig};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[kafka]`
+    pub kafka: KafkaConfig,
+    /// `[source]`
+    pub source: SourceConfig,
+    /// `[event]`, `[fields]`, `[[filter]]`
+    pub event: EventConfig,
+    /// `[labels]`
+    pub labels: LabelsConfig,
+    /// `[batch]`
+    pub batch: BatchConfig,
+    /// `[transform]`, `[[features]]`
+    pub features: FeaturesConfig,
+    /// `[model]`
+    pub model: ModelConfig,
+    /// `[learn]`
+    pub learn: LearnConfig,
+    /// `[emit]`
+    pub emit: EmitConfig,
+    /// `[dead_letters]`
+    pub dead_letters: SinkConfig,
+    /// `[evaluate]`
+    pub evaluate: EvaluateConfig,
+    /// `[metrics]`
+    pub metrics: MetricsConfig,
+}
+
+impl Config {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read, [`Error::Config`] with every problem in it.
+    pub fn load(path: &Path) -> Result<Config, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
+        Config::parse(&text).map_err(|problems| Error::Config { path: path.to_owned(), problems })
+    }
+
+    /// Reads settings from TOML.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn parse(text: &str) -> Result<Config, Problems> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            Problems(vec![Problem { path: "TOML".into(), message: error.to_string() }])
+        })?;
+        let findings = Findings::default();
+        let config = Config::read(table, &findings);
+        let problems = findings.problems.into_inner();
+        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+    }
+
+    /// Every setting with its default and legal values, lists of tables shown with one entry each.
+    #[must_use]
+    pub fn settings() -> Vec<Setting> {
+        const EVERY_KIND: &str = "
+            fields.NUMBER.type = 'number'
+            fields.CATEGORY.type = 'category'
+            filter = [{ field = 'NUMBER' }]
+            features = [{ number = 'NUMBER' }, { category = 'CATEGORY' },
+                        { calendar = ['hour'] }, { window = 'CATEGORY' }]";
+        let findings = Findings::default();
+        Config::read(EVERY_KIND.parse().expect("a constant"), &findings);
+        findings.settings.into_inner()
+    }
+
+    fn read(table: Table, findings: &Findings) -> Config {
+        let mut root = Section::new("", table, findings);
+        let kafka = KafkaConfig::read(&mut root);
+        let source = SourceConfig::read(&mut root);
+        let mut event = EventConfig::read(&mut root);
+        let labels = LabelsConfig::read(&mut root, &mut event);
+        let batch = BatchConfig::read(&mut root);
+        let features = FeaturesConfig::read(&mut root, &event.schema);
+        let model = ModelConfig::read(&mut root, &mut event.schema);
+        let learn = LearnConfig::read(&mut root);
+        let emit = stream::read_emit(&mut root, &mut event);
+        let dead_letters = stream::read_dead_letters(&mut root, &mut event);
+        let evaluate = EvaluateConfig::read(&mut root, &event.schema, model.task);
+        let metrics = MetricsConfig::read(&mut root);
+        root.finish();
+        Config {
+            kafka,
+            source,
+            event,
+            labels,
+            batch,
+            features,
+            model,
+            learn,
+            emit,
+            dead_letters,
+            evaluate,
+            metrics,
+        }
+    }
+}

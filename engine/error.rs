@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use pelton_kernels::KernelError;
 use pelton_models::ModelError;
+use pelton_models::evaluate::EvaluateError;
 
 use crate::config::Problems;
 
@@ -95,6 +96,9 @@ pub enum Error {
     /// A model was called with arguments that do not fit, or its state cannot be read.
     #[error("the model failed")]
     Model(#[from] ModelError),
+    /// The evaluation is not possible.
+    #[error("[evaluate] asks for what cannot be measured")]
+    Evaluate(#[from] EvaluateError),
     /// A thread of the pipeline ended by a panic.
     #[error("the {stage} thread panicked; please report this with the log")]
     Panicked {
@@ -108,7 +112,10 @@ impl Error {
     #[must_use]
     pub fn actor(&self) -> Actor {
         match self {
-            Error::Config { .. } | Error::Usage { .. } | Error::Recording { .. } => Actor::User,
+            Error::Config { .. }
+            | Error::Evaluate(_)
+            | Error::Usage { .. }
+            | Error::Recording { .. } => Actor::User,
             Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Actor::User
             }

@@ -1,8 +1,32 @@
-//! Pelton: an online learning engine.
+//! Pelton: events in, scores out, labels back.
+//!
+//! A micro-batch walks through the modules in this order:
+//!
+//! | | module | what happens |
+//! | --- | --- | --- |
+//! | 1 | [`source`], [`batch`] | records are decoded into the columns of a [`ring`] slot |
+//! | 2 | [`clean`] | rows that cannot be scored leave, values that are missing or wild are repaired |
+//! | 3 | [`join`] | rows become pending events, labels find theirs |
+//! | 4 | [`features`] | what the model sees is made, once, exact windows among it |
+//! | 5 | [`learn`] | rows are scored, labels judge and are learned, in stream order |
+//! | 6 | [`emit`] | scores and dead letters go out |
+//!
+//! [`pipeline`] calls them in order, [`run`] puts them on threads, [`config`] says what they do.
 #![deny(unsafe_code)]
 
+pub mod batch;
+pub mod clean;
 pub mod config;
+pub mod emit;
 pub mod error;
+pub mod features;
+pub mod join;
+pub mod learn;
+pub mod live;
+pub mod metrics;
+pub mod model;
+pub mod pipeline;
 pub mod ring;
+pub mod run;
 pub mod schema;
 pub mod source;

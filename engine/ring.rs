@@ -9,7 +9,8 @@
 //! Columns are contiguous, one after another (`numbers[column][row]`), as a device upload wants them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ndarray::{Array2, ArrayView2, s};
@@ -74,13 +75,15 @@ pub enum Reason {
     Duplicate,
     /// Later than the allowed lateness.
     Late,
+    /// Further ahead of the stream than is believed.
+    Ahead,
     /// A label that means nothing for this task.
     BadLabel,
 }
 
 impl Reason {
     /// Every reason, in the order of the metrics page.
-    pub const ALL: [Reason; 10] = [
+    pub const ALL: [Reason; 11] = [
         Reason::Unparsable,
         Reason::TooLarge,
         Reason::MissingId,
@@ -90,6 +93,7 @@ impl Reason {
         Reason::MissingValue,
         Reason::Duplicate,
         Reason::Late,
+        Reason::Ahead,
         Reason::BadLabel,
     ];
 
@@ -106,6 +110,7 @@ impl Reason {
             Reason::MissingValue => "missing_value",
             Reason::Duplicate => "duplicate",
             Reason::Late => "late",
+            Reason::Ahead => "ahead",
             Reason::BadLabel => "bad_label",
         }
     }
@@ -314,6 +319,52 @@ impl Slot {
         u32::try_from(index).expect("partitions are few")
     }
 
+    /// Keeps the rows that are wanted, in their order; labels move with the rows they precede.
+    pub fn retain_rows(&mut self, keep: &[bool]) {
+        let mut kept = 0;
+        let mut next_label = 0;
+        for (row, &stays) in keep.iter().enumerate().take(self.rows) {
+            next_label = self.move_labels(next_label, row, kept);
+            if stays {
+                self.move_row(row, kept);
+                kept += 1;
+            }
+        }
+        self.move_labels(next_label, self.rows, kept);
+        if !self.texts.is_empty() {
+            self.texts.retain_rows(self.texts.len() / self.rows, |row| keep[row]);
+        }
+        if !self.raw.is_empty() {
+            self.raw.retain_rows(1, |row| keep[row]);
+        }
+        self.rows = kept;
+    }
+
+    /// Labels from `next` on that precede row `row` will precede row `to`; returns the next one.
+    fn move_labels(&mut self, mut next: usize, row: usize, to: usize) -> usize {
+        while let Some(label) = self.labels.get_mut(next)
+            && label.before_row as usize <= row
+        {
+            label.before_row = u32::try_from(to).expect("a batch has at most 2^20 rows");
+            next += 1;
+        }
+        next
+    }
+
+    fn move_row(&mut self, from: usize, to: usize) {
+        self.ids[to] = self.ids[from];
+        self.times_ms[to] = self.times_ms[from];
+        self.recorded_labels[to] = self.recorded_labels[from];
+        self.positions[to] = self.positions[from];
+        self.arrived_ns[to] = self.arrived_ns[from];
+        for mut column in self.numbers.rows_mut() {
+            column[to] = column[from];
+        }
+        for mut column in self.categories.rows_mut() {
+            column[to] = column[from];
+        }
+    }
+
     /// Makes it an empty batch again; capacities stay.
     pub fn clear(&mut self) {
         self.rows = 0;
@@ -336,6 +387,9 @@ impl Slot {
         self.arriving_ns = u64::try_from(elapsed).unwrap_or(u64::MAX);
     }
 }
+
+/// How long a wait for a slot goes on before it is asked whether to stop.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The fixed set of slots, and the way home for those on loan.
 #[derive(Debug)]
@@ -370,10 +424,27 @@ impl Ring {
         Ring { free, home }
     }
 
-    /// Waits for a free slot; it still holds the batch it carried last, for its spans.
+    /// Waits for a free slot, which still holds the batch it carried last, for its spans. `None`
+    /// when `stop` is raised before one comes home.
     #[must_use]
-    pub fn take(&self) -> Box<Slot> {
-        self.free.recv().expect("the ring holds a sender itself")
+    pub fn take_unless(&self, stop: &AtomicBool) -> Option<Box<Slot>> {
+        loop {
+            match self.free.recv_timeout(PATIENCE) {
+                Ok(slot) => return Some(slot),
+                Err(_) if stop.load(Ordering::Relaxed) => return None,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Sends a slot home.
+    pub fn put(&self, slot: Box<Slot>) {
+        self.home.send(slot).expect("the ring holds a receiver itself");
+    }
+
+    /// Every slot that is free now.
+    pub fn drain(&self) -> impl Iterator<Item = Box<Slot>> {
+        self.free.try_iter()
     }
 
     /// The way home, for the last stage.

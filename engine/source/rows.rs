@@ -184,7 +184,8 @@ pub fn render(value: Scalar<'_>, bytes: &mut Vec<u8>) {
     }
 }
 
-fn render_text(text: &str, bytes: &mut Vec<u8>) {
+/// Appends the text as JSON.
+pub fn render_text(text: &str, bytes: &mut Vec<u8>) {
     bytes.push(b'"');
     for &byte in text.as_bytes() {
         match byte {

@@ -52,11 +52,7 @@ pub fn quantize_small(value: f32) -> i64 {
 /// `sum / count` as a double; 0 for no values.
 #[inline]
 pub fn mean(count: u64, sum: i128) -> f64 {
-    if count == 0 {
-        0.0
-    } else {
-        unscale(sum) / count as f64
-    }
+    if count == 0 { 0.0 } else { unscale(sum) / count as f64 }
 }
 
 /// The sum of quantised values as a double.
@@ -94,11 +90,7 @@ pub fn spread(count: u64, count_fraction_bits: u32, sum: i128, squares: U256) ->
     let (third, borrow) = subtract(third, c, borrow);
     let (fourth, borrow) = subtract(fourth, d, borrow);
     let (fifth, borrow) = subtract(fifth, e, borrow);
-    if borrow {
-        0.0
-    } else {
-        nearest_double([first, second, third, fourth, fifth])
-    }
+    if borrow { 0.0 } else { nearest_double([first, second, third, fourth, fifth]) }
 }
 
 /// An unsigned 256-bit integer; sums of squares live here.
@@ -117,17 +109,11 @@ impl U256 {
         let magnitude = value.unsigned_abs();
         let (low, high) = (magnitude as u64, (magnitude >> 64) as u64);
         if high == 0 {
-            return Self {
-                low: wide(low, low),
-                high: 0,
-            };
+            return Self { low: wide(low, low), high: 0 };
         }
         let cross = wide(low, high);
         let (sum, carry) = wide(low, low).overflowing_add(cross << 65);
-        Self {
-            low: sum,
-            high: wide(high, high) + (cross >> 63) + u128::from(carry),
-        }
+        Self { low: sum, high: wide(high, high) + (cross >> 63) + u128::from(carry) }
     }
 
     /// The sum, modulo 2^256.
@@ -135,10 +121,7 @@ impl U256 {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let (low, carry) = self.low.overflowing_add(other.low);
-        let high = self
-            .high
-            .wrapping_add(other.high)
-            .wrapping_add(u128::from(carry));
+        let high = self.high.wrapping_add(other.high).wrapping_add(u128::from(carry));
         Self { low, high }
     }
 
@@ -147,31 +130,20 @@ impl U256 {
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
         let (low, borrow) = self.low.overflowing_sub(other.low);
-        let high = self
-            .high
-            .wrapping_sub(other.high)
-            .wrapping_sub(u128::from(borrow));
+        let high = self.high.wrapping_sub(other.high).wrapping_sub(u128::from(borrow));
         Self { low, high }
     }
 
     /// Half of it, rounded down.
     #[must_use]
     pub fn half(self) -> Self {
-        Self {
-            low: (self.low >> 1) | (self.high << 127),
-            high: self.high >> 1,
-        }
+        Self { low: (self.low >> 1) | (self.high << 127), high: self.high >> 1 }
     }
 
     /// Four words, the lowest first.
     pub fn limbs(self) -> [u64; 4] {
         let (low, high) = (self.low, self.high);
-        [
-            low as u64,
-            (low >> 64) as u64,
-            high as u64,
-            (high >> 64) as u64,
-        ]
+        [low as u64, (low >> 64) as u64, high as u64, (high >> 64) as u64]
     }
 }
 

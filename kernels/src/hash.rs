@@ -8,12 +8,8 @@
 //! [`hash_bytes`] is wyhash, final version 4 (W. Yi, public domain), with seed 0; [`mix64`] is the
 //! finalizer of SplitMix64 (Steele, Lea, Flood 2014, with Stafford's variant 13 constants).
 
-const SECRET: [u64; 4] = [
-    0x2d35_8dcc_aa6c_78a5,
-    0x8bb8_4b93_962e_acc9,
-    0x4b33_a62e_d433_d4a3,
-    0x4d5a_2da5_1de1_aa47,
-];
+const SECRET: [u64; 4] =
+    [0x2d35_8dcc_aa6c_78a5, 0x8bb8_4b93_962e_acc9, 0x4b33_a62e_d433_d4a3, 0x4d5a_2da5_1de1_aa47];
 
 /// A bijection of 64 bits in which every input bit moves about half of the output bits.
 #[inline]
@@ -44,10 +40,7 @@ pub fn hash_bytes_seeded(bytes: &[u8], seed: u64) -> u64 {
             while rest.len() > 48 {
                 for (lane, value) in lanes.iter_mut().enumerate() {
                     let at = lane * 16;
-                    *value = fold(
-                        word(rest, at) ^ SECRET[lane + 1],
-                        word(rest, at + 8) ^ *value,
-                    );
+                    *value = fold(word(rest, at) ^ SECRET[lane + 1], word(rest, at + 8) ^ *value);
                 }
                 rest = &rest[48..];
             }
@@ -91,10 +84,7 @@ fn short(bytes: &[u8]) -> (u64, u64) {
         0 => (0, 0),
         1..4 => {
             let [first, middle, last] = [bytes[0], bytes[length >> 1], bytes[length - 1]];
-            (
-                u64::from(first) << 16 | u64::from(middle) << 8 | u64::from(last),
-                0,
-            )
+            (u64::from(first) << 16 | u64::from(middle) << 8 | u64::from(last), 0)
         }
         _ => {
             let middle = (length >> 3) << 2;
@@ -109,20 +99,12 @@ fn short(bytes: &[u8]) -> (u64, u64) {
 
 #[inline]
 fn word(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(
-        bytes[at..at + 8]
-            .try_into()
-            .expect("a slice of 8 is 8 long"),
-    )
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("a slice of 8 is 8 long"))
 }
 
 #[inline]
 fn half(bytes: &[u8], at: usize) -> u64 {
-    u64::from(u32::from_le_bytes(
-        bytes[at..at + 4]
-            .try_into()
-            .expect("a slice of 4 is 4 long"),
-    ))
+    u64::from(u32::from_le_bytes(bytes[at..at + 4].try_into().expect("a slice of 4 is 4 long")))
 }
 
 #[cfg(test)]
@@ -138,19 +120,12 @@ mod tests {
             ("abc", 0xa97f2f7b1d9b3314),
             ("message digest", 0x786d1f1df3801df4),
             ("abcdefghijklmnopqrstuvwxyz", 0xdca5a8138ad37c87),
-            (
-                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
-                0xb9e734f117cfaf70,
-            ),
+            ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 0xb9e734f117cfaf70),
         ]
         .into_iter()
         .enumerate()
         {
-            assert_eq!(
-                hash_bytes_seeded(text.as_bytes(), seed as u64),
-                expected,
-                "{text}"
-            );
+            assert_eq!(hash_bytes_seeded(text.as_bytes(), seed as u64), expected, "{text}");
         }
     }
 
@@ -163,10 +138,7 @@ mod tests {
             for at in 0..length {
                 let mut other = bytes[..length].to_vec();
                 other[at] ^= 0x10;
-                assert!(
-                    seen.insert(hash_bytes(&other)),
-                    "length {length}, byte {at}"
-                );
+                assert!(seen.insert(hash_bytes(&other)), "length {length}, byte {at}");
             }
         }
     }
@@ -182,10 +154,7 @@ mod tests {
                     counts[bucket(pattern(i), mix64(column), 10) as usize] += 1.0;
                 }
                 let chi: f64 = counts.iter().map(|n| (n - 64.0) * (n - 64.0) / 64.0).sum();
-                assert!(
-                    chi < 1023.0 + 6.0 * 45.2,
-                    "pattern {number}, column {column}: {chi}"
-                );
+                assert!(chi < 1023.0 + 6.0 * 45.2, "pattern {number}, column {column}: {chi}");
             }
         }
     }
@@ -194,9 +163,8 @@ mod tests {
     fn mixing_is_golden_and_a_column_has_its_own_buckets() {
         assert_eq!(mix64(0), 0);
         assert_eq!(mix64(0x9e37_79b9_7f4a_7c15), 0xe220_a839_7b1d_cdaf);
-        let same = (0..10_000)
-            .filter(|i| bucket(*i, mix64(1), 16) == bucket(*i, mix64(2), 16))
-            .count();
+        let same =
+            (0..10_000).filter(|i| bucket(*i, mix64(1), 16) == bucket(*i, mix64(2), 16)).count();
         assert!(same < 10, "{same} of 10000 shared");
         assert!(bucket(u64::MAX, 0, 1) < 2);
     }

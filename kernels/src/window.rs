@@ -136,10 +136,7 @@ pub struct Feature {
 
 /// What is computed over a window; see the module's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the module's table says it; the fields index the columns"
-)]
+#[expect(missing_docs, reason = "the module's table says it; the fields index the columns")]
 pub enum Aggregate {
     Count,
     Rate,
@@ -217,25 +214,11 @@ impl WindowCounts {
     fn words(&self) -> [u64; Self::WORDS] {
         let evicted = [self.evicted_keys, self.evicted_entries];
         let values = [self.missing_values, self.saturated_values];
-        [
-            self.missing_keys,
-            values[0],
-            values[1],
-            self.too_late,
-            evicted[0],
-            evicted[1],
-        ]
+        [self.missing_keys, values[0], values[1], self.too_late, evicted[0], evicted[1]]
     }
 
     fn from_words(words: [u64; Self::WORDS]) -> Self {
-        let [
-            missing_keys,
-            missing_values,
-            saturated_values,
-            too_late,
-            keys,
-            entries,
-        ] = words;
+        let [missing_keys, missing_values, saturated_values, too_late, keys, entries] = words;
         let (evicted_keys, evicted_entries) = (keys, entries);
         Self {
             missing_keys,

@@ -187,12 +187,9 @@ impl Evaluator {
         let mut report = self.panel.report(&self.spec.metrics);
         if let Some(groups) = &self.groups {
             let name = Metric::GroupedPrecisionAtK { k: 1 }.name();
-            report
-                .iter_mut()
-                .filter(|entry| entry.0 == name)
-                .for_each(|entry| {
-                    entry.1 = groups.value();
-                });
+            report.iter_mut().filter(|entry| entry.0 == name).for_each(|entry| {
+                entry.1 = groups.value();
+            });
         }
         report
     }
@@ -200,13 +197,8 @@ impl Evaluator {
     /// The same over the last judged rows; without grouped precision, which is about whole days.
     pub fn trailing(&self) -> Vec<(&'static str, f64)> {
         let is_grouped = |metric: &Metric| matches!(metric, Metric::GroupedPrecisionAtK { .. });
-        let metrics: Vec<Metric> = self
-            .spec
-            .metrics
-            .iter()
-            .copied()
-            .filter(|metric| !is_grouped(metric))
-            .collect();
+        let metrics: Vec<Metric> =
+            self.spec.metrics.iter().copied().filter(|metric| !is_grouped(metric)).collect();
         let mut panel = Panel::new(&self.spec, usize::MAX);
         self.window.iter().for_each(|row| panel.judge(row));
         panel.report(&metrics)
@@ -235,19 +227,13 @@ impl Evaluator {
         let state = &mut StateWriter(out);
         self.spec.write(state)?;
         let counts = &self.counts;
-        let counts = [
-            counts.judged,
-            counts.out_of_bounds,
-            counts.refused_scores,
-            counts.refused_labels,
-        ];
+        let counts =
+            [counts.judged, counts.out_of_bounds, counts.refused_scores, counts.refused_labels];
         counts.into_iter().try_for_each(|count| state.u64(count))?;
         state.u64(self.counts.corrected)?;
         self.panel.write(state)?;
         self.window.write(state)?;
-        self.groups
-            .as_ref()
-            .map_or(Ok(()), |groups| groups.write(state))
+        self.groups.as_ref().map_or(Ok(()), |groups| groups.write(state))
     }
 
     /// Becomes what [`Evaluator::write_state`] wrote; on an error it is left half read and must
@@ -288,11 +274,7 @@ impl Evaluator {
                 match (is_share(&score), label == 0.0 || label == 1.0) {
                     (false, _) => Err(Refusal::Score),
                     (_, false) => Err(Refusal::Label),
-                    _ => Ok(JudgedRow {
-                        score,
-                        predicted: u32::from(score >= 0.5),
-                        label,
-                    }),
+                    _ => Ok(JudgedRow { score, predicted: u32::from(score >= 0.5), label }),
                 }
             }
             Task::MultiClass { classes } => {
@@ -303,29 +285,16 @@ impl Evaluator {
                 if !(label >= 0.0 && label < classes as f32 && label.fract() == 0.0) {
                     return Err(Refusal::Label);
                 }
-                let best = (1..scores.len()).fold(0, |best, class| {
-                    if scores[class] > scores[best] {
-                        class
-                    } else {
-                        best
-                    }
-                });
-                Ok(JudgedRow {
-                    score: scores[label as usize],
-                    predicted: best as u32,
-                    label,
-                })
+                let best = (1..scores.len())
+                    .fold(0, |best, class| if scores[class] > scores[best] { class } else { best });
+                Ok(JudgedRow { score: scores[label as usize], predicted: best as u32, label })
             }
             Task::Regression => {
                 assert_eq!(scores.len(), 1, "a regression score is one number");
                 match (scores[0].is_finite(), label.is_finite()) {
                     (false, _) => Err(Refusal::Score),
                     (_, false) => Err(Refusal::Label),
-                    _ => Ok(JudgedRow {
-                        score: scores[0],
-                        predicted: 0,
-                        label,
-                    }),
+                    _ => Ok(JudgedRow { score: scores[0], predicted: 0, label }),
                 }
             }
         }

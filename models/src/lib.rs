@@ -1,6 +1,14 @@
-//! Models.
+//! What is learned, and the measures that judge it; composed of kernels, free of streams.
+//!
+//! A [`Model`] scores by `&self` and learns by `&mut self`: the borrow checker tells the two apart.
+//! It never sees an event, only [`Features`], and the labels that came for them.
 
 pub mod evaluate;
+pub mod linear;
+
+use std::io::{self, Read, Write};
+
+use pelton_kernels::KernelError;
 
 /// What is learned: decides the outputs of a model and the range of labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +24,105 @@ pub enum Task {
     Regression,
 }
 
+impl Task {
+    /// Scores per row.
+    #[must_use]
+    pub fn outputs(self) -> usize {
+        match self {
+            Task::Binary | Task::Regression => 1,
+            Task::MultiClass { classes } => classes as usize,
+        }
+    }
+}
+
+/// A sparse feature that a row does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// What a model sees of a run of rows; made once, at scoring time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Features<'a> {
+    /// Number of rows.
+    pub rows: usize,
+    /// `[rows, dense_width]`, row-major.
+    pub dense: &'a [f32],
+    /// `[rows, sparse_width]`, row-major; each below `2^sparse_bits`, or [`ABSENT`].
+    pub sparse: &'a [u32],
+}
+
+/// The shape of [`Features`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeatureShape {
+    /// Dense features of a row.
+    pub dense_width: usize,
+    /// Sparse features of a row.
+    pub sparse_width: usize,
+    /// Sparse features are indices below `2^sparse_bits`.
+    pub sparse_bits: u32,
+}
+
+/// Features with the truth about them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LabeledBatch<'a> {
+    /// What was scored.
+    pub features: Features<'a>,
+    /// `[rows]`: 0 or 1, a class index, or a target.
+    pub labels: &'a [f32],
+    /// `[rows]`: how often each row counts; 1 is plain.
+    pub weights: &'a [f32],
+}
+
+/// What became of the rows of a [`LabeledBatch`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LearnOutcome {
+    /// Rows learned.
+    pub learned: u64,
+    /// Rows refused because something about them was not finite.
+    pub refused: u64,
+}
+
+/// Something that scores and learns.
+pub trait Model: Send {
+    /// Scores per row.
+    fn outputs(&self) -> usize;
+
+    /// Rows learned so far: names the weights that gave a score.
+    fn version(&self) -> u64;
+
+    /// Writes a probability (per class), or the value, of each row to `out`.
+    ///
+    /// # Shapes
+    /// `out: [rows, outputs]`, row-major.
+    ///
+    /// # Errors
+    /// [`ModelError::Kernel`] when a shape does not fit.
+    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
+
+    /// Learns the rows: all gradients at the weights as they are, applied in row order.
+    ///
+    /// # Errors
+    /// [`ModelError::Kernel`] when a shape does not fit.
+    fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError>;
+
+    /// Writes everything that learning changes.
+    ///
+    /// # Errors
+    /// What the writer reports.
+    fn write_state(&self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Takes the state that [`Model::write_state`] wrote.
+    ///
+    /// # Errors
+    /// [`ModelError::State`] when it ends early or is of another shape; the model is unchanged.
+    fn read_state(&mut self, from: &mut dyn Read) -> Result<(), ModelError>;
+}
+
 /// What a model cannot do.
 #[derive(Debug, thiserror::Error)]
-pub enum ModelError {}
+pub enum ModelError {
+    /// Arguments that do not fit.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// A state that ends early or is of another shape.
+    #[error("the model state cannot be read")]
+    State(#[from] io::Error),
+}

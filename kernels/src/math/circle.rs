@@ -37,11 +37,7 @@ pub fn sin_cos(x: f64) -> (f64, f64) {
 /// For the time of day pass `seconds / 86400`. NaN beyond 2^48 turns.
 #[inline]
 pub fn sin_cos_turns(turns: f64) -> (f64, f64) {
-    let bounded = if turns.abs() <= 281_474_976_710_656.0 {
-        turns
-    } else {
-        f64::NAN
-    };
+    let bounded = if turns.abs() <= 281_474_976_710_656.0 { turns } else { f64::NAN };
     let quarters = bounded * 4.0;
     let shifted = quarters + TO_INTEGER;
     let k = shifted - TO_INTEGER;
@@ -58,16 +54,8 @@ fn quadrant(shifted: f64, r: f64) -> (f64, f64) {
     let top = 1.0 - half;
     let cosine = top + (((1.0 - top) - half) + tail);
     let k = shifted.to_bits();
-    let (sine, cosine) = if k & 1 == 0 {
-        (sine, cosine)
-    } else {
-        (cosine, sine)
-    };
+    let (sine, cosine) = if k & 1 == 0 { (sine, cosine) } else { (cosine, sine) };
     let sine = if k & 2 == 0 { sine } else { -sine };
-    let cosine = if (k.wrapping_add(1)) & 2 == 0 {
-        cosine
-    } else {
-        -cosine
-    };
+    let cosine = if (k.wrapping_add(1)) & 2 == 0 { cosine } else { -cosine };
     (sine, cosine)
 }

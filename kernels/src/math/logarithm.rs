@@ -26,11 +26,7 @@ const SQRT_HALF_BITS_F32: u32 = 0x3f35_04f3;
 #[inline]
 pub fn ln(x: f64) -> f64 {
     let is_subnormal = x < f64::MIN_POSITIVE;
-    let scaled = if is_subnormal {
-        x * 18_014_398_509_481_984.0
-    } else {
-        x
-    };
+    let scaled = if is_subnormal { x * 18_014_398_509_481_984.0 } else { x };
     let (mut k, f) = split(scaled);
     k -= if is_subnormal { 54.0 } else { 0.0 };
     let result = series(k, f, 0.0);
@@ -43,18 +39,10 @@ pub fn ln_1p(x: f64) -> f64 {
     let u = 1.0 + x;
     let (k, f) = split(u);
     // What rounding `1 + x` lost, relative to it; nothing is lost where `f` can be `x` itself.
-    let error = if k >= 2.0 {
-        1.0 - (u - x)
-    } else {
-        x - (u - 1.0)
-    };
+    let error = if k >= 2.0 { 1.0 - (u - x) } else { x - (u - 1.0) };
     let lost = error / u;
     let is_near = k == 0.0;
-    let result = series(
-        k,
-        if is_near { x } else { f },
-        if is_near { 0.0 } else { lost },
-    );
+    let result = series(k, if is_near { x } else { f }, if is_near { 0.0 } else { lost });
     if x == 0.0 { x } else { edge(u, result) }
 }
 
@@ -73,28 +61,17 @@ pub fn ln_f32(x: f32) -> f32 {
 pub fn ln_1p_f32(x: f32) -> f32 {
     let u = 1.0 + x;
     let (k, f) = split_f32(u);
-    let error = if k >= 2.0 {
-        1.0 - (u - x)
-    } else {
-        x - (u - 1.0)
-    };
+    let error = if k >= 2.0 { 1.0 - (u - x) } else { x - (u - 1.0) };
     let lost = error / u;
     let is_near = k == 0.0;
-    let result = series_f32(
-        k,
-        if is_near { x } else { f },
-        if is_near { 0.0 } else { lost },
-    );
+    let result = series_f32(k, if is_near { x } else { f }, if is_near { 0.0 } else { lost });
     if x == 0.0 { x } else { edge_f32(u, result) }
 }
 
 /// `x` as `2^k (1 + f)`, for a positive normal `x`.
 #[inline]
 fn split(x: f64) -> (f64, f64) {
-    let bits = x
-        .to_bits()
-        .wrapping_sub(SQRT_HALF_BITS)
-        .wrapping_add(1023 << 52);
+    let bits = x.to_bits().wrapping_sub(SQRT_HALF_BITS).wrapping_add(1023 << 52);
     let k = (bits >> 52) as u32 as i32 - 1023;
     let mantissa = (bits & ((1 << 52) - 1)).wrapping_add(SQRT_HALF_BITS);
     (f64::from(k), f64::from_bits(mantissa) - 1.0)
@@ -102,10 +79,7 @@ fn split(x: f64) -> (f64, f64) {
 
 #[inline]
 fn split_f32(x: f32) -> (f32, f32) {
-    let bits = x
-        .to_bits()
-        .wrapping_sub(SQRT_HALF_BITS_F32)
-        .wrapping_add(127 << 23);
+    let bits = x.to_bits().wrapping_sub(SQRT_HALF_BITS_F32).wrapping_add(127 << 23);
     let k = (bits >> 23).cast_signed() - 127;
     let mantissa = (bits & ((1 << 23) - 1)).wrapping_add(SQRT_HALF_BITS_F32);
     (k as f32, f32::from_bits(mantissa) - 1.0)

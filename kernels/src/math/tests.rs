@@ -40,14 +40,11 @@ fn worst(given: impl Fn(f64) -> f64, expected: impl Fn(f64) -> f64, low: f64, hi
     let grid = (0..=1_000_000).map(|i| low + (high - low) * f64::from(i) / 1e6);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let random = (0..1_000_000).map(move |_| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         f64::from_bits(state ^ (state >> 29))
     });
-    grid.chain(random)
-        .map(|x| ulps(given(x), expected(x)))
-        .fold(0.0, f64::max)
+    grid.chain(random).map(|x| ulps(given(x), expected(x))).fold(0.0, f64::max)
 }
 
 fn softplus_f64(x: f64) -> f64 {
@@ -55,22 +52,13 @@ fn softplus_f64(x: f64) -> f64 {
 }
 
 fn sigmoid_f64(x: f64) -> f64 {
-    if x < 0.0 {
-        x.exp() / (1.0 + x.exp())
-    } else {
-        1.0 / (1.0 + (-x).exp())
-    }
+    if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
 }
 
 #[test]
 fn single_precision_holds_its_bounds() {
     for (name, given, expected, bound) in [
-        (
-            "exp",
-            exp_f32 as fn(f32) -> f32,
-            f64::exp as fn(f64) -> f64,
-            2.0,
-        ),
+        ("exp", exp_f32 as fn(f32) -> f32, f64::exp as fn(f64) -> f64, 2.0),
         ("ln", ln_f32, f64::ln, 1.0),
         ("ln_1p", ln_1p_f32, f64::ln_1p, 2.0),
         ("sigmoid", sigmoid_f32, sigmoid_f64, 4.0),
@@ -85,14 +73,7 @@ fn single_precision_holds_its_bounds() {
 #[test]
 fn double_precision_holds_its_bounds() {
     for (name, given, expected, low, high, bound) in [
-        (
-            "exp",
-            exp as fn(f64) -> f64,
-            f64::exp as fn(f64) -> f64,
-            -746.0,
-            710.0,
-            1.5,
-        ),
+        ("exp", exp as fn(f64) -> f64, f64::exp as fn(f64) -> f64, -746.0, 710.0, 1.5),
         ("exp, small", exp, f64::exp, -1.0, 1.0, 1.5),
         ("ln", ln, f64::ln, 0.0, 4.0, 1.5),
         ("ln_1p", ln_1p, f64::ln_1p, -1.0, 3.0, 1.5),
@@ -125,10 +106,7 @@ fn circle_holds_its_bounds_and_is_exact_at_quarters() {
     for i in -2_000_000..=2_000_000 {
         let x = f64::from(i) * 0.523_456_789;
         let (sine, cosine) = sin_cos(x);
-        assert!(
-            (sine - x.sin()).abs() <= 2.3e-16 && (cosine - x.cos()).abs() <= 2.3e-16,
-            "{x}"
-        );
+        assert!((sine - x.sin()).abs() <= 2.3e-16 && (cosine - x.cos()).abs() <= 2.3e-16, "{x}");
         let turns = f64::from(i) / 1_048_576.0;
         let (sine, cosine) = sin_cos_turns(turns);
         let angle = turns * std::f64::consts::TAU;
@@ -142,24 +120,12 @@ fn circle_holds_its_bounds_and_is_exact_at_quarters() {
 
 #[test]
 fn special_values() {
-    assert_eq!(
-        (exp(f64::NEG_INFINITY), exp(0.0), exp(1e9)),
-        (0.0, 1.0, f64::INFINITY)
-    );
-    assert_eq!(
-        (exp_f32(-200.0), exp_f32(0.0), exp_f32(100.0)),
-        (0.0, 1.0, f32::INFINITY)
-    );
-    assert_eq!(
-        (ln(1.0), ln(0.0), ln(f64::INFINITY)),
-        (0.0, f64::NEG_INFINITY, f64::INFINITY)
-    );
+    assert_eq!((exp(f64::NEG_INFINITY), exp(0.0), exp(1e9)), (0.0, 1.0, f64::INFINITY));
+    assert_eq!((exp_f32(-200.0), exp_f32(0.0), exp_f32(100.0)), (0.0, 1.0, f32::INFINITY));
+    assert_eq!((ln(1.0), ln(0.0), ln(f64::INFINITY)), (0.0, f64::NEG_INFINITY, f64::INFINITY));
     assert!(ln(-1.0).is_nan() && ln(f64::NAN).is_nan() && exp_f32(f32::NAN).is_nan());
     assert_eq!(ln_1p(-0.0).to_bits(), (-0.0_f64).to_bits());
-    assert_eq!(
-        (sigmoid_f32(-1e4), sigmoid_f32(1e4), sigmoid(0.0)),
-        (0.0, 1.0, 0.5)
-    );
+    assert_eq!((sigmoid_f32(-1e4), sigmoid_f32(1e4), sigmoid(0.0)), (0.0, 1.0, 0.5));
 }
 
 /// The bits themselves, so that a change of a platform, a compiler or the code shows.

@@ -17,12 +17,7 @@ pub(super) struct Ring {
 const NO_CLASS: u8 = u8::MAX;
 
 impl Ring {
-    pub(super) const EMPTY: Self = Self {
-        block: 0,
-        start: 0,
-        len: 0,
-        class: NO_CLASS,
-    };
+    pub(super) const EMPTY: Self = Self { block: 0, start: 0, len: 0, class: NO_CLASS };
 
     pub(super) fn len(&self) -> u32 {
         self.len
@@ -77,22 +72,13 @@ impl<'a> View<'a> {
 
 impl Arena {
     pub(super) fn new(words_per_entry: usize) -> Self {
-        Self {
-            words_per_entry,
-            pools: Vec::new(),
-        }
+        Self { words_per_entry, pools: Vec::new() }
     }
 
     #[inline]
     pub(super) fn view(&self, ring: &Ring) -> View<'_> {
         if ring.class == NO_CLASS {
-            return View {
-                block: &[],
-                words_per_entry: 0,
-                start: 0,
-                capacity: 0,
-                len: 0,
-            };
+            return View { block: &[], words_per_entry: 0, start: 0, capacity: 0, len: 0 };
         }
         let capacity = capacity_of(ring.class);
         let block_words = capacity * self.words_per_entry;
@@ -111,12 +97,7 @@ impl Arena {
         debug_assert!(position <= ring.len && entry.len() == self.words_per_entry);
         if ring.class == NO_CLASS {
             let block = self.allocate(0);
-            *ring = Ring {
-                block,
-                start: 0,
-                len: 0,
-                class: 0,
-            };
+            *ring = Ring { block, start: 0, len: 0, class: 0 };
         } else if ring.len as usize == capacity_of(ring.class) {
             self.resize(ring, ring.class + 1);
         }
@@ -163,9 +144,7 @@ impl Arena {
     /// Memory held, free blocks and reserves included.
     pub(super) fn bytes(&self) -> usize {
         let pools = self.pools.iter();
-        pools
-            .map(|pool| 4 * (pool.words.capacity() + pool.free.capacity()))
-            .sum()
+        pools.map(|pool| 4 * (pool.words.capacity() + pool.free.capacity())).sum()
     }
 
     fn word_of(&self, ring: &Ring, position: u32) -> usize {
@@ -194,12 +173,7 @@ impl Arena {
 
     fn resize(&mut self, ring: &mut Ring, class: u8) {
         let block = self.allocate(class);
-        let mut moved = Ring {
-            block,
-            start: 0,
-            len: ring.len,
-            class,
-        };
+        let mut moved = Ring { block, start: 0, len: ring.len, class };
         for position in 0..ring.len {
             let (from, to) = (self.word_of(ring, position), self.word_of(&moved, position));
             for word in 0..self.words_per_entry {

@@ -22,10 +22,7 @@ struct Bucket {
 
 impl CodeCounts {
     pub(super) fn new() -> Self {
-        Self {
-            buckets: Vec::new(),
-            len: 0,
-        }
+        Self { buckets: Vec::new(), len: 0 }
     }
 
     /// Counts one more; true when it is the first.
@@ -36,11 +33,7 @@ impl CodeCounts {
         let at = self.locate(owner, code);
         let bucket = &mut self.buckets[at];
         let is_first = bucket.count == 0;
-        *bucket = Bucket {
-            code,
-            owner,
-            count: bucket.count + 1,
-        };
+        *bucket = Bucket { code, owner, count: bucket.count + 1 };
         self.len += usize::from(is_first);
         is_first
     }
@@ -48,10 +41,7 @@ impl CodeCounts {
     /// Counts one less; true when it was the last.
     pub(super) fn remove(&mut self, owner: u32, code: u64) -> bool {
         let at = self.locate(owner, code);
-        debug_assert_ne!(
-            self.buckets[at].count, 0,
-            "what leaves a window has entered it"
-        );
+        debug_assert_ne!(self.buckets[at].count, 0, "what leaves a window has entered it");
         self.buckets[at].count -= 1;
         if self.buckets[at].count > 0 {
             return false;

@@ -61,16 +61,10 @@ impl EntryLayout {
         write_u64(&mut words[..2], self.place_ms(time_ms).cast_unsigned());
         if !self.is_tiled() {
             let (value_words, code_words) = words[2..].split_at_mut(self.values);
-            value_words
-                .iter_mut()
-                .zip(values)
-                .for_each(|(word, value)| *word = value.to_bits());
-            code_words
-                .chunks_exact_mut(2)
-                .zip(codes)
-                .for_each(|(pair, code)| {
-                    write_u64(pair, code);
-                });
+            value_words.iter_mut().zip(values).for_each(|(word, value)| *word = value.to_bits());
+            code_words.chunks_exact_mut(2).zip(codes).for_each(|(pair, code)| {
+                write_u64(pair, code);
+            });
             return;
         }
         words[2] = 1;
@@ -131,27 +125,15 @@ impl EntryLayout {
         if self.is_tiled() {
             let tile = &entry[TILE_HEAD + TILE_VALUE * value..][..TILE_VALUE];
             let (sum, squares) = read_share(tile);
-            return (tile[0] > 0).then_some(Share {
-                count: tile[0],
-                sum,
-                squares,
-            });
+            return (tile[0] > 0).then_some(Share { count: tile[0], sum, squares });
         }
         let number = f32::from_bits(entry[2 + value]);
         if number.is_nan() {
             return None;
         }
         let sum = fixed::quantize(number);
-        let squares = if with_squares {
-            U256::square(sum)
-        } else {
-            U256::default()
-        };
-        Some(Share {
-            count: 1,
-            sum,
-            squares,
-        })
+        let squares = if with_squares { U256::square(sum) } else { U256::default() };
+        Some(Share { count: 1, sum, squares })
     }
 
     /// The smallest and largest of an entry's values, if it has one.
@@ -169,11 +151,7 @@ impl EntryLayout {
     /// The latest of an entry's values, if it has one.
     #[inline]
     pub(super) fn last(&self, entry: &[u32], value: usize) -> Option<f32> {
-        let at = if self.is_tiled() {
-            TILE_HEAD + TILE_VALUE * value + 3
-        } else {
-            2 + value
-        };
+        let at = if self.is_tiled() { TILE_HEAD + TILE_VALUE * value + 3 } else { 2 + value };
         let number = f32::from_bits(entry[at]);
         (!number.is_nan()).then_some(number)
     }
@@ -187,22 +165,13 @@ impl EntryLayout {
 
 fn read_share(tile: &[u32]) -> (i128, U256) {
     let wide = |at: usize| (0..4).fold(0, |sum, i| sum | (u128::from(tile[at + i]) << (32 * i)));
-    (
-        wide(6).cast_signed(),
-        U256 {
-            low: wide(10),
-            high: wide(14),
-        },
-    )
+    (wide(6).cast_signed(), U256 { low: wide(10), high: wide(14) })
 }
 
 fn write_share(tile: &mut [u32], sum: i128, squares: U256) {
     let parts = [sum.cast_unsigned(), squares.low, squares.high];
     for (words, part) in tile[6..].chunks_exact_mut(4).zip(parts) {
-        words
-            .iter_mut()
-            .enumerate()
-            .for_each(|(i, word)| *word = (part >> (32 * i)) as u32);
+        words.iter_mut().enumerate().for_each(|(i, word)| *word = (part >> (32 * i)) as u32);
     }
 }
 

@@ -16,11 +16,7 @@ const BITS_MIN: u32 = 4;
 
 impl KeyIndex {
     pub(super) fn new() -> Self {
-        Self {
-            buckets: vec![0; 1 << BITS_MIN],
-            bits: BITS_MIN,
-            len: 0,
-        }
+        Self { buckets: vec![0; 1 << BITS_MIN], bits: BITS_MIN, len: 0 }
     }
 
     /// The slot whose hash is `hash` and for which `is_key` holds.

@@ -32,12 +32,7 @@ pub(super) const KEY_BYTES: usize = size_of::<KeyHead>() + 16 + 12;
 impl Keys {
     pub(super) fn new() -> Self {
         let (heads, free, idle) = (Vec::new(), Vec::new(), BinaryHeap::new());
-        Self {
-            index: KeyIndex::new(),
-            heads,
-            free,
-            idle,
-        }
+        Self { index: KeyIndex::new(), heads, free, idle }
     }
 
     pub(super) fn held(&self) -> usize {
@@ -46,8 +41,7 @@ impl Keys {
 
     #[inline]
     pub(super) fn find(&self, key: u64) -> Option<u32> {
-        self.index
-            .find(mix(key), |slot| self.heads[slot as usize].key == key)
+        self.index.find(mix(key), |slot| self.heads[slot as usize].key == key)
     }
 
     /// [`Keys::find`] with an earlier answer, which may be out of date.
@@ -71,10 +65,7 @@ impl Keys {
 
     /// Gives a key that is not held a slot; true when the slot is a new one.
     pub(super) fn create(&mut self, key: u64, newest_ms: i64) -> (u32, bool) {
-        let head = KeyHead {
-            key,
-            ring: Ring::EMPTY,
-        };
+        let head = KeyHead { key, ring: Ring::EMPTY };
         let reused = self.free.pop();
         let slot = reused.unwrap_or(self.heads.len() as u32);
         match reused {
@@ -90,20 +81,14 @@ impl Keys {
     #[inline]
     pub(super) fn idle_since(&mut self, arena: &Arena, horizon_ms: i64) -> Option<(i64, u32)> {
         let &Reverse((newest_ms, _)) = self.idle.peek()?;
-        if newest_ms > horizon_ms {
-            None
-        } else {
-            self.longest_idle(arena)
-        }
+        if newest_ms > horizon_ms { None } else { self.longest_idle(arena) }
     }
 
     /// The time of the newest entry and the slot of the longest-idle key.
     pub(super) fn longest_idle(&mut self, arena: &Arena) -> Option<(i64, u32)> {
         loop {
             let &Reverse((known_ms, key)) = self.idle.peek()?;
-            let slot = self
-                .find(key)
-                .expect("the queue holds exactly the held keys");
+            let slot = self.find(key).expect("the queue holds exactly the held keys");
             let view = arena.view(&self.heads[slot as usize].ring);
             let newest_ms = view.time_ms(view.len() - 1);
             if newest_ms == known_ms {

@@ -203,10 +203,7 @@ impl Lanes {
             }
             Formula::Last { value } => {
                 let entries = (tail..head).rev().map(|position| view.entry(position));
-                entries
-                    .filter_map(|entry| plan.layout.last(entry, value))
-                    .next()
-                    .unwrap_or(0.0)
+                entries.filter_map(|entry| plan.layout.last(entry, value)).next().unwrap_or(0.0)
             }
             Formula::Min { term } => self.extreme(plan, slot, view, term, 0, tail..head),
             Formula::Max { term } => self.extreme(plan, slot, view, term, 1, tail..head),
@@ -369,11 +366,7 @@ impl Lanes {
             }
             *known = found;
         }
-        if known[side].is_infinite() {
-            0.0
-        } else {
-            known[side]
-        }
+        if known[side].is_infinite() { 0.0 } else { known[side] }
     }
 }
 
@@ -384,11 +377,7 @@ fn lane(slot: u32, width: usize) -> Range<usize> {
 
 #[inline]
 fn step<const ADD: bool>(total: u32, count: u32) -> u32 {
-    if ADD {
-        total.wrapping_add(count)
-    } else {
-        total.wrapping_sub(count)
-    }
+    if ADD { total.wrapping_add(count) } else { total.wrapping_sub(count) }
 }
 
 /// An unknown extreme stays unknown: what joins may be less extreme than what is left.

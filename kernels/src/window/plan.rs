@@ -91,11 +91,7 @@ pub(super) enum Formula {
 impl Formula {
     /// The output of a window without entries.
     pub(super) fn empty(&self) -> f32 {
-        if let Self::Since { empty_s } = self {
-            *empty_s
-        } else {
-            0.0
-        }
+        if let Self::Since { empty_s } = self { *empty_s } else { 0.0 }
     }
 }
 
@@ -105,21 +101,9 @@ pub(super) const TIME_MAX_MS: i64 = 1 << 60;
 impl Plan {
     pub(super) fn new(spec: &TableSpec) -> Result<Self, KernelError> {
         check(spec)?;
-        let tile_ms = if let Layout::Tiled { tile_ms } = spec.layout {
-            tile_ms
-        } else {
-            0
-        };
-        let layout = EntryLayout {
-            values: spec.values,
-            codes: spec.codes,
-            tile_ms,
-        };
-        let reach = spec
-            .windows
-            .iter()
-            .map(|window| window.width_ms + window.delay_ms)
-            .max();
+        let tile_ms = if let Layout::Tiled { tile_ms } = spec.layout { tile_ms } else { 0 };
+        let layout = EntryLayout { values: spec.values, codes: spec.codes, tile_ms };
+        let reach = spec.windows.iter().map(|window| window.width_ms + window.delay_ms).max();
         let mut plan = Self {
             layout,
             over: spec.over,
@@ -154,11 +138,7 @@ impl Plan {
                 }
             }
             let windows = first..plan.windows.len();
-            plan.groups.push(Group {
-                delay_ms: key.0,
-                with_self: key.1,
-                windows,
-            });
+            plan.groups.push(Group { delay_ms: key.0, with_self: key.1, windows });
         }
         plan.place_marks();
         Ok(plan)
@@ -180,19 +160,10 @@ impl Plan {
                 continue;
             }
             let formula = self.formula(feature.aggregate, window, firsts);
-            let reading = Reading {
-                column,
-                group,
-                window: planned,
-                formula,
-            };
+            let reading = Reading { column, group, window: planned, formula };
             // The event before this one is sought before this one is there.
             let is_after = with_self && !matches!(formula, Formula::Since { .. });
-            if is_after {
-                self.after.push(reading)
-            } else {
-                self.before.push(reading)
-            }
+            if is_after { self.after.push(reading) } else { self.before.push(reading) }
         }
         self.windows.push(PlannedWindow {
             index: planned,
@@ -211,28 +182,17 @@ impl Plan {
     ) -> Formula {
         match aggregate {
             Aggregate::Count => Formula::Count,
-            Aggregate::Rate => Formula::Rate {
-                width_s: window.width_ms as f64 / 1000.0,
-            },
+            Aggregate::Rate => Formula::Rate { width_s: window.width_ms as f64 / 1000.0 },
             Aggregate::Since => {
                 let empty_s = (window.width_ms + window.delay_ms) as f64 / 1000.0;
-                Formula::Since {
-                    empty_s: empty_s as f32,
-                }
+                Formula::Since { empty_s: empty_s as f32 }
             }
-            Aggregate::Distinct { code } => Formula::Distinct {
-                term: term_of(&mut self.distincts, firsts.2, code),
-            },
-            Aggregate::Sum { value } => Formula::Sum {
-                term: self.sum(firsts.0, value),
-            },
-            Aggregate::Mean { value } => Formula::Mean {
-                term: self.sum(firsts.0, value),
-            },
-            Aggregate::Ratio { value } => Formula::Ratio {
-                term: self.sum(firsts.0, value),
-                value,
-            },
+            Aggregate::Distinct { code } => {
+                Formula::Distinct { term: term_of(&mut self.distincts, firsts.2, code) }
+            }
+            Aggregate::Sum { value } => Formula::Sum { term: self.sum(firsts.0, value) },
+            Aggregate::Mean { value } => Formula::Mean { term: self.sum(firsts.0, value) },
+            Aggregate::Ratio { value } => Formula::Ratio { term: self.sum(firsts.0, value), value },
             Aggregate::Std { value } => {
                 let term = self.sum(firsts.0, value);
                 let squares = *self.sums[term].squares.get_or_insert_with(|| {
@@ -241,26 +201,21 @@ impl Plan {
                 });
                 Formula::Std { term, squares }
             }
-            Aggregate::Min { value } => Formula::Min {
-                term: term_of(&mut self.extremes, firsts.1, value),
-            },
-            Aggregate::Max { value } => Formula::Max {
-                term: term_of(&mut self.extremes, firsts.1, value),
-            },
+            Aggregate::Min { value } => {
+                Formula::Min { term: term_of(&mut self.extremes, firsts.1, value) }
+            }
+            Aggregate::Max { value } => {
+                Formula::Max { term: term_of(&mut self.extremes, firsts.1, value) }
+            }
             Aggregate::Last { value } => Formula::Last { value },
         }
     }
 
     fn sum(&mut self, first: usize, value: usize) -> usize {
-        let known = self.sums[first..]
-            .iter()
-            .position(|term| term.value == value);
+        let known = self.sums[first..].iter().position(|term| term.value == value);
         known.map_or_else(
             || {
-                self.sums.push(SumTerm {
-                    value,
-                    squares: None,
-                });
+                self.sums.push(SumTerm { value, squares: None });
                 self.sums.len() - 1
             },
             |offset| first + offset,
@@ -270,11 +225,7 @@ impl Plan {
     fn place_marks(&mut self) {
         self.tails_at = self.groups.len();
         self.counts_at = self.tails_at + self.windows.len();
-        let counts = if self.layout.is_tiled() {
-            self.windows.len()
-        } else {
-            0
-        };
+        let counts = if self.layout.is_tiled() { self.windows.len() } else { 0 };
         self.present_at = self.counts_at + counts;
         self.distinct_at = self.present_at + self.sums.len();
         self.marks = self.distinct_at + self.distincts.len();
@@ -290,13 +241,7 @@ fn term_of(terms: &mut Vec<ValueTerm>, first: usize, column: usize) -> usize {
 }
 
 fn check(spec: &TableSpec) -> Result<(), KernelError> {
-    let refuse = |argument, reason| {
-        Err(KernelError::Value {
-            kernel: "window",
-            argument,
-            reason,
-        })
-    };
+    let refuse = |argument, reason| Err(KernelError::Value { kernel: "window", argument, reason });
     for window in &spec.windows {
         if !(1..=TIME_MAX_MS).contains(&window.width_ms) {
             return refuse("width_ms", "must be at least 1 and at most 2^60");
@@ -309,29 +254,19 @@ fn check(spec: &TableSpec) -> Result<(), KernelError> {
         return refuse("lateness_ms", "must be at least 0 and at most 2^60");
     }
     if spec.keys_max == 0 || spec.keys_max.saturating_mul(spec.features.len().max(1)) > 1 << 31 {
-        return refuse(
-            "keys_max",
-            "must be at least 1 and, times the features, at most 2^31",
-        );
+        return refuse("keys_max", "must be at least 1 and, times the features, at most 2^31");
     }
     let is_tiled = matches!(spec.layout, Layout::Tiled { .. });
     if let Layout::Tiled { tile_ms } = spec.layout
         && (tile_ms < 1 || spec.windows.iter().any(|window| window.width_ms < tile_ms))
     {
-        return refuse(
-            "tile_ms",
-            "must be at least 1 and at most the narrowest width",
-        );
+        return refuse("tile_ms", "must be at least 1 and at most the narrowest width");
     }
     for feature in &spec.features {
         if feature.window >= spec.windows.len() {
             return refuse("window", "names no window of the table");
         }
-        if feature
-            .aggregate
-            .value()
-            .is_some_and(|value| value >= spec.values)
-        {
+        if feature.aggregate.value().is_some_and(|value| value >= spec.values) {
             return refuse("value", "names no value column of the table");
         }
         match feature.aggregate {

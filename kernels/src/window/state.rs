@@ -33,9 +33,7 @@ impl WindowTable {
             bytes.extend_from_slice(&key.to_le_bytes());
             bytes.extend_from_slice(&view.len().to_le_bytes());
             for position in 0..view.len() {
-                view.entry(position)
-                    .iter()
-                    .for_each(|word| bytes.extend(word.to_le_bytes()));
+                view.entry(position).iter().for_each(|word| bytes.extend(word.to_le_bytes()));
             }
             writer.write_all(&bytes)?;
         }

@@ -118,9 +118,7 @@ impl WindowTable {
     /// `Shape` or `Value`, before anything is changed.
     pub fn insert(&mut self, rows: &Rows<'_>, range: Range<usize>) -> Result<(), KernelError> {
         self.check(rows, &range, Over::Labels, true)?;
-        self.ahead(rows, range, |table, row, hint| {
-            table.enter_label(rows, row, hint)
-        });
+        self.ahead(rows, range, |table, row, hint| table.enter_label(rows, row, hint));
         Ok(())
     }
 
@@ -200,10 +198,7 @@ impl WindowTable {
         let slot = self.enter(key, known, time_ms, true);
         if !self.plan.after.is_empty() {
             let view = self.arena.view(self.keys.ring(slot));
-            let current = Current {
-                time_ms,
-                values: &self.admitted,
-            };
+            let current = Current { time_ms, values: &self.admitted };
             for reading in &self.plan.after {
                 let value = self.lanes.read(&self.plan, slot, view, reading, current);
                 out[reading.column] = value;
@@ -264,10 +259,7 @@ impl WindowTable {
     fn answer(&mut self, slot: u32, time_ms: i64, out: &mut [f32]) {
         let view = self.arena.view(self.keys.ring(slot));
         self.lanes.move_to(&self.plan, slot, view, time_ms);
-        let current = Current {
-            time_ms,
-            values: &self.admitted,
-        };
+        let current = Current { time_ms, values: &self.admitted };
         for reading in &self.plan.before {
             out[reading.column] = self.lanes.read(&self.plan, slot, view, reading, current);
         }
@@ -282,13 +274,8 @@ impl WindowTable {
             self.counts.saturated_values += u64::from(is_saturated);
             self.counts.missing_values += u64::from(value.is_nan());
         }
-        let (values, codes) = (
-            self.admitted.iter().copied(),
-            rows.codes.iter().map(|c| c[row]),
-        );
-        self.plan
-            .layout
-            .encode(rows.times_ms[row], values, codes, &mut self.encoded);
+        let (values, codes) = (self.admitted.iter().copied(), rows.codes.iter().map(|c| c[row]));
+        self.plan.layout.encode(rows.times_ms[row], values, codes, &mut self.encoded);
     }
 
     /// Enters the encoded entry after those of its time; what no window can reach any more goes.
@@ -313,14 +300,11 @@ impl WindowTable {
         if joins_tile {
             let tile = self.arena.entry_mut(self.keys.ring(slot), position - 1);
             self.plan.layout.merge(tile, &self.encoded);
-            self.lanes
-                .enter_merged(&self.plan, slot, position - 1, &self.encoded);
+            self.lanes.enter_merged(&self.plan, slot, position - 1, &self.encoded);
         } else {
-            self.arena
-                .insert(self.keys.ring_mut(slot), position, &self.encoded);
+            self.arena.insert(self.keys.ring_mut(slot), position, &self.encoded);
             self.entries += 1;
-            self.lanes
-                .enter(&self.plan, slot, position, is_event, &self.encoded);
+            self.lanes.enter(&self.plan, slot, position, is_event, &self.encoded);
         }
         slot
     }
@@ -384,11 +368,7 @@ impl WindowTable {
     ) -> Result<(), KernelError> {
         if self.plan.over != over {
             let reason = "is over labels where events are given, or the other way round";
-            return Err(KernelError::Value {
-                kernel: "window",
-                argument: "table",
-                reason,
-            });
+            return Err(KernelError::Value { kernel: "window", argument: "table", reason });
         }
         let count = rows.keys.len();
         expect("times_ms", count, rows.times_ms.len())?;
@@ -398,12 +378,8 @@ impl WindowTable {
         if enters {
             expect("values", self.plan.layout.values, rows.values.len())?;
             expect("codes", self.plan.layout.codes, rows.codes.len())?;
-            rows.values
-                .iter()
-                .try_for_each(|column| expect("values", count, column.len()))?;
-            rows.codes
-                .iter()
-                .try_for_each(|column| expect("codes", count, column.len()))?;
+            rows.values.iter().try_for_each(|column| expect("values", count, column.len()))?;
+            rows.codes.iter().try_for_each(|column| expect("codes", count, column.len()))?;
         }
         Ok(())
     }
@@ -411,11 +387,7 @@ impl WindowTable {
     fn check_target(&self, range: &Range<usize>, target: &Target<'_>) -> Result<(), KernelError> {
         let end = target.offset + self.width;
         expect("stride", end, target.stride.min(end))?;
-        let needed = if range.is_empty() {
-            0
-        } else {
-            (range.end - 1) * target.stride + end
-        };
+        let needed = if range.is_empty() { 0 } else { (range.end - 1) * target.stride + end };
         expect("out", needed, target.out.len().min(needed))
     }
 }
@@ -434,10 +406,5 @@ fn expect(argument: &'static str, expected: usize, given: usize) -> Result<(), K
     if expected == given {
         return Ok(());
     }
-    Err(KernelError::Shape {
-        kernel: "window",
-        argument,
-        expected,
-        given,
-    })
+    Err(KernelError::Shape { kernel: "window", argument, expected, given })
 }

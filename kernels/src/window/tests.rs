@@ -11,18 +11,8 @@ use super::*;
 /// One step of a stream; labels and checkpoints come between rows.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Row {
-        key: u64,
-        ahead_ms: i64,
-        value: f32,
-        code: u64,
-    },
-    Label {
-        key: u64,
-        ahead_ms: i64,
-        value: f32,
-        code: u64,
-    },
+    Row { key: u64, ahead_ms: i64, value: f32, code: u64 },
+    Label { key: u64, ahead_ms: i64, value: f32, code: u64 },
     SaveAndLoad,
 }
 
@@ -49,28 +39,12 @@ impl Columns {
     fn with<T>(&self, call: impl FnOnce(&Rows<'_>) -> T) -> T {
         let (values, codes) = ([&self.first[..], &self.second[..]], [&self.codes[..]]);
         let (keys, times_ms) = (&self.keys[..], &self.times_ms[..]);
-        call(&Rows {
-            keys,
-            times_ms,
-            values: &values,
-            codes: &codes,
-        })
+        call(&Rows { keys, times_ms, values: &values, codes: &codes })
     }
 }
 
 fn value() -> impl Strategy<Value = f32> {
-    let odd = [
-        f32::NAN,
-        -0.0,
-        0.1,
-        0.1,
-        1.5,
-        -3.25,
-        1e10,
-        5e18,
-        f32::NEG_INFINITY,
-        3e-7,
-    ];
+    let odd = [f32::NAN, -0.0, 0.1, 0.1, 1.5, -3.25, 1e10, 5e18, f32::NEG_INFINITY, 3e-7];
     prop_oneof![prop::sample::select(odd.to_vec()), -100.0_f32..100.0]
 }
 
@@ -112,11 +86,7 @@ pub(super) fn all_features(over: Over, layout: Layout, windows: usize) -> Vec<Fe
     if layout == Layout::Exact {
         aggregates.push(Aggregate::Distinct { code: 0 });
     }
-    let of = |window| {
-        aggregates
-            .iter()
-            .map(move |&aggregate| Feature { window, aggregate })
-    };
+    let of = |window| aggregates.iter().map(move |&aggregate| Feature { window, aggregate });
     (0..windows).flat_map(of).collect()
 }
 
@@ -150,11 +120,7 @@ fn run(table: &mut WindowTable, over: Over, columns: &Columns, cut: usize) -> Ve
     columns.with(|all| {
         for from in (0..rows).step_by(cut) {
             let range = from..rows.min(from + cut);
-            let mut target = Target {
-                out: &mut out,
-                stride,
-                offset,
-            };
+            let mut target = Target { out: &mut out, stride, offset };
             let result = match over {
                 Over::Events => table.process(all, range, &mut target),
                 Over::Labels => table.query(all, range, &mut target),
@@ -164,11 +130,7 @@ fn run(table: &mut WindowTable, over: Over, columns: &Columns, cut: usize) -> Ve
     });
     let mut features = Vec::new();
     for row in out.chunks_exact(stride) {
-        assert_eq!(
-            (&row[..offset], row[stride - 1]),
-            (&[-7.0, -7.0][..], -7.0),
-            "guard"
-        );
+        assert_eq!((&row[..offset], row[stride - 1]), (&[-7.0, -7.0][..], -7.0), "guard");
         features.extend_from_slice(&row[offset..offset + width]);
     }
     features
@@ -176,9 +138,7 @@ fn run(table: &mut WindowTable, over: Over, columns: &Columns, cut: usize) -> Ve
 
 fn save(table: &WindowTable) -> Vec<u8> {
     let mut bytes = Vec::new();
-    table
-        .write_state(&mut bytes)
-        .expect("a vector takes all bytes");
+    table.write_state(&mut bytes).expect("a vector takes all bytes");
     bytes
 }
 
@@ -188,12 +148,7 @@ fn play(spec: &TableSpec, steps: &[Step], cut: usize, reload: bool) -> (Vec<f32>
     let (mut now_ms, mut pending, mut outputs) = (1_000, Columns::default(), Vec::new());
     for step in steps {
         match *step {
-            Step::Row {
-                key,
-                ahead_ms,
-                value,
-                code,
-            } => {
+            Step::Row { key, ahead_ms, value, code } => {
                 pending.push(key, now_ms + ahead_ms, value, code);
                 now_ms = now_ms.max(now_ms + ahead_ms);
                 continue;
@@ -204,17 +159,10 @@ fn play(spec: &TableSpec, steps: &[Step], cut: usize, reload: bool) -> (Vec<f32>
         outputs.extend(run(&mut table, spec.over, &pending, cut));
         pending = Columns::default();
         match *step {
-            Step::Label {
-                key,
-                ahead_ms,
-                value,
-                code,
-            } => {
+            Step::Label { key, ahead_ms, value, code } => {
                 let mut label = Columns::default();
                 label.push(key, now_ms + ahead_ms, value, code);
-                label
-                    .with(|rows| table.insert(rows, 0..1))
-                    .expect("the shapes fit");
+                label.with(|rows| table.insert(rows, 0..1)).expect("the shapes fit");
             }
             Step::SaveAndLoad if reload => {
                 let bytes = save(&table);
@@ -233,22 +181,12 @@ fn brute_force(spec: &TableSpec, steps: &[Step]) -> Vec<f32> {
     let (mut now_ms, mut outputs, mut columns) = (1_000, Vec::new(), Columns::default());
     for step in steps {
         match *step {
-            Step::Row {
-                key,
-                ahead_ms,
-                value,
-                code,
-            } => {
+            Step::Row { key, ahead_ms, value, code } => {
                 let (values, code) = columns.push(key, now_ms + ahead_ms, value, code);
                 outputs.extend(oracle.row(key, now_ms + ahead_ms, values, code));
                 now_ms = now_ms.max(now_ms + ahead_ms);
             }
-            Step::Label {
-                key,
-                ahead_ms,
-                value,
-                code,
-            } if spec.over == Over::Labels => {
+            Step::Label { key, ahead_ms, value, code } if spec.over == Over::Labels => {
                 let (values, code) = columns.push(key, now_ms + ahead_ms, value, code);
                 oracle.label(key, now_ms + ahead_ms, values, code);
             }
@@ -261,9 +199,7 @@ fn brute_force(spec: &TableSpec, steps: &[Step]) -> Vec<f32> {
 fn first_difference(spec: &TableSpec, given: &[f32], expected: &[f32]) -> Option<String> {
     assert_eq!(given.len(), expected.len());
     let pairs = given.iter().zip(expected);
-    let at = pairs
-        .enumerate()
-        .find(|(_, (a, b))| a.to_bits() != b.to_bits())?;
+    let at = pairs.enumerate().find(|(_, (a, b))| a.to_bits() != b.to_bits())?;
     let (row, column) = (at.0 / spec.features.len(), at.0 % spec.features.len());
     let feature = spec.features[column];
     Some(format!("row {row}, {feature:?}: {} for {}", at.1.0, at.1.1))

@@ -74,10 +74,7 @@ impl BinaryTally {
     /// The values of the metrics, in their order; NaN where undefined or not of this kind. When
     /// the ranking is no longer exact, the bounds on its error follow under names of their own.
     pub(super) fn report(&self, metrics: &[Metric]) -> Vec<(&'static str, f64)> {
-        let ranked = self
-            .ranking
-            .as_ref()
-            .map(|ranking| (ranking.is_exact(), ranking.measures()));
+        let ranked = self.ranking.as_ref().map(|ranking| (ranking.is_exact(), ranking.measures()));
         let rows = self.rows as f64;
         let mut report = Vec::with_capacity(metrics.len() + 2);
         for metric in metrics {
@@ -126,12 +123,8 @@ impl BinaryTally {
         self.scores.write(state)?;
         self.squares.write(state)?;
         self.log_loss.map_or(Ok(()), |sum| sum.write(state))?;
-        self.calibration
-            .as_ref()
-            .map_or(Ok(()), |calibration| calibration.write(state))?;
-        self.ranking
-            .as_ref()
-            .map_or(Ok(()), |ranking| ranking.write(state))
+        self.calibration.as_ref().map_or(Ok(()), |calibration| calibration.write(state))?;
+        self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.write(state))
     }
 
     /// Reads into a tally made for the same metrics.
@@ -170,8 +163,6 @@ pub(super) fn loss(probability: f64) -> f64 {
 /// agreement beyond chance; NaN when chance alone would always agree.
 pub(super) fn kappa(rows: i64, agreed: i64, marginals: impl Iterator<Item = [i64; 2]>) -> f64 {
     let rows = rows as f64;
-    let chance: f64 = marginals
-        .map(|[a, b]| (a as f64 / rows) * (b as f64 / rows))
-        .sum();
+    let chance: f64 = marginals.map(|[a, b]| (a as f64 / rows) * (b as f64 / rows)).sum();
     (agreed as f64 / rows - chance) / (1.0 - chance)
 }

@@ -53,11 +53,8 @@ impl Calibration {
     pub(super) fn read(state: &mut StateReader<'_>) -> io::Result<Calibration> {
         let mut bins = [Bin::default(); BINS];
         for bin in &mut bins {
-            *bin = Bin {
-                rows: state.i64()?,
-                positives: state.i64()?,
-                scores: ExactSum::read(state)?,
-            };
+            *bin =
+                Bin { rows: state.i64()?, positives: state.i64()?, scores: ExactSum::read(state)? };
         }
         Ok(Calibration(bins))
     }

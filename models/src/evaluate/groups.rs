@@ -75,10 +75,7 @@ impl GroupedPrecision {
         }
         let groups = self.open.entry(day).or_default();
         let before = groups.len();
-        let entry = groups.entry(group).or_insert(Group {
-            best: score,
-            positives: 0,
-        });
+        let entry = groups.entry(group).or_insert(Group { best: score, positives: 0 });
         entry.best = entry.best.max(score);
         entry.positives += i64::from(positive);
         self.open_groups += groups.len() - before;
@@ -91,11 +88,7 @@ impl GroupedPrecision {
     /// Turns a row of the group from positive to negative or back.
     pub(super) fn correct(&mut self, event_time_ms: i64, group: u64, positive: bool) {
         let day = event_time_ms.div_euclid(DAY_MS);
-        match self
-            .open
-            .get_mut(&day)
-            .and_then(|groups| groups.get_mut(&group))
-        {
+        match self.open.get_mut(&day).and_then(|groups| groups.get_mut(&group)) {
             Some(entry) => entry.positives += if positive { 1 } else { -1 },
             None => self.late_rows += 1,
         }
@@ -104,11 +97,7 @@ impl GroupedPrecision {
     /// Folds every day that ends at or before the time: no label of it may arrive any more.
     pub(super) fn close_days_before(&mut self, time_ms: i64) {
         let day = time_ms.div_euclid(DAY_MS);
-        while self
-            .open
-            .first_key_value()
-            .is_some_and(|(&first, _)| first < day)
-        {
+        while self.open.first_key_value().is_some_and(|(&first, _)| first < day) {
             self.fold_first();
         }
         self.first_open_day = self.first_open_day.max(day);
@@ -117,9 +106,7 @@ impl GroupedPrecision {
     /// The mean share over the days, open ones as they stand; NaN without a day.
     pub(super) fn value(&self) -> f64 {
         let mut shares = self.shares;
-        self.open
-            .values()
-            .for_each(|groups| shares.add(share(groups, self.k), 1));
+        self.open.values().for_each(|groups| shares.add(share(groups, self.k), 1));
         shares.value() / (self.days as f64 + self.open.len() as f64)
     }
 
@@ -166,13 +153,7 @@ impl GroupedPrecision {
             let mut groups = Groups::default();
             for _ in 0..state.length(usize::MAX)? {
                 let code = state.u64()?;
-                groups.insert(
-                    code,
-                    Group {
-                        best: state.f32()?,
-                        positives: state.i64()?,
-                    },
-                );
+                groups.insert(code, Group { best: state.f32()?, positives: state.i64()? });
             }
             self.open_groups += groups.len();
             self.open.insert(day, groups);
@@ -192,10 +173,7 @@ fn share(groups: &Groups, k: usize) -> f64 {
     if taken < ranked.len() {
         ranked.select_nth_unstable(taken);
     }
-    let hits = ranked[..taken]
-        .iter()
-        .filter(|(_, _, has_positive)| *has_positive)
-        .count();
+    let hits = ranked[..taken].iter().filter(|(_, _, has_positive)| *has_positive).count();
     hits as f64 / taken as f64
 }
 

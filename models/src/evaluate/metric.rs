@@ -87,9 +87,7 @@ impl Metric {
 
     /// The metric of this name; `k` counts for `grouped_precision_at_k` only.
     pub fn from_name(name: &str, k: u32) -> Option<Metric> {
-        let found = Metric::ALL
-            .into_iter()
-            .find(|metric| metric.name() == name)?;
+        let found = Metric::ALL.into_iter().find(|metric| metric.name() == name)?;
         Some(match found {
             Metric::GroupedPrecisionAtK { .. } => Metric::GroupedPrecisionAtK { k },
             other => other,

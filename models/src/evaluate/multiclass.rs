@@ -45,11 +45,7 @@ impl MultiClassTally {
 
     /// The value of a metric; NaN where undefined or not of this kind.
     pub(super) fn value(&self, metric: Metric) -> f64 {
-        let marginals = self
-            .labelled
-            .iter()
-            .zip(&self.predicted)
-            .map(|(&a, &b)| [a, b]);
+        let marginals = self.labelled.iter().zip(&self.predicted).map(|(&a, &b)| [a, b]);
         match metric {
             Metric::Accuracy => self.agreed as f64 / self.rows as f64,
             Metric::Kappa => kappa(self.rows, self.agreed, marginals),

@@ -46,10 +46,6 @@ impl NoChange {
 
     pub(super) fn read(state: &mut StateReader<'_>) -> io::Result<NoChange> {
         let last = u32::try_from(state.i64()?).ok();
-        Ok(NoChange {
-            last,
-            rows: state.i64()?,
-            agreed: state.i64()?,
-        })
+        Ok(NoChange { last, rows: state.i64()?, agreed: state.i64()? })
     }
 }

@@ -40,10 +40,7 @@ impl Panel {
             }
             Task::Regression => Tally::Regression(RegressionTally::default()),
         };
-        Panel {
-            tally,
-            no_change: NoChange::default(),
-        }
+        Panel { tally, no_change: NoChange::default() }
     }
 
     /// Judges a row by every measure.
@@ -71,10 +68,7 @@ impl Panel {
     /// Values by name in the order of the metrics, error bounds after them; NaN where undefined.
     pub(super) fn report(&self, metrics: &[Metric]) -> Vec<(&'static str, f64)> {
         let by_value = |value: &dyn Fn(Metric) -> f64| {
-            metrics
-                .iter()
-                .map(|&metric| (metric.name(), value(metric)))
-                .collect()
+            metrics.iter().map(|&metric| (metric.name(), value(metric))).collect()
         };
         let mut report: Vec<(&'static str, f64)> = match &self.tally {
             Tally::Binary(tally) => tally.report(metrics),

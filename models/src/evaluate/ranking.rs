@@ -50,10 +50,7 @@ pub(super) struct RankingMeasures {
 
 impl Ranking {
     pub(super) fn new(rows_max: usize) -> Ranking {
-        let store = Store::Exact {
-            rows: Vec::new(),
-            withdrawn: Vec::new(),
-        };
+        let store = Store::Exact { rows: Vec::new(), withdrawn: Vec::new() };
         Ranking { rows_max, store }
     }
 
@@ -96,9 +93,9 @@ impl Ranking {
                 let ([n, p], [n_gone, p_gone]) = (counts(rows), counts(withdrawn));
                 [n - n_gone, p - p_gone]
             }
-            Store::Histogram(bins) => bins
-                .iter()
-                .fold([0, 0], |[n, p], bin| [n + bin[0], p + bin[1]]),
+            Store::Histogram(bins) => {
+                bins.iter().fold([0, 0], |[n, p], bin| [n + bin[0], p + bin[1]])
+            }
         }
     }
 
@@ -134,11 +131,7 @@ impl Ranking {
             Store::Histogram(bins) => {
                 state.u64(1)?;
                 // Most bins are empty: only the others are written, each with its index.
-                let filled = || {
-                    bins.iter()
-                        .enumerate()
-                        .filter(|(_, counts)| **counts != [0, 0])
-                };
+                let filled = || bins.iter().enumerate().filter(|(_, counts)| **counts != [0, 0]);
                 state.u64(filled().count() as u64)?;
                 filled().try_for_each(|(index, &[negatives, positives])| {
                     state.u64(index as u64)?;
@@ -200,10 +193,8 @@ impl Pass {
         self.pairs_tied += pairs(negatives, positives);
         if positives > 0 {
             // At this threshold all rows from here up are called positive.
-            let (tp, fp) = (
-                self.positives - self.positives_below,
-                self.negatives - self.negatives_below,
-            );
+            let (tp, fp) =
+                (self.positives - self.positives_below, self.negatives - self.negatives_below);
             let share = positives as f64 / self.positives as f64;
             let precision = tp as f64 / (tp + fp) as f64;
             self.precision += share * precision;
@@ -222,11 +213,7 @@ impl Pass {
         RankingMeasures {
             // Without a pair this is 0 / 0, which is NaN as promised.
             auc: self.pairs_twice as f64 / (2.0 * pairs),
-            average_precision: if self.positives > 0 {
-                self.precision
-            } else {
-                f64::NAN
-            },
+            average_precision: if self.positives > 0 { self.precision } else { f64::NAN },
             auc_error_max: bound(self.pairs_tied as f64 / (2.0 * pairs)),
             average_precision_error_max: bound(self.precision_error),
         }

@@ -30,11 +30,8 @@ impl RegressionTally {
         let (miss, sign_f64) = (score - label, sign as f64);
         let rows = self.rows + sign;
         let distance = label - self.label_mean;
-        self.label_mean = if rows == 0 {
-            0.0
-        } else {
-            self.label_mean + sign_f64 * distance / rows as f64
-        };
+        self.label_mean =
+            if rows == 0 { 0.0 } else { self.label_mean + sign_f64 * distance / rows as f64 };
         self.label_spread += sign_f64 * distance * (label - self.label_mean);
         self.rows = rows;
         self.absolute += sign_f64 * miss.abs();
@@ -60,13 +57,7 @@ impl RegressionTally {
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         state.i64(self.rows)?;
-        let sums = [
-            self.absolute,
-            self.squares,
-            self.scores,
-            self.label_mean,
-            self.label_spread,
-        ];
+        let sums = [self.absolute, self.squares, self.scores, self.label_mean, self.label_spread];
         sums.into_iter().try_for_each(|sum| state.f64(sum))
     }
 

@@ -42,9 +42,7 @@ impl StateWriter<'_> {
         let mut buffer = Vec::with_capacity(CHUNK_ROWS * 4);
         for chunk in values.chunks(CHUNK_ROWS) {
             buffer.clear();
-            chunk
-                .iter()
-                .for_each(|value| buffer.extend_from_slice(&value.to_le_bytes()));
+            chunk.iter().for_each(|value| buffer.extend_from_slice(&value.to_le_bytes()));
             self.bytes(&buffer)?;
         }
         Ok(())

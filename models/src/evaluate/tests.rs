@@ -34,10 +34,7 @@ fn value(report: &[(&'static str, f64)], name: &str) -> f64 {
 }
 
 fn bits(report: Vec<(&'static str, f64)>) -> Vec<(&'static str, u64)> {
-    report
-        .into_iter()
-        .map(|(name, value)| (name, value.to_bits()))
-        .collect()
+    report.into_iter().map(|(name, value)| (name, value.to_bits())).collect()
 }
 
 fn state(evaluator: &Evaluator) -> Vec<u8> {
@@ -54,10 +51,7 @@ fn float(hex: &str) -> f32 {
 fn equals_scikit_learn() {
     let mut judge: Option<Evaluator> = None;
     let mut compared = 0;
-    for line in include_str!("tests/sklearn.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-    {
+    for line in include_str!("tests/sklearn.txt").lines().filter(|line| !line.starts_with('#')) {
         let words: Vec<&str> = line.split(' ').collect();
         match (words[0], words[1]) {
             ("case", "binary") => judge = Some(evaluator(Task::Binary, &BINARY)),
@@ -74,21 +68,15 @@ fn equals_scikit_learn() {
                 for row in &words[1..] {
                     let (scores, label) = row.rsplit_once(':').unwrap();
                     let scores: Vec<f32> = scores.split(':').map(float).collect();
-                    let label = if label.len() == 8 {
-                        float(label)
-                    } else {
-                        label.parse().unwrap()
-                    };
+                    let label =
+                        if label.len() == 8 { float(label) } else { label.parse().unwrap() };
                     judge.observe(0, 0, &scores, label);
                 }
             }
             (_, name) => {
                 let expected: f64 = words[2].parse().unwrap();
                 let given = value(&judge.as_ref().unwrap().report(), name);
-                assert!(
-                    (given - expected).abs() < 1e-9,
-                    "{name}: {given} against {expected}"
-                );
+                assert!((given - expected).abs() < 1e-9, "{name}: {given} against {expected}");
                 compared += 1;
             }
         }
@@ -117,10 +105,7 @@ fn undefined_is_nan_and_bad_rows_are_counted() {
     }
     assert_eq!(bits(judge.report()), before);
     let counts = judge.counts();
-    assert_eq!(
-        (counts.judged, counts.refused_scores, counts.refused_labels),
-        (2, 4, 4)
-    );
+    assert_eq!((counts.judged, counts.refused_scores, counts.refused_labels), (2, 4, 4));
 }
 
 #[test]
@@ -130,10 +115,7 @@ fn bounds_are_half_open_and_the_baseline_remembers_beyond_them() {
         judge.observe(time, 0, &[0.75], label);
     }
     let report = judge.report();
-    assert_eq!(
-        (judge.counts().judged, judge.counts().out_of_bounds),
-        (2, 2)
-    );
+    assert_eq!((judge.counts().judged, judge.counts().out_of_bounds), (2, 2));
     assert_eq!(value(&report, "accuracy"), 0.5);
     assert_eq!(value(&report, "no_change_accuracy"), 0.5);
 }
@@ -176,12 +158,7 @@ fn a_spec_that_makes_no_sense_is_refused() {
         Evaluator::new(EvaluateSpec::new(task, metrics.to_vec())).unwrap_err()
     };
     let unfit = refused(Task::Regression, &[Metric::Auc]);
-    assert!(matches!(
-        unfit,
-        EvaluateError::MetricUnfit {
-            metric: Metric::Auc
-        }
-    ));
+    assert!(matches!(unfit, EvaluateError::MetricUnfit { metric: Metric::Auc }));
     let none = refused(Task::Binary, &[Metric::GroupedPrecisionAtK { k: 0 }]);
     assert!(matches!(none, EvaluateError::GroupsNone));
     let few = refused(Task::MultiClass { classes: 1 }, &[]);
@@ -298,10 +275,8 @@ fn a_state_of_another_spec_or_cut_short_is_refused() {
 #[test]
 fn regression_forgets_what_is_corrected() {
     let metrics = [Metric::Mae, Metric::Rmse, Metric::R2, Metric::MeanLabel];
-    let (mut right, mut corrected) = (
-        evaluator(Task::Regression, &metrics),
-        evaluator(Task::Regression, &metrics),
-    );
+    let (mut right, mut corrected) =
+        (evaluator(Task::Regression, &metrics), evaluator(Task::Regression, &metrics));
     for step in 0..50 {
         let (score, target) = (1e3 + step as f32, 1e3 + 1.3 * step as f32);
         right.observe(0, 0, &[score], target);

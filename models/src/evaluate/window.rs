@@ -20,11 +20,7 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new(rows_max: usize) -> Window {
-        Window {
-            rows_max,
-            rows: Vec::new(),
-            next: 0,
-        }
+        Window { rows_max, rows: Vec::new(), next: 0 }
     }
 
     #[inline]
@@ -67,11 +63,7 @@ impl Window {
         let mut window = Window::new(rows_max);
         for _ in 0..state.length(rows_max)? {
             let (score, predicted, label) = (state.f32()?, state.u32()?, state.f32()?);
-            window.rows.push(JudgedRow {
-                score,
-                predicted,
-                label,
-            });
+            window.rows.push(JudgedRow { score, predicted, label });
         }
         Ok(window)
     }

@@ -22,11 +22,7 @@ pub(super) struct Oracle {
 
 impl Oracle {
     pub(super) fn new(spec: TableSpec) -> Self {
-        Self {
-            spec,
-            watermark_ms: i64::MIN,
-            keys: BTreeMap::new(),
-        }
+        Self { spec, watermark_ms: i64::MIN, keys: BTreeMap::new() }
     }
 
     pub(super) fn row(&mut self, key: u64, time_ms: i64, values: [f32; 2], code: u64) -> Vec<f32> {
@@ -60,12 +56,7 @@ impl Oracle {
             Layout::Tiled { tile_ms } => time_ms.div_euclid(tile_ms) * tile_ms,
         };
         let limit = fixed::VALUE_MAX;
-        Entry {
-            place_ms,
-            time_ms,
-            values: values.map(|v| v.clamp(-limit, limit) + 0.0),
-            code,
-        }
+        Entry { place_ms, time_ms, values: values.map(|v| v.clamp(-limit, limit) + 0.0), code }
     }
 
     /// Enters after all entries of its time, then evicts as the limit on keys says.
@@ -76,14 +67,7 @@ impl Oracle {
         let horizon_ms = self.horizon_ms();
         loop {
             let newest = self.keys.iter().map(|(&key, entries)| {
-                (
-                    entries
-                        .iter()
-                        .map(|entry| entry.place_ms)
-                        .max()
-                        .unwrap_or(i64::MIN),
-                    key,
-                )
+                (entries.iter().map(|entry| entry.place_ms).max().unwrap_or(i64::MIN), key)
             });
             let mut live: Vec<_> = newest.filter(|&(newest, _)| newest > horizon_ms).collect();
             if live.len() <= self.spec.keys_max {
@@ -95,12 +79,7 @@ impl Oracle {
     }
 
     fn horizon_ms(&self) -> i64 {
-        let reach = self
-            .spec
-            .windows
-            .iter()
-            .map(|window| window.width_ms + window.delay_ms)
-            .max();
+        let reach = self.spec.windows.iter().map(|window| window.width_ms + window.delay_ms).max();
         let behind = self.spec.lateness_ms + reach.unwrap_or(0);
         self.watermark_ms.saturating_sub(behind)
     }
@@ -120,9 +99,7 @@ impl Oracle {
         let mut inside: Vec<&Entry> = entries.iter().filter(is_inside).collect();
         if aggregate == Aggregate::Since {
             let empty_ms = (window.width_ms + window.delay_ms) as f64;
-            let newest = inside
-                .last()
-                .map(|entry| (time_ms - entry.time_ms).max(0) as f64);
+            let newest = inside.last().map(|entry| (time_ms - entry.time_ms).max(0) as f64);
             return (newest.unwrap_or(empty_ms) / 1000.0) as f32;
         }
         if window.include_self && window.delay_ms == 0 {
@@ -132,28 +109,20 @@ impl Oracle {
         }
         let of = |value: usize| {
             let present = inside.iter().map(|entry| entry.values[value]);
-            present
-                .filter(|value| !value.is_nan())
-                .collect::<Vec<f32>>()
+            present.filter(|value| !value.is_nan()).collect::<Vec<f32>>()
         };
         let mean = |value| {
             let present = of(value);
             let sum: i128 = present.iter().map(|&value| fixed::quantize(value)).sum();
-            if present.is_empty() {
-                0.0
-            } else {
-                fixed::unscale(sum) / present.len() as f64
-            }
+            if present.is_empty() { 0.0 } else { fixed::unscale(sum) / present.len() as f64 }
         };
         match aggregate {
             Aggregate::Count => inside.len() as f32,
             Aggregate::Rate => (inside.len() as f64 / (window.width_ms as f64 / 1000.0)) as f32,
             Aggregate::Since => 0.0,
-            Aggregate::Distinct { .. } => inside
-                .iter()
-                .map(|entry| entry.code)
-                .collect::<BTreeSet<_>>()
-                .len() as f32,
+            Aggregate::Distinct { .. } => {
+                inside.iter().map(|entry| entry.code).collect::<BTreeSet<_>>().len() as f32
+            }
             Aggregate::Sum { value } => {
                 fixed::unscale(of(value).iter().map(|&value| fixed::quantize(value)).sum()) as f32
             }

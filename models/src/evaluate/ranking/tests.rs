@@ -37,8 +37,7 @@ fn naive_average_precision(rows: &[(f32, bool)]) -> f64 {
 
 fn ranked(rows: &[(f32, bool)], rows_max: usize) -> RankingMeasures {
     let mut ranking = Ranking::new(rows_max);
-    rows.iter()
-        .for_each(|&(score, label)| ranking.add(score, label, 1));
+    rows.iter().for_each(|&(score, label)| ranking.add(score, label, 1));
     ranking.measures()
 }
 
@@ -108,17 +107,12 @@ fn the_bound_is_small_when_the_scores_are_spread() {
     let mut state = 1u64;
     let rows: Vec<(f32, bool)> = (0..100_000)
         .map(|_| {
-            state = state
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let score = (state >> 40) as f32 / (1u64 << 24) as f32;
             (score * score, (state >> 20) % 1000 < (score * 300.0) as u64)
         })
         .collect();
     let (exact, rough) = (ranked(&rows, usize::MAX), ranked(&rows, 1000));
     assert!((exact.auc - rough.auc).abs() <= rough.auc_error_max);
-    assert!(
-        rough.auc_error_max < 1e-3 && rough.average_precision_error_max < 1e-2,
-        "{rough:?}"
-    );
+    assert!(rough.auc_error_max < 1e-3 && rough.average_precision_error_max < 1e-2, "{rough:?}");
 }

@@ -1,0 +1,73 @@
+//! Still the first stage: when a micro-batch is closed.
+//!
+//! A batch is closed by rows or bytes (the slot is full), by linger (the oldest record in it has
+//! waited long enough), or by the end of the stream. Linger is the only place where the wall clock
+//! decides anything, and what it decides, where a batch is cut, changes no result.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::ring::Slot;
+use crate::source::{Progress, Source};
+
+/// Cuts a source into micro-batches.
+pub struct Batcher {
+    source: Box<dyn Source>,
+    linger: Duration,
+    has_ended: bool,
+}
+
+/// How long an empty batch waits for a record before it looks whether the run should stop.
+const IDLE: Duration = Duration::from_millis(50);
+
+impl Batcher {
+    /// Cuts `source` into batches that wait no longer than `linger_ms` for a further record.
+    #[must_use]
+    pub fn new(source: Box<dyn Source>, linger_ms: i64) -> Batcher {
+        let linger = Duration::from_millis(linger_ms.unsigned_abs());
+        Batcher { source, linger, has_ended: false }
+    }
+
+    /// Fills `slot` with the next batch; false when the stream has ended or `stop` was raised and
+    /// the slot stayed empty. The slot still carries its last batch, which is acknowledged first.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn next(&mut self, slot: &mut Slot, stop: &AtomicBool) -> Result<bool, Error> {
+        if !slot.spans.is_empty() {
+            self.source.acknowledge(&slot.spans)?;
+        }
+        slot.clear();
+        let mut close_at = None;
+        while !self.has_ended && !stop.load(Ordering::Relaxed) {
+            let until = close_at.unwrap_or_else(|| Instant::now() + IDLE);
+            match self.source.read(slot, until)? {
+                Progress::Full => break,
+                Progress::Ended => self.has_ended = true,
+                Progress::Waiting if slot.is_empty() => {}
+                Progress::Waiting => {
+                    let close_at = *close_at.get_or_insert_with(|| Instant::now() + self.linger);
+                    if Instant::now() >= close_at {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(!slot.is_empty())
+    }
+
+    /// Whether the stream has ended by itself.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Acknowledges a batch that came home after the last one was cut.
+    ///
+    /// # Errors
+    /// As [`Source::acknowledge`].
+    pub fn acknowledge(&mut self, slot: &Slot) -> Result<(), Error> {
+        self.source.acknowledge(&slot.spans)
+    }
+}

@@ -1,0 +1,342 @@
+//! `[kafka]`, `[source]`, `[labels]`, `[batch]`, `[emit]`, `[dead_letters]`: what flows in and out.
+
+use std::path::PathBuf;
+
+use toml::Value;
+
+use crate::schema::{Target, TimeUnit};
+
+use super::event::EventConfig;
+use super::read::{Key, Section};
+
+/// How to reach the brokers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaConfig {
+    /// `host:port`, comma separated.
+    pub brokers: String,
+    /// librdkafka properties for every client, as `(name, value)`.
+    pub properties: Vec<(String, String)>,
+}
+
+/// Where reading starts when there is no position to go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The oldest record.
+    Earliest,
+    /// Records that are written from now on.
+    Latest,
+    /// The first record of this time or later (milliseconds since the epoch).
+    Timestamp(i64),
+    /// This offset in every partition.
+    Offset(i64),
+    /// The offsets committed by the consumer group, else the oldest record.
+    Committed,
+}
+
+/// Where events come from in `pelton run`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceConfig {
+    /// Kafka topics.
+    Kafka {
+        /// Topics with events.
+        topics: Vec<String>,
+        /// Consumer group.
+        group: String,
+        /// Static member name of this instance.
+        member: Option<String>,
+        /// Where to start.
+        start: Start,
+        /// End when every partition has been read to its end (a batch job over a topic).
+        stop_at_end: bool,
+    },
+    /// A recorded stream.
+    File {
+        /// Its path; the format follows from the extension.
+        path: PathBuf,
+    },
+    /// Nothing: only `pelton replay --input` can use this configuration.
+    None,
+}
+
+/// How the truth arrives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelsConfig {
+    /// The topic with label records, if labels have one.
+    pub topic: Option<String>,
+    /// Name of the id in a label record.
+    pub id_field: String,
+    /// Name of the label in a label record, and in a recorded stream.
+    pub field: String,
+    /// Name and unit of the time at which the truth became known; else the message's time.
+    pub time: Option<(String, TimeUnit)>,
+    /// Recorded streams: the label of an event arrives this long after it.
+    pub delay_ms: i64,
+    /// Whether events carry their label (recorded streams), to be released after the delay.
+    pub recorded: bool,
+    /// How long an event waits for its label.
+    pub horizon_ms: i64,
+    /// What an event without a label becomes after the horizon.
+    pub unlabelled: Unlabelled,
+    /// How long after an assumed label the true one still corrects it.
+    pub correct_within_ms: i64,
+    /// How long a label waits for its event.
+    pub orphan_wait_ms: i64,
+    /// Most events that may wait for labels.
+    pub pending_max: usize,
+}
+
+/// What an event without a label becomes after the horizon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlabelled {
+    /// Forgotten.
+    Drop,
+    /// Learned as negative.
+    Negative,
+}
+
+/// When a micro-batch is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchConfig {
+    /// Most rows.
+    pub rows_max: usize,
+    /// Most bytes of records and texts.
+    pub bytes_max: usize,
+    /// Longest wait for a further record once it holds one.
+    pub linger_ms: i64,
+}
+
+/// Where scores or dead letters go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkConfig {
+    /// Nowhere: they are only counted.
+    None,
+    /// A file of JSON lines.
+    File(PathBuf),
+    /// A Kafka topic.
+    Kafka(String),
+}
+
+/// The score records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmitConfig {
+    /// Where they go.
+    pub sink: SinkConfig,
+    /// Fields of the event that a score record repeats.
+    pub fields: Vec<String>,
+    /// Field whose value keys the record; the id by default.
+    pub key: Option<String>,
+    /// How long the producer gathers records.
+    pub linger_ms: i64,
+}
+
+impl KafkaConfig {
+    /// Reads `[kafka]`.
+    pub fn read(root: &mut Section<'_>) -> KafkaConfig {
+        let mut section = root.section("kafka");
+        let doc = "host:port of the brokers, comma separated";
+        let brokers = section.text_or(Key("brokers", doc), "127.0.0.1:9092");
+        let mut properties = Vec::new();
+        for (name, value) in section.properties("properties") {
+            match property(&value) {
+                Ok(text) => properties.push((name, text)),
+                Err(reason) => section.problem(&format!("properties.{name}"), reason),
+            }
+        }
+        section.finish();
+        KafkaConfig { brokers, properties }
+    }
+}
+
+/// A librdkafka property; `{ env = "NAME" }` takes a secret from the environment.
+fn property(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Integer(i) => Ok(i.to_string()),
+        Value::Float(x) => Ok(x.to_string()),
+        Value::Boolean(b) => Ok(b.to_string()),
+        Value::Table(table) => {
+            let name = table.get("env").and_then(Value::as_str);
+            let name = name.filter(|_| table.len() == 1).ok_or("must be { env = \"NAME\" }")?;
+            std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))
+        }
+        _ => Err("must be a text, a number, true, false or { env = \"NAME\" }".to_owned()),
+    }
+}
+
+impl SourceConfig {
+    /// Reads `[source]`.
+    pub fn read(root: &mut Section<'_>) -> SourceConfig {
+        let mut section = root.section("source");
+        let topics = section.texts(Key("topics", "Kafka topics with events"));
+        let file = section.text_maybe(Key("file", "a recorded stream instead of topics"));
+        let group = section.text_or(Key("group", "Kafka consumer group"), "pelton");
+        let doc = "static member name of this instance in its group";
+        let member = section.text_maybe(Key("member", doc));
+        let legal = "\"earliest\", \"latest\", \"committed\", an offset, or a time in RFC 3339";
+        let default = (Start::Earliest, "\"earliest\"");
+        let start = section.parsed(Key("start", "where reading starts"), default, legal, start);
+        let doc = "end once every partition has been read to its end, instead of waiting for more";
+        let stop_at_end = section.flag(Key("stop_at_end", doc), false);
+        let source = match (topics.is_empty(), file) {
+            (false, None) => SourceConfig::Kafka { topics, group, member, start, stop_at_end },
+            (true, Some(path)) => SourceConfig::File { path: path.into() },
+            (true, None) => SourceConfig::None,
+            (false, Some(_)) => {
+                section.problem("file", "choose one of topics and file");
+                SourceConfig::None
+            }
+        };
+        section.finish();
+        source
+    }
+}
+
+fn start(value: &Value) -> Option<Start> {
+    match value {
+        Value::Integer(offset) if *offset >= 0 => Some(Start::Offset(*offset)),
+        Value::Datetime(time) => time_ms(&time.to_string()).map(Start::Timestamp),
+        Value::String(text) => match text.as_str() {
+            "earliest" => Some(Start::Earliest),
+            "latest" => Some(Start::Latest),
+            "committed" => Some(Start::Committed),
+            text => time_ms(text).map(Start::Timestamp),
+        },
+        _ => None,
+    }
+}
+
+fn time_ms(text: &str) -> Option<i64> {
+    crate::schema::time_ms(crate::schema::Scalar::Text(text), TimeUnit::Rfc3339)
+}
+
+impl LabelsConfig {
+    /// Reads `[labels]`; a recorded label becomes a column of the event.
+    pub fn read(root: &mut Section<'_>, event: &mut EventConfig) -> LabelsConfig {
+        let mut section = root.section("labels");
+        let doc = "topic with label records; none = events carry their label (recorded streams)";
+        let topic = section.text_maybe(Key("topic", doc));
+        let doc = "name of the label, in label records and in recorded streams";
+        let field = section.text_or(Key("field", doc), "label");
+        let doc = "name of the event's id in a label record";
+        let id_field = section.text_or(Key("id", doc), "id");
+        let doc = "name of the time the truth became known, in a label record; else the message's";
+        let time_name = section.text_maybe(Key("time", doc));
+        let unit = section.choice(
+            Key("time_unit", "how that time is written"),
+            &[
+                ("ms", TimeUnit::Milliseconds),
+                ("s", TimeUnit::Seconds),
+                ("us", TimeUnit::Microseconds),
+                ("ns", TimeUnit::Nanoseconds),
+                ("rfc3339", TimeUnit::Rfc3339),
+            ],
+        );
+        let doc = "recorded streams: the label of an event arrives this long after it";
+        let delay_ms = section.duration_ms(Key("delay", doc), "0ms", ["0ms", "3650d"]);
+        let doc = "how long an event waits for its label";
+        let horizon_ms = section.duration_ms(Key("horizon", doc), "30d", ["1ms", "3650d"]);
+        let unlabelled = section.choice(
+            Key("unlabelled", "what an event without a label becomes after the horizon"),
+            &[("drop", Unlabelled::Drop), ("negative", Unlabelled::Negative)],
+        );
+        let doc = "how long after an assumed label the true one still corrects it";
+        let correct_within_ms =
+            section.duration_ms(Key("correct_within", doc), "30d", ["0ms", "3650d"]);
+        let doc = "how long a label waits for its event";
+        let orphan_wait_ms = section.duration_ms(Key("orphan_wait", doc), "1h", ["0ms", "3650d"]);
+        let doc = "most events that may wait for labels; beyond it the oldest is given up";
+        let pending_max = section.count(Key("pending_max", doc), 50_000_000, 1..=1 << 31);
+        if delay_ms >= horizon_ms {
+            section.problem("delay", "must be less than labels.horizon, or no label is in time");
+        }
+        section.finish();
+        let recorded = topic.is_none();
+        if recorded {
+            event.add_target(&field, Target::Label);
+        } else if !event.schema.has_id {
+            root.problem("event.id", "is missing; labels of their own topic are joined by it");
+        }
+        LabelsConfig {
+            topic,
+            id_field,
+            field,
+            time: time_name.map(|name| (name, unit)),
+            delay_ms,
+            recorded,
+            horizon_ms,
+            unlabelled,
+            correct_within_ms,
+            orphan_wait_ms,
+            pending_max,
+        }
+    }
+
+    /// The same labels, carried by the events themselves, as `pelton replay` reads them.
+    #[must_use]
+    pub fn into_recorded(mut self, event: &mut EventConfig) -> LabelsConfig {
+        if !self.recorded {
+            event.add_target(&self.field, Target::Label);
+            self.recorded = true;
+            self.topic = None;
+        }
+        self
+    }
+}
+
+impl BatchConfig {
+    /// Reads `[batch]`.
+    pub fn read(root: &mut Section<'_>) -> BatchConfig {
+        let mut section = root.section("batch");
+        let doc = "rows that close a micro-batch";
+        let rows_max = section.count(Key("rows_max", doc), 4096, 1..=1 << 20);
+        let doc = "bytes of records and texts that close a micro-batch";
+        let bytes_max = section.count(Key("bytes_max", doc), 8 << 20, 1 << 10..=1 << 30);
+        let doc = "longest wait for a further record once a micro-batch holds one";
+        let linger_ms = section.duration_ms(Key("linger", doc), "1ms", ["0ms", "60s"]);
+        section.finish();
+        BatchConfig { rows_max, bytes_max, linger_ms }
+    }
+}
+
+/// Reads `[emit]`; repeated fields become text columns, the id is the first of them.
+pub fn read_emit(root: &mut Section<'_>, event: &mut EventConfig) -> EmitConfig {
+    let mut section = root.section("emit");
+    let sink = read_sink(&mut section, "score records");
+    let fields = section.texts(Key("fields", "fields of the event that a score record repeats"));
+    let key = section.text_maybe(Key("key", "field whose value keys the record; else the id"));
+    let doc = "how long the Kafka producer gathers records";
+    let linger_ms = section.duration_ms(Key("linger", doc), "1ms", ["0ms", "60s"]);
+    section.finish();
+    if sink != SinkConfig::None {
+        for name in event.id.iter().chain(&fields).chain(&key).cloned().collect::<Vec<_>>() {
+            if !event.schema.texts.contains(&name) {
+                event.add_target(&name, Target::Text(event.schema.texts.len()));
+                event.schema.texts.push(name);
+            }
+        }
+    }
+    EmitConfig { sink, fields, key, linger_ms }
+}
+
+/// Reads `[dead_letters]`; a sink for them means that rows keep their original bytes.
+pub fn read_dead_letters(root: &mut Section<'_>, event: &mut EventConfig) -> SinkConfig {
+    let mut section = root.section("dead_letters");
+    let sink = read_sink(&mut section, "records that cannot be scored, with reason and bytes");
+    section.finish();
+    event.schema.keeps_raw = sink != SinkConfig::None;
+    sink
+}
+
+fn read_sink(section: &mut Section<'_>, what: &'static str) -> SinkConfig {
+    let topic = section.text_maybe(Key("topic", what));
+    let file = section.text_maybe(Key("file", "the same as JSON lines in a file"));
+    match (topic, file) {
+        (None, None) => SinkConfig::None,
+        (Some(topic), None) => SinkConfig::Kafka(topic),
+        (None, Some(file)) => SinkConfig::File(file.into()),
+        (Some(_), Some(_)) => {
+            section.problem("file", "choose one of topic and file");
+            SinkConfig::None
+        }
+    }
+}

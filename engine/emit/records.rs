@@ -1,0 +1,146 @@
+//! What a score record and a dead letter say.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::ring::{Reject, Slot};
+
+use super::{Record, Sink};
+
+/// Renders score records:
+/// `{"id":..,"time":..,"score":..,"model_version":..,"topic":..,"partition":..,"offset":..,FIELD:..}`.
+///
+/// `scores` with one number per class takes the place of `score` for multi-class models.
+pub struct ScoreRecords {
+    /// `,"NAME":` of each repeated field, with its text column.
+    fields: Vec<(Vec<u8>, usize)>,
+    texts: usize,
+    has_id: bool,
+    key: Option<usize>,
+    outputs: usize,
+    payload: Vec<u8>,
+    key_bytes: Vec<u8>,
+}
+
+impl ScoreRecords {
+    /// The records of this configuration.
+    pub fn new(config: &Config) -> ScoreRecords {
+        let texts = &config.event.schema.texts;
+        let column = |name: &String| texts.iter().position(|text| text == name);
+        let fields = config.emit.fields.iter().filter_map(|name| {
+            let quoted = serde_json::to_string(name).ok()?;
+            Some((format!(",{quoted}:").into_bytes(), column(name)?))
+        });
+        ScoreRecords {
+            fields: fields.collect(),
+            texts: texts.len(),
+            has_id: config.event.schema.has_id,
+            key: config.emit.key.as_ref().and_then(column),
+            outputs: config.model.task.outputs(),
+            payload: Vec::new(),
+            key_bytes: Vec::new(),
+        }
+    }
+
+    /// The record of one row.
+    pub fn render<'a>(&'a mut self, slot: &Slot, row: usize) -> Record<'a> {
+        let mut integer = itoa::Buffer::new();
+        let position = slot.positions[row];
+        let span = &slot.spans[position.span as usize];
+        let out = &mut self.payload;
+        out.clear();
+        out.extend_from_slice(b"{");
+        if self.has_id {
+            out.extend_from_slice(b"\"id\":");
+            push_text(slot, row * self.texts, out);
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"time\":");
+        out.extend_from_slice(integer.format(slot.times_ms[row]).as_bytes());
+        push_scores(&slot.scores[row * self.outputs..][..self.outputs], out);
+        out.extend_from_slice(b",\"model_version\":");
+        out.extend_from_slice(integer.format(slot.versions[row]).as_bytes());
+        out.extend_from_slice(b",\"topic\":");
+        crate::source::rows::render_text(&span.topic, out);
+        out.extend_from_slice(b",\"partition\":");
+        out.extend_from_slice(integer.format(span.partition).as_bytes());
+        out.extend_from_slice(b",\"offset\":");
+        out.extend_from_slice(integer.format(position.offset).as_bytes());
+        for (name, column) in &self.fields {
+            out.extend_from_slice(name);
+            push_text(slot, row * self.texts + column, out);
+        }
+        out.push(b'}');
+        self.key_bytes.clear();
+        if self.has_id || self.key.is_some() {
+            push_text(slot, row * self.texts + self.key.unwrap_or(0), &mut self.key_bytes);
+            unquote(&mut self.key_bytes);
+        }
+        Record {
+            key: &self.key_bytes,
+            payload: &self.payload,
+            time_ms: Some(slot.times_ms[row]),
+            headers: &[],
+        }
+    }
+}
+
+fn push_scores(scores: &[f32], out: &mut Vec<u8>) {
+    let mut buffer = ryu::Buffer::new();
+    let mut push = |score: f32, out: &mut Vec<u8>| {
+        let text = if score.is_finite() { buffer.format_finite(score) } else { "null" };
+        out.extend_from_slice(text.as_bytes());
+    };
+    if let [score] = *scores {
+        out.extend_from_slice(b",\"score\":");
+        push(score, out);
+        return;
+    }
+    out.extend_from_slice(b",\"scores\":[");
+    for (index, &score) in scores.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push(score, out);
+    }
+    out.push(b']');
+}
+
+/// A field that the event did not have is null.
+fn push_text(slot: &Slot, index: usize, out: &mut Vec<u8>) {
+    let text = slot.texts.get(index);
+    out.extend_from_slice(if text.is_empty() { b"null" } else { text });
+}
+
+/// A key is the text itself, as producers of events write it.
+fn unquote(key: &mut Vec<u8>) {
+    if key.first() == Some(&b'"') {
+        key.pop();
+        key.remove(0);
+    }
+}
+
+/// Sends dead letters: the original bytes, with reason and position beside them.
+#[derive(Default)]
+pub struct DeadLetters {
+    integer: itoa::Buffer,
+}
+
+impl DeadLetters {
+    /// Sends one.
+    pub fn send(&mut self, slot: &Slot, reject: &Reject, sink: &mut dyn Sink) -> Result<(), Error> {
+        let span = &slot.spans[reject.position.span as usize];
+        let offset = self.integer.format(reject.position.offset).as_bytes();
+        let partition = span.partition.to_string();
+        let mut headers: Vec<(&str, &[u8])> = vec![
+            ("reason", reject.reason.name().as_bytes()),
+            ("topic", span.topic.as_bytes()),
+            ("partition", partition.as_bytes()),
+            ("offset", offset),
+        ];
+        if let Some(field) = &reject.field {
+            headers.push(("field", field.as_bytes()));
+        }
+        let (key, payload, time_ms) = (&[][..], &reject.bytes[..], None);
+        sink.send(&Record { key, payload, time_ms, headers: &headers })
+    }
+}

@@ -1,0 +1,132 @@
+//! The window tables of the feature stage: which columns of a slot they read, and when.
+
+use pelton_kernels::KernelError;
+use pelton_kernels::window::{Rows, Target, WindowCounts, WindowTable};
+
+use crate::join::Resolved;
+use crate::ring::Slot;
+
+use super::key_of;
+use super::plan::TablePlan;
+
+/// How a table stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauge<'a> {
+    /// Its key's columns, by name.
+    pub name: &'a str,
+    /// Keys held.
+    pub keys: usize,
+    /// Bytes held.
+    pub bytes: usize,
+    /// What was unusual.
+    pub counts: WindowCounts,
+}
+
+/// Windows over the events of a key.
+pub struct EventTable {
+    plan: TablePlan,
+    table: WindowTable,
+    keys: Vec<u64>,
+}
+
+/// Windows over the labels of a key's events.
+pub struct LabelTable {
+    inner: EventTable,
+    label_keys: Vec<u64>,
+    label_times_ms: Vec<i64>,
+    labels: Vec<f32>,
+}
+
+impl EventTable {
+    /// An empty table.
+    pub fn new(plan: &TablePlan) -> Result<EventTable, KernelError> {
+        let table = WindowTable::new(&plan.spec)?;
+        Ok(EventTable { plan: plan.clone(), table, keys: Vec::new() })
+    }
+
+    /// Enters every row and writes its features.
+    pub fn run(&mut self, slot: &Slot, out: &mut [f32], stride: usize) -> Result<(), KernelError> {
+        let values: Vec<&[f32]> = self.plan.values.iter().map(|&c| slot.number(c)).collect();
+        let codes: Vec<&[u64]> = self.plan.codes.iter().map(|&c| slot.category(c)).collect();
+        let keys = keys(&self.plan.key, slot, &mut self.keys);
+        let times_ms = &slot.times_ms[..slot.rows];
+        let rows = Rows { keys, times_ms, values: &values, codes: &codes };
+        let mut target = Target { out, stride, offset: self.plan.offset };
+        self.table.process(&rows, 0..slot.rows, &mut target)
+    }
+
+    /// How the table stands.
+    pub fn gauge(&self) -> Gauge<'_> {
+        Gauge {
+            name: &self.plan.name,
+            keys: self.table.keys_held(),
+            bytes: self.table.bytes(),
+            counts: self.table.counts(),
+        }
+    }
+}
+
+impl LabelTable {
+    /// An empty table.
+    pub fn new(plan: &TablePlan) -> Result<LabelTable, KernelError> {
+        let inner = EventTable::new(plan)?;
+        let (label_keys, label_times_ms, labels) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(LabelTable { inner, label_keys, label_times_ms, labels })
+    }
+
+    /// Walks rows and labels in stream order: labels enter, rows ask.
+    pub fn run(
+        &mut self,
+        slot: &Slot,
+        resolved: &[Resolved],
+        key: impl Fn(&Resolved) -> u64,
+        (out, stride): (&mut [f32], usize),
+    ) -> Result<(), KernelError> {
+        self.label_keys.clear();
+        self.label_keys.extend(resolved.iter().map(key));
+        self.label_times_ms.clear();
+        self.label_times_ms.extend(resolved.iter().map(|r| r.time_ms));
+        self.labels.clear();
+        self.labels.extend(resolved.iter().map(|r| r.label));
+        let EventTable { plan, table, keys: buffer } = &mut self.inner;
+        let rows = Rows {
+            keys: keys(&plan.key, slot, buffer),
+            times_ms: &slot.times_ms[..slot.rows],
+            values: &[],
+            codes: &[],
+        };
+        let labels = Rows {
+            keys: &self.label_keys,
+            times_ms: &self.label_times_ms,
+            values: &[&self.labels],
+            codes: &[],
+        };
+        let mut target = Target { out, stride, offset: plan.offset };
+        let (mut row, mut label) = (0, 0);
+        while row < slot.rows || label < resolved.len() {
+            let here = resolved[label..].iter().take_while(|r| r.before_row as usize <= row);
+            let labels_here = here.count();
+            table.insert(&labels, label..label + labels_here)?;
+            label += labels_here;
+            let until = resolved.get(label).map_or(slot.rows, |r| r.before_row as usize);
+            table.query(&rows, row..until, &mut target)?;
+            row = until;
+        }
+        Ok(())
+    }
+
+    /// How the table stands.
+    pub fn gauge(&self) -> Gauge<'_> {
+        self.inner.gauge()
+    }
+}
+
+/// The key of each row: the column itself, or the cross of several in `buffer`.
+fn keys<'a>(columns: &[usize], slot: &'a Slot, buffer: &'a mut Vec<u64>) -> &'a [u64] {
+    if let [column] = columns {
+        return slot.category(*column);
+    }
+    buffer.clear();
+    buffer.extend((0..slot.rows).map(|row| key_of(slot, columns, row)));
+    buffer
+}

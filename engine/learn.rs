@@ -1,0 +1,254 @@
+//! Fifth and eighth stage: rows are scored, and labels learned, in the order of the stream.
+//!
+//! Test, then train: a label first judges the score its event was given, then is learned with the
+//! features of that moment. With `step_rows = 1` every label counts for the very next event. With
+//! a larger step, labels are gathered and learned together at the next multiple of `step_rows` in
+//! the stream, never at the end of a batch: cutting a stream into other batches changes no score.
+
+use pelton_models::evaluate::{EvaluateSpec, Evaluator};
+use pelton_models::{FeatureShape, Features, LabeledBatch, Model};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::features::FeatureStage;
+use crate::join::{Join, Kind, Resolved};
+use crate::ring::Slot;
+
+/// What has been learned so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LearnCounts {
+    /// Rows scored.
+    pub scored: u64,
+    /// Scores that were not finite.
+    pub scores_nonfinite: u64,
+    /// Labels learned.
+    pub learned: u64,
+    /// Labels refused because something about them was not finite.
+    pub refused: u64,
+}
+
+/// The model, the judge, and the labels that wait for the end of a step.
+pub struct Learner {
+    model: Box<dyn Model>,
+    evaluator: Evaluator,
+    step_rows: u64,
+    step: Step,
+    counts: LearnCounts,
+    digest: blake3::Hasher,
+    digest_buffer: Vec<u8>,
+}
+
+/// Labels that wait for the end of a step, with their features.
+struct Step {
+    shape: FeatureShape,
+    dense: Vec<f32>,
+    sparse: Vec<u32>,
+    labels: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Learner {
+    /// A learner with an untrained model.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the evaluation is not possible.
+    pub fn new(config: &Config, shape: FeatureShape) -> Result<Learner, Error> {
+        let spec = EvaluateSpec {
+            from_ms: config.evaluate.from_ms,
+            to_ms: config.evaluate.to_ms,
+            trailing_rows: config.evaluate.trailing_rows,
+            ..EvaluateSpec::new(config.model.task, config.evaluate.metrics.clone())
+        };
+        Ok(Learner {
+            model: crate::model::build(&config.model, shape)?,
+            evaluator: Evaluator::new(spec)?,
+            step_rows: config.learn.step_rows,
+            step: Step {
+                shape,
+                dense: Vec::new(),
+                sparse: Vec::new(),
+                labels: Vec::new(),
+                weights: Vec::new(),
+            },
+            counts: LearnCounts::default(),
+            digest: blake3::Hasher::new(),
+            digest_buffer: Vec::new(),
+        })
+    }
+
+    /// Scores the rows of the batch and learns its labels, each in its place.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a bug only.
+    pub fn run(
+        &mut self,
+        slot: &mut Slot,
+        features: &FeatureStage,
+        join: &mut Join,
+        resolved: &[Resolved],
+    ) -> Result<(), Error> {
+        slot.scores.resize(slot.rows * self.model.outputs(), f32::NAN);
+        slot.versions.resize(slot.rows, 0);
+        let (mut row, mut next) = (0, 0);
+        loop {
+            while let Some(label) = resolved.get(next).filter(|r| r.before_row as usize <= row) {
+                self.take(label, join)?;
+                next += 1;
+            }
+            if row == slot.rows {
+                break;
+            }
+            if !self.step.labels.is_empty() && self.counts.scored.is_multiple_of(self.step_rows) {
+                self.learn_step()?;
+            }
+            let label_row = resolved.get(next).map_or(slot.rows, |r| r.before_row as usize);
+            let until = label_row.min(slot.rows).min(row + self.rows_to_boundary());
+            self.score(slot, features.rows(row, until), row..until, join)?;
+            row = until;
+        }
+        self.digest_scores(slot);
+        Ok(())
+    }
+
+    /// The stream has ended: the last labels, and what waits for the end of a step, are learned.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a bug only.
+    pub fn finish(&mut self, join: &mut Join, resolved: &[Resolved]) -> Result<(), Error> {
+        for label in resolved {
+            self.take(label, join)?;
+        }
+        self.learn_step()
+    }
+
+    /// The judge of the scores.
+    #[must_use]
+    pub fn evaluator(&self) -> &Evaluator {
+        &self.evaluator
+    }
+
+    /// What has been learned so far.
+    #[must_use]
+    pub fn counts(&self) -> LearnCounts {
+        self.counts
+    }
+
+    /// Digest of the model's state, as hexadecimal text.
+    #[must_use]
+    pub fn model_digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        self.model.write_state(&mut hasher).expect("a hasher takes everything");
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Digest of every id with its scores so far, in stream order, as hexadecimal text.
+    #[must_use]
+    pub fn score_digest(&self) -> String {
+        self.digest.finalize().to_hex().to_string()
+    }
+
+    /// Rows until the model may change; without waiting labels it cannot.
+    fn rows_to_boundary(&self) -> usize {
+        if self.step.labels.is_empty() {
+            return usize::MAX / 2;
+        }
+        let rows = self.step_rows - self.counts.scored % self.step_rows;
+        usize::try_from(rows).unwrap_or(usize::MAX / 2)
+    }
+
+    fn score(
+        &mut self,
+        slot: &mut Slot,
+        features: Features<'_>,
+        rows: std::ops::Range<usize>,
+        join: &mut Join,
+    ) -> Result<(), Error> {
+        let outputs = self.model.outputs();
+        let scores = &mut slot.scores[rows.start * outputs..rows.end * outputs];
+        self.model.score(&features, scores)?;
+        slot.versions[rows.clone()].fill(self.model.version());
+        for (row, scores) in rows.clone().zip(scores.chunks_exact(outputs)) {
+            let entry = join.admitted()[row];
+            join.pending_mut().store_scores(entry, scores);
+            let is_finite = scores.iter().all(|score| score.is_finite());
+            self.counts.scores_nonfinite += u64::from(!is_finite);
+        }
+        self.counts.scored += rows.len() as u64;
+        Ok(())
+    }
+
+    fn take(&mut self, resolved: &Resolved, join: &mut Join) -> Result<(), Error> {
+        self.judge(resolved, join);
+        let features = join.pending().features(resolved.entry);
+        if self.step_rows == 1 {
+            let (labels, weights) = (&[resolved.label], &[1.0]);
+            let outcome = self.model.learn(&LabeledBatch { features, labels, weights })?;
+            self.counts.learned += outcome.learned;
+            self.counts.refused += outcome.refused;
+        } else {
+            self.step.push(&features, resolved.label);
+        }
+        join.learned(resolved);
+        Ok(())
+    }
+
+    fn judge(&mut self, resolved: &Resolved, join: &Join) {
+        let pending = join.pending();
+        let (time_ms, group) = (pending.time_ms(resolved.entry), pending.group(resolved.entry));
+        let scores = pending.scores(resolved.entry);
+        match resolved.kind {
+            Kind::Arrived | Kind::Assumed => {
+                self.evaluator.observe(time_ms, group, scores, resolved.label);
+            }
+            Kind::Corrected => {
+                self.evaluator.correct(time_ms, group, scores, 0.0, resolved.label);
+            }
+        }
+    }
+
+    fn learn_step(&mut self) -> Result<(), Error> {
+        if self.step.labels.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.model.learn(&self.step.batch())?;
+        self.counts.learned += outcome.learned;
+        self.counts.refused += outcome.refused;
+        self.step.clear();
+        Ok(())
+    }
+
+    fn digest_scores(&mut self, slot: &Slot) {
+        let outputs = self.model.outputs();
+        self.digest_buffer.clear();
+        for (id, scores) in slot.ids[..slot.rows].iter().zip(slot.scores.chunks_exact(outputs)) {
+            self.digest_buffer.extend_from_slice(&id.to_le_bytes());
+            for score in scores {
+                self.digest_buffer.extend_from_slice(&score.to_bits().to_le_bytes());
+            }
+        }
+        self.digest.update(&self.digest_buffer);
+    }
+}
+
+impl Step {
+    fn push(&mut self, features: &Features<'_>, label: f32) {
+        self.dense.extend_from_slice(features.dense);
+        self.sparse.extend_from_slice(features.sparse);
+        self.labels.push(label);
+        self.weights.push(1.0);
+    }
+
+    fn batch(&self) -> LabeledBatch<'_> {
+        debug_assert_eq!(self.dense.len(), self.labels.len() * self.shape.dense_width);
+        let (dense, sparse) = (&self.dense[..], &self.sparse[..]);
+        let features = Features { rows: self.labels.len(), dense, sparse };
+        LabeledBatch { features, labels: &self.labels, weights: &self.weights }
+    }
+
+    fn clear(&mut self) {
+        self.dense.clear();
+        self.sparse.clear();
+        self.labels.clear();
+        self.weights.clear();
+    }
+}

@@ -1,0 +1,85 @@
+//! What a running engine shows to whoever watches: progress bars and the live view.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::pipeline::Pipeline;
+use crate::ring::Slot;
+
+/// Counters that are read while the engine runs; each is written by one thread.
+#[derive(Debug, Default)]
+pub struct Live {
+    consumed: AtomicU64,
+    scored: AtomicU64,
+    dead_letters: AtomicU64,
+    emitted: AtomicU64,
+    view: Mutex<View>,
+}
+
+/// What is refreshed once a second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct View {
+    /// Labels learned.
+    pub learned: u64,
+    /// Events that wait for their label.
+    pub pending: u64,
+    /// Newest event time, milliseconds since the epoch.
+    pub watermark_ms: i64,
+    /// Metrics over the trailing window.
+    pub trailing: Vec<(&'static str, f64)>,
+}
+
+impl Live {
+    /// A batch has been through the stages.
+    pub fn add_batch(&self, slot: &Slot) {
+        self.consumed.fetch_add(slot.consumed, Ordering::Relaxed);
+        self.scored.fetch_add(slot.rows as u64, Ordering::Relaxed);
+        self.dead_letters.fetch_add(slot.rejects.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Scores have been handed to the sink.
+    pub fn add_emitted(&self, rows: u64) {
+        self.emitted.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Refreshes the view.
+    pub fn show(&self, pipeline: &Pipeline) {
+        let view = View {
+            learned: pipeline.learner().counts().learned,
+            pending: pipeline.join().pending().len() as u64,
+            watermark_ms: pipeline.join().watermark_ms(),
+            trailing: pipeline.learner().evaluator().trailing(),
+        };
+        *self.view.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = view;
+    }
+
+    /// Event records read so far.
+    #[must_use]
+    pub fn consumed(&self) -> u64 {
+        self.consumed.load(Ordering::Relaxed)
+    }
+
+    /// Events scored so far.
+    #[must_use]
+    pub fn scored(&self) -> u64 {
+        self.scored.load(Ordering::Relaxed)
+    }
+
+    /// Records dead-lettered so far.
+    #[must_use]
+    pub fn dead_letters(&self) -> u64 {
+        self.dead_letters.load(Ordering::Relaxed)
+    }
+
+    /// Scores handed to the sink so far.
+    #[must_use]
+    pub fn emitted(&self) -> u64 {
+        self.emitted.load(Ordering::Relaxed)
+    }
+
+    /// The view as of the last second.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+}

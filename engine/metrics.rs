@@ -1,0 +1,233 @@
+//! Every metric the program shows, by name and unit, and the clocks behind the histograms.
+//!
+//! Stages count in plain fields of their own; [`Published`] carries those to the metrics page once
+//! a second, so that counting costs nothing on the way of an event.
+
+use std::time::Instant;
+
+use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge};
+use metrics::{describe_histogram, gauge, histogram};
+
+use crate::pipeline::Pipeline;
+use crate::ring::{Reason, Ring, Slot};
+
+/// A stage whose time is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Rows are screened and repaired.
+    Clean,
+    /// Labels find their events.
+    Join,
+    /// Features are made.
+    Features,
+    /// Rows are scored, labels learned.
+    Learn,
+}
+
+impl Stage {
+    const ALL: [Stage; 4] = [Stage::Clean, Stage::Join, Stage::Features, Stage::Learn];
+
+    fn name(self) -> &'static str {
+        match self {
+            Stage::Clean => "clean",
+            Stage::Join => "join",
+            Stage::Features => "features",
+            Stage::Learn => "learn",
+        }
+    }
+}
+
+/// Times the stages of a batch into histograms.
+pub struct StageClock {
+    last: Instant,
+    stages: [Histogram; 4],
+}
+
+impl Default for StageClock {
+    fn default() -> StageClock {
+        let of = |stage: Stage| histogram!("pelton_stage_seconds", "stage" => stage.name());
+        StageClock { last: Instant::now(), stages: Stage::ALL.map(of) }
+    }
+}
+
+impl StageClock {
+    /// A batch begins.
+    pub fn start(&mut self) {
+        self.last = Instant::now();
+    }
+
+    /// The stage has ended; the next one begins.
+    pub fn lap(&mut self, stage: Stage) {
+        let now = Instant::now();
+        self.stages[stage as usize].record(now.duration_since(self.last).as_secs_f64());
+        self.last = now;
+    }
+}
+
+/// What the batches of a run add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Event records read.
+    pub consumed: u64,
+    /// Events scored.
+    pub scored: u64,
+    /// Events left out by the filter.
+    pub filtered: u64,
+    /// Label records read.
+    pub label_records: u64,
+    /// Records dead-lettered, by reason, in the order of [`Reason::ALL`].
+    pub dead_letters: [u64; Reason::ALL.len()],
+    /// Of these, label records.
+    pub dead_label_records: u64,
+}
+
+impl Totals {
+    /// Adds a batch that has been through the stages.
+    pub fn add(&mut self, slot: &Slot) {
+        self.consumed += slot.consumed;
+        self.scored += slot.rows as u64;
+        self.filtered += slot.filtered;
+        self.label_records += slot.labels.len() as u64;
+        for reject in &slot.rejects {
+            self.dead_letters[reject.reason as usize] += 1;
+            self.dead_label_records += u64::from(reject.is_label);
+        }
+    }
+
+    /// All dead letters.
+    #[must_use]
+    pub fn dead_letters_total(&self) -> u64 {
+        self.dead_letters.iter().sum()
+    }
+
+    /// Whether every event record read has been accounted for.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        let dead_events = self.dead_letters_total() - self.dead_label_records;
+        self.consumed == self.scored + self.filtered + dead_events
+    }
+}
+
+/// The metrics page's counters and gauges.
+pub struct Published {
+    consumed: Counter,
+    scored: Counter,
+    filtered: Counter,
+    dead_letters: [Counter; Reason::ALL.len()],
+    slots_free: Gauge,
+}
+
+impl Default for Published {
+    fn default() -> Published {
+        describe();
+        Published {
+            consumed: counter!("pelton_events_consumed_total"),
+            scored: counter!("pelton_events_scored_total"),
+            filtered: counter!("pelton_events_filtered_total"),
+            dead_letters: Reason::ALL
+                .map(|reason| counter!("pelton_dead_letters_total", "reason" => reason.name())),
+            slots_free: gauge!("pelton_slots_free"),
+        }
+    }
+}
+
+impl Published {
+    /// Shows the state of the run.
+    pub fn show(&self, totals: &Totals, pipeline: &Pipeline, ring: &Ring) {
+        self.consumed.absolute(totals.consumed);
+        self.scored.absolute(totals.scored);
+        self.filtered.absolute(totals.filtered);
+        for (counter, &count) in self.dead_letters.iter().zip(&totals.dead_letters) {
+            counter.absolute(count);
+        }
+        self.slots_free.set(ring.free_count() as f64);
+        show_labels(pipeline);
+        show_cleaning(pipeline);
+        show_windows(pipeline);
+        show_quality(pipeline);
+    }
+}
+
+fn show_labels(pipeline: &Pipeline) {
+    let counts = pipeline.join().counts();
+    let fates = [
+        ("joined", counts.joined),
+        ("duplicate", counts.duplicates),
+        ("contradiction", counts.contradictions),
+        ("orphan", counts.orphans),
+        ("orphan_expired", counts.orphans_expired),
+        ("unlabelled", counts.unlabelled),
+        ("assumed", counts.assumed),
+        ("confirmed", counts.confirmed),
+        ("corrected", counts.corrected),
+        ("evicted", counts.evicted),
+    ];
+    for (fate, count) in fates {
+        counter!("pelton_labels_total", "fate" => fate).absolute(count);
+    }
+    let learned = pipeline.learner().counts();
+    counter!("pelton_labels_learned_total").absolute(learned.learned);
+    counter!("pelton_labels_refused_total").absolute(learned.refused);
+    counter!("pelton_scores_nonfinite_total").absolute(learned.scores_nonfinite);
+    gauge!("pelton_pending_events").set(pipeline.join().pending().len() as f64);
+    gauge!("pelton_pending_bytes").set(pipeline.join().pending().byte_count() as f64);
+    gauge!("pelton_label_delay_seconds").set(pipeline.join().label_delay_ms() / 1000.0);
+    gauge!("pelton_watermark_seconds").set(pipeline.join().watermark_ms() as f64 / 1000.0);
+}
+
+fn show_cleaning(pipeline: &Pipeline) {
+    for (field, counts) in pipeline.clean().counts() {
+        let repairs = [
+            ("imputed", counts.imputed),
+            ("out_of_range", counts.out_of_range),
+            ("clipped", counts.clipped),
+        ];
+        for (repair, count) in repairs {
+            let labels = [("field", field.to_owned()), ("repair", repair.to_owned())];
+            counter!("pelton_values_repaired_total", &labels).absolute(count);
+        }
+    }
+}
+
+fn show_windows(pipeline: &Pipeline) {
+    for table in pipeline.features().window_gauges() {
+        let key = [("key", table.name.to_owned())];
+        gauge!("pelton_window_keys", &key).set(table.keys as f64);
+        gauge!("pelton_window_bytes", &key).set(table.bytes as f64);
+        counter!("pelton_window_keys_evicted_total", &key).absolute(table.counts.evicted_keys);
+    }
+}
+
+/// The trailing metrics, named as in the report.
+fn show_quality(pipeline: &Pipeline) {
+    for (name, value) in pipeline.learner().evaluator().trailing() {
+        gauge!("pelton_model_trailing", "metric" => name).set(value);
+    }
+}
+
+fn describe() {
+    describe_counter!("pelton_events_consumed_total", "Event records read");
+    describe_counter!("pelton_events_scored_total", "Events scored");
+    describe_counter!("pelton_events_filtered_total", "Events left out by the filter");
+    describe_counter!("pelton_dead_letters_total", "Records that could not be used, by reason");
+    describe_counter!(
+        "pelton_labels_total",
+        "Labels and events that waited, by what became of them"
+    );
+    describe_counter!("pelton_labels_learned_total", "Labels learned");
+    describe_counter!("pelton_labels_refused_total", "Labels refused as not finite");
+    describe_counter!("pelton_scores_nonfinite_total", "Scores that were not finite");
+    describe_counter!("pelton_values_repaired_total", "Numbers imputed or clipped, by field");
+    describe_counter!("pelton_window_keys_evicted_total", "Keys forgotten because of a limit");
+    describe_gauge!("pelton_slots_free", "Slots of the ring that are free");
+    describe_gauge!("pelton_pending_events", "Events that wait for their label");
+    describe_gauge!("pelton_pending_bytes", "Bytes they take");
+    describe_gauge!("pelton_label_delay_seconds", "Mean event time from an event to its label");
+    describe_gauge!("pelton_watermark_seconds", "Newest event time, seconds since the epoch");
+    describe_gauge!("pelton_window_keys", "Keys in a window table");
+    describe_gauge!("pelton_window_bytes", "Bytes of a window table");
+    describe_gauge!("pelton_model_trailing", "Metrics over the trailing window of judged rows");
+    describe_histogram!("pelton_stage_seconds", "Time of a stage per micro-batch");
+    describe_histogram!("pelton_score_latency_seconds", "From a record's arrival to its score out");
+    describe_histogram!("pelton_batch_rows", "Rows of a micro-batch");
+}

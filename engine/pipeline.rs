@@ -1,0 +1,102 @@
+//! The order of the stages: the only place that knows it.
+//!
+//! One thread owns a [`Pipeline`] and all of its state; there are no locks. State is a function of
+//! the records in the order they were read, never of time, batch cuts or threads.
+
+use crate::clean::Clean;
+use crate::config::Config;
+use crate::error::Error;
+use crate::features::FeatureStage;
+use crate::join::{Join, PendingShape, Resolved};
+use crate::learn::Learner;
+use crate::metrics::{Stage, StageClock};
+use crate::ring::Slot;
+
+/// Everything that is known, and the stages that use it.
+pub struct Pipeline {
+    clean: Clean,
+    join: Join,
+    features: FeatureStage,
+    learner: Learner,
+    resolved: Vec<Resolved>,
+    clock: StageClock,
+}
+
+impl Pipeline {
+    /// An empty pipeline.
+    ///
+    /// # Errors
+    /// When the configuration asks for a feature, model or metric that is not possible.
+    pub fn new(config: &Config) -> Result<Pipeline, Error> {
+        let features = FeatureStage::new(config)?;
+        let shape = features.shape();
+        let pending = PendingShape {
+            dense_width: shape.dense_width,
+            sparse_width: shape.sparse_width,
+            outputs: config.model.task.outputs(),
+            label_keys: features.plan().label_tables.iter().map(|t| t.key.clone()).collect(),
+            group: config.evaluate.group,
+        };
+        Ok(Pipeline {
+            clean: Clean::new(&config.event, config.features.keys_max),
+            join: Join::new(&config.labels, pending),
+            features,
+            learner: Learner::new(config, shape)?,
+            resolved: Vec::new(),
+            clock: StageClock::default(),
+        })
+    }
+
+    /// Moves one micro-batch through the stages; its scores are in the slot afterwards.
+    ///
+    /// # Errors
+    /// For a bug only: whatever can be wrong with data is counted.
+    pub fn step(&mut self, slot: &mut Slot) -> Result<(), Error> {
+        self.clock.start();
+        self.clean.run(slot);
+        self.clock.lap(Stage::Clean);
+        self.join.run(slot, &mut self.resolved);
+        self.clock.lap(Stage::Join);
+        self.features.run(slot, &mut self.join, &self.resolved)?;
+        self.clock.lap(Stage::Features);
+        self.learner.run(slot, &self.features, &mut self.join, &self.resolved)?;
+        self.clock.lap(Stage::Learn);
+        self.join.settle();
+        Ok(())
+    }
+
+    /// The stream has ended: labels that a recording still holds arrive and are learned.
+    ///
+    /// # Errors
+    /// As [`Pipeline::step`].
+    pub fn finish(&mut self) -> Result<(), Error> {
+        self.join.flush(&mut self.resolved);
+        self.learner.finish(&mut self.join, &self.resolved)?;
+        self.join.settle();
+        Ok(())
+    }
+
+    /// The clean stage.
+    #[must_use]
+    pub fn clean(&self) -> &Clean {
+        &self.clean
+    }
+
+    /// The join stage.
+    #[must_use]
+    pub fn join(&self) -> &Join {
+        &self.join
+    }
+
+    /// The feature stage.
+    #[must_use]
+    pub fn features(&self) -> &FeatureStage {
+        &self.features
+    }
+
+    /// The score and learn stage.
+    #[must_use]
+    pub fn learner(&self) -> &Learner {
+        &self.learner
+    }
+}
