@@ -1,0 +1,136 @@
+//! Moments against sums over all rows, for any cuts.
+
+use super::*;
+use proptest::prelude::*;
+
+fn value() -> impl Strategy<Value = f32> {
+    let odd = [f32::NAN, -0.0, 0.1, 0.1, 7.0, 1e10, -5e18, f32::INFINITY, 1e-9];
+    prop_oneof![1 => prop::sample::select(odd.to_vec()), 3 => -1000.0_f32..1000.0]
+}
+
+const WIDTH: usize = 3;
+
+fn spec() -> impl Strategy<Value = MomentsSpec> {
+    let half_life_rows = prop::sample::select(vec![0, 0, 5, 16]);
+    (any::<bool>(), half_life_rows, 0_u64..12, 1_u64..6).prop_map(
+        |(include_current, half_life_rows, refresh_dense_rows, refresh_every_rows)| MomentsSpec {
+            width: WIDTH,
+            include_current,
+            clip: 2.5,
+            half_life_rows,
+            refresh_dense_rows,
+            refresh_every_rows,
+        },
+    )
+}
+
+/// Runs rows of WIDTH in chunks of `cut`, between two guard columns, saved and loaded on the way.
+fn run(spec: MomentsSpec, rows: &[f32], cut: usize) -> (Vec<u32>, Vec<u8>) {
+    let mut moments = Moments::new(spec).expect("legal");
+    let mut out = Vec::new();
+    for chunk in rows.chunks(cut * WIDTH) {
+        let mut matrix: Vec<f32> =
+            chunk.chunks_exact(WIDTH).flat_map(|r| [9.0, r[0], r[1], r[2], 9.0]).collect();
+        moments.standardize(&mut matrix, WIDTH + 2, 1).expect("the shapes fit");
+        for row in matrix.chunks_exact(WIDTH + 2) {
+            assert_eq!((row[0], row[WIDTH + 1]), (9.0, 9.0));
+            out.extend(row[1..=WIDTH].iter().map(|value| value.to_bits()));
+        }
+        let mut bytes = Vec::new();
+        moments.write_state(&mut bytes).expect("a vector takes all bytes");
+        moments = Moments::read_state(spec, &mut &bytes[..]).expect("own bytes");
+    }
+    let mut bytes = Vec::new();
+    moments.write_state(&mut bytes).expect("a vector takes all bytes");
+    (out, bytes)
+}
+
+/// The moments of the rows before `end`, from their weights and the pairwise differences.
+fn expected(spec: MomentsSpec, column: &[f32], row: usize) -> f32 {
+    let position = row as u64;
+    let refreshed = if position < spec.refresh_dense_rows {
+        position
+    } else {
+        // Where the schedule turns sparse, the last dense row may be the newer refresh.
+        let sparse = position - position % spec.refresh_every_rows;
+        sparse.max(spec.refresh_dense_rows.saturating_sub(1).min(position))
+    };
+    let end = refreshed as usize + usize::from(spec.include_current);
+    let known: Vec<f32> = column[..end].iter().copied().filter(|v| !v.is_nan()).collect();
+    let x = column[row];
+    if known.is_empty() || x.is_nan() {
+        return 0.0;
+    }
+    let clamped = known.iter().map(|v| v.clamp(-fixed::VALUE_MAX, fixed::VALUE_MAX));
+    let numbers: Vec<i128> = clamped.map(fixed::quantize).collect();
+    let mut pairs = U256::default();
+    for (i, a) in numbers.iter().enumerate() {
+        numbers[..i].iter().for_each(|b| pairs = pairs.plus(U256::square(a - b)));
+    }
+    let deviation = fixed::spread(1, 0, 0, pairs).sqrt();
+    let mean = fixed::mean(numbers.len() as u64, numbers.iter().sum());
+    if deviation == 0.0 {
+        return 0.0;
+    }
+    let inverse = numbers.len() as f64 / deviation * (1_u64 << fixed::FRACTION_BITS) as f64;
+    let x = f64::from(x.clamp(-fixed::VALUE_MAX, fixed::VALUE_MAX));
+    let clip = f64::from(spec.clip);
+    ((x - mean) * inverse).clamp(-clip, clip) as f32
+}
+
+proptest! {
+    #[test]
+    fn equals_the_sums_over_all_rows(
+        spec in spec(), rows in prop::collection::vec(value(), 0..60 * WIDTH),
+    ) {
+        let rows = &rows[..rows.len() / WIDTH * WIDTH];
+        let spec = MomentsSpec { half_life_rows: 0, ..spec };
+        let (out, _) = run(spec, rows, 7);
+        for c in 0..WIDTH {
+            let column: Vec<f32> = rows.iter().copied().skip(c).step_by(WIDTH).collect();
+            for row in 0..column.len() {
+                let (given, wanted) = (out[row * WIDTH + c], expected(spec, &column, row));
+                let close = (f32::from_bits(given) - wanted).abs() <= 1e-6 * wanted.abs();
+                prop_assert!(close, "row {}: {} for {}", row, f32::from_bits(given), wanted);
+                prop_assert!(!spec.clip.is_nan() && wanted.abs() <= spec.clip);
+            }
+        }
+    }
+
+    #[test]
+    fn cuts_and_checkpoints_change_no_bit(
+        spec in spec(), rows in prop::collection::vec(value(), 0..60 * WIDTH),
+    ) {
+        let rows = &rows[..rows.len() / WIDTH * WIDTH];
+        let whole = run(spec, rows, 1000);
+        for cut in [1, 7, 16] {
+            prop_assert_eq!(&run(spec, rows, cut), &whole);
+        }
+    }
+}
+
+#[test]
+fn half_life_fades_by_half() {
+    let spec = MomentsSpec { half_life_rows: 100, ..MomentsSpec::new(1) };
+    let mut moments = Moments::new(spec).expect("legal");
+    let mut rows: Vec<f32> = (0..1000).map(|i| if i < 500 { 0.0 } else { 8.0 }).collect();
+    moments.standardize(&mut rows, 1, 0).expect("the shapes fit");
+    // The last 100 rows weigh 1, those before 1/2, 1/4, ...: rows 0..500 weigh 1/32 as much as
+    // a stream of such halves, 2 * 100.
+    let ones: f64 = (0..5).map(|i| 100.0 / f64::from(1 << i)).sum();
+    let zeros: f64 = (5..10).map(|i| 100.0 / f64::from(1 << i)).sum();
+    let (mean, deviation) = moments.column(0);
+    let share = ones / (ones + zeros);
+    assert!((mean - 8.0 * share).abs() < 2e-3, "{mean}");
+    assert!((deviation - 8.0 * (share * (1.0 - share)).sqrt()).abs() < 2e-3, "{deviation}");
+}
+
+#[test]
+fn refuses_what_does_not_fit() {
+    let mut moments = Moments::new(MomentsSpec::new(2)).expect("legal");
+    assert!(moments.standardize(&mut [0.0; 5], 2, 0).is_err());
+    assert!(moments.standardize(&mut [0.0; 6], 2, 1).is_err());
+    assert_eq!(moments.rows(), 0);
+    assert!(Moments::new(MomentsSpec { clip: f32::NAN, ..MomentsSpec::new(1) }).is_err());
+    assert!(Moments::new(MomentsSpec { refresh_every_rows: 0, ..MomentsSpec::new(1) }).is_err());
+}
