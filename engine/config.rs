@@ -10,9 +10,9 @@ pub mod learn;
 pub mod read;
 pub mod stream;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use toml::Table;
+use toml::{Table, Value};
 
 pub use read::{Problem, Problems, Setting};
 
@@ -67,11 +67,19 @@ impl Config {
     /// # Errors
     /// Every problem found.
     pub fn parse(text: &str) -> Result<Config, Problems> {
+        Config::parse_with(text, &Replaced::default())
+    }
+
+    /// Reads settings from TOML, with some replaced by the command line.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn parse_with(text: &str, replaced: &Replaced) -> Result<Config, Problems> {
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
             Problems(vec![Problem { path: "TOML".into(), message: error.to_string() }])
         })?;
         let findings = Findings::default();
-        let config = Config::read(table, &findings);
+        let config = Config::read(table, replaced, &findings);
         let problems = findings.problems.into_inner();
         if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
     }
@@ -86,11 +94,13 @@ impl Config {
             features = [{ number = 'NUMBER' }, { category = 'CATEGORY' },
                         { calendar = ['hour'] }, { window = 'CATEGORY' }]";
         let findings = Findings::default();
-        Config::read(EVERY_KIND.parse().expect("a constant"), &findings);
+        let table = EVERY_KIND.parse().expect("a constant");
+        Config::read(table, &Replaced::default(), &findings);
         findings.settings.into_inner()
     }
 
-    fn read(table: Table, findings: &Findings) -> Config {
+    fn read(mut table: Table, replaced: &Replaced, findings: &Findings) -> Config {
+        replaced.apply(&mut table);
         let mut root = Section::new("", table, findings);
         let kafka = KafkaConfig::read(&mut root);
         let source = SourceConfig::read(&mut root);
@@ -118,6 +128,37 @@ impl Config {
             dead_letters,
             evaluate,
             metrics,
+        }
+    }
+}
+
+/// Settings that `pelton replay` takes from its arguments: labels come from the recording, and
+/// nothing goes to Kafka.
+#[derive(Clone, Debug, Default)]
+pub struct Replaced {
+    /// Whether this is a replay; the other two count only then.
+    pub is_replay: bool,
+    /// File for the scores.
+    pub scores: Option<PathBuf>,
+    /// File for dead letters.
+    pub dead_letters: Option<PathBuf>,
+}
+
+impl Replaced {
+    fn apply(&self, table: &mut Table) {
+        if !self.is_replay {
+            return;
+        }
+        if let Some(Value::Table(labels)) = table.get_mut("labels") {
+            labels.remove("topic");
+        }
+        for (section, file) in [("emit", &self.scores), ("dead_letters", &self.dead_letters)] {
+            let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            let Value::Table(entry) = entry else { continue };
+            entry.remove("topic");
+            if let Some(path) = file {
+                entry.insert("file".to_owned(), path.display().to_string().into());
+            }
         }
     }
 }

@@ -339,3 +339,6 @@ impl Join {
 fn row_number(row: usize) -> u32 {
     u32::try_from(row).expect("a batch has at most 2^20 rows")
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@
 pub mod batch;
 pub mod clean;
 pub mod config;
+pub mod control;
 pub mod emit;
 pub mod error;
 pub mod features;

@@ -278,6 +278,13 @@ impl Slot {
         self.ids.len()
     }
 
+    /// Bytes of the columns, arenas left out.
+    #[must_use]
+    pub fn byte_count(&self) -> usize {
+        let row = 16 + 8 + 4 * self.numbers.nrows() + 8 * self.categories.nrows() + 4 + 16 + 8;
+        self.rows_max() * row
+    }
+
     /// Whether no further row fits.
     #[must_use]
     pub fn is_full(&self) -> bool {

@@ -55,7 +55,7 @@ fn rows() -> Vec<Row> {
             let a = hole((random() - 0.5) * 300.0, random());
             let b = hole(random() * wild, random());
             let c = if random() < 0.01 { f32::NAN } else { random() * wild };
-            let time_ms = i * 5 - (random() * 14.0) as i64;
+            let time_ms = i * 5 - (random() * 30.0) as i64;
             let id = if random() < 0.02 { i as u128 / 2 } else { i as u128 };
             let key = if random() < 0.01 { 0 } else { 1 + (random() * 5.0) as u64 };
             (id, time_ms, [a, b, c], key)

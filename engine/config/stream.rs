@@ -270,17 +270,6 @@ impl LabelsConfig {
             pending_max,
         }
     }
-
-    /// The same labels, carried by the events themselves, as `pelton replay` reads them.
-    #[must_use]
-    pub fn into_recorded(mut self, event: &mut EventConfig) -> LabelsConfig {
-        if !self.recorded {
-            event.add_target(&self.field, Target::Label);
-            self.recorded = true;
-            self.topic = None;
-        }
-        self
-    }
 }
 
 impl BatchConfig {

@@ -1,0 +1,79 @@
+//! The command line.
+
+mod check;
+mod progress;
+mod replay;
+mod report;
+mod run;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use pelton::error::Error;
+use tracing_subscriber::EnvFilter;
+
+/// An online learning engine: events in, scores out, labels back.
+///
+/// Start with `pelton demo`, then `pelton check examples/fraud/pelton.toml`, and replay a recorded
+/// stream with `pelton replay CONFIG --input FILE`.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// Log as JSON lines instead of text.
+    #[arg(long, global = true)]
+    log_json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Score events from Kafka (or a file) and learn from their labels, until the source ends or
+    /// SIGTERM/SIGINT.
+    ///
+    /// On a signal the engine stops reading, scores and delivers what it has read, and exits 0.
+    Run(run::Run),
+    /// Run the same engine over a recorded stream, as fast as it goes.
+    ///
+    /// Labels are taken from the recording and released after [labels] delay. Formats: .parquet,
+    /// .csv, .csv.gz, .jsonl, .jsonl.gz. Scores and dead letters go to files if asked, never to
+    /// Kafka.
+    Replay(replay::Replay),
+    /// Validate a configuration and explain what it does: features, memory, slots.
+    Check(check::Check),
+}
+
+/// Carries out what was asked for.
+pub fn run(arguments: Arguments) -> Result<(), Error> {
+    match arguments.command {
+        Command::Run(command) => command.run(),
+        Command::Replay(command) => command.run(),
+        Command::Check(command) => command.run(),
+    }
+}
+
+/// Logs go to standard error; `RUST_LOG` chooses what is logged.
+pub fn start_log(arguments: &Arguments) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    if arguments.log_json { log.json().init() } else { log.init() }
+}
+
+/// A problem with the arguments themselves.
+fn usage(what: impl Into<String>, remedy: impl Into<String>) -> Error {
+    Error::Usage { what: what.into(), remedy: remedy.into() }
+}
+
+/// Writes a text to a file of its own, whole or not at all.
+fn write_whole(path: &PathBuf, text: &str) -> Result<(), Error> {
+    let mut name = path.clone().into_os_string();
+    name.push(".part");
+    std::fs::write(&name, text).map_err(Error::file("write", &name))?;
+    std::fs::rename(&name, path).map_err(Error::file("rename", &name))
+}

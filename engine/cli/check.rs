@@ -1,0 +1,116 @@
+//! `pelton check`: validates and explains a configuration.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pelton::config::Config;
+use pelton::config::stream::{SinkConfig, SourceConfig};
+use pelton::error::Error;
+use pelton::features::FeatureStage;
+use pelton::features::plan::duration;
+use pelton::ring::{Ring, Slot};
+
+use super::usage;
+
+/// Arguments of `pelton check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration file.
+    #[arg(required_unless_present = "settings")]
+    config: Option<PathBuf>,
+    /// List every setting with its default and legal values instead.
+    #[arg(long)]
+    settings: bool,
+}
+
+impl Check {
+    /// Explains, or lists every problem.
+    pub fn run(self) -> Result<(), Error> {
+        if self.settings {
+            list_settings();
+            return Ok(());
+        }
+        let Some(path) = self.config else {
+            return Err(usage("no configuration", "give the path of one"));
+        };
+        let config = Config::load(&path)?;
+        let features = FeatureStage::new(&config)?;
+        println!("{} is valid", path.display());
+        explain_stream(&config);
+        explain_features(&config, &features);
+        explain_memory(&config, &features);
+        Ok(())
+    }
+}
+
+fn list_settings() {
+    for setting in Config::settings() {
+        println!("{} = {}", setting.path, setting.default);
+        println!("    {}; {}", setting.doc, setting.legal);
+    }
+}
+
+fn explain_stream(config: &Config) {
+    match &config.source {
+        SourceConfig::Kafka { topics, group, .. } => {
+            println!("events   Kafka {}, topics {topics:?}, group {group}", config.kafka.brokers);
+        }
+        SourceConfig::File { path } => println!("events   {}", path.display()),
+        SourceConfig::None => println!("events   from `pelton replay --input`"),
+    }
+    let labels = &config.labels;
+    let horizon = duration(labels.horizon_ms);
+    match &labels.topic {
+        Some(topic) => println!("labels   topic {topic}, joined by id within {horizon}"),
+        None => println!(
+            "labels   field {}, released {} after the event",
+            labels.field,
+            duration(labels.delay_ms)
+        ),
+    }
+    println!("scores   {}", sink(&config.emit.sink));
+    println!("dead     {}", sink(&config.dead_letters));
+    println!("device   cpu");
+}
+
+fn sink(sink: &SinkConfig) -> String {
+    match sink {
+        SinkConfig::None => "only counted".to_owned(),
+        SinkConfig::File(path) => path.display().to_string(),
+        SinkConfig::Kafka(topic) => format!("topic {topic}"),
+    }
+}
+
+fn explain_features(config: &Config, features: &FeatureStage) {
+    let plan = features.plan();
+    let scaled = if config.features.standardize { ", standardised" } else { "" };
+    println!("dense    {} features{scaled}", plan.dense_names.len());
+    for name in &plan.dense_names {
+        println!("    {name}");
+    }
+    println!("sparse   {} features in 2^{} weights", plan.sparse_names.len(), plan.hash_bits);
+    for name in &plan.sparse_names {
+        println!("    {name}");
+    }
+}
+
+fn explain_memory(config: &Config, features: &FeatureStage) {
+    let slot = Slot::new(&config.event.schema, config.batch.rows_max);
+    println!(
+        "slots    {} of {} rows, {} KiB each",
+        Ring::slot_count(),
+        slot.rows_max(),
+        slot.byte_count() / 1024
+    );
+    for (user, slots) in Ring::USERS {
+        println!("    {slots}  {user}");
+    }
+    let shape = features.shape();
+    let row = 4 * (shape.dense_width + shape.sparse_width + config.model.task.outputs());
+    println!("pending  {row} bytes of features an event that waits for its label");
+    println!(
+        "windows  at most {} keys and {} MiB a table",
+        config.features.keys_max,
+        config.features.bytes_max >> 20
+    );
+}

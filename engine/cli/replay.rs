@@ -1,0 +1,74 @@
+//! `pelton replay`: the same engine over a recorded stream.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::Args;
+use pelton::config::stream::SourceConfig;
+use pelton::config::{Config, Replaced};
+use pelton::control::Control;
+use pelton::error::Error;
+use pelton::live::Live;
+use pelton::source;
+
+use super::progress::Progress;
+use super::report::Report;
+use super::usage;
+
+/// Arguments of `pelton replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The configuration file.
+    config: PathBuf,
+    /// The recorded stream; else the configuration's [source] file.
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Read so many events at most.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write the scores as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
+    /// Write dead letters as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    dead_letters: Option<PathBuf>,
+}
+
+impl Replay {
+    /// Replays to the end of the recording.
+    pub fn run(self) -> Result<(), Error> {
+        let config = self.config()?;
+        let path = match (&self.input, &config.source) {
+            (Some(path), _) | (None, SourceConfig::File { path }) => path.clone(),
+            (None, _) => {
+                return Err(usage("there is nothing to replay", "give --input FILE"));
+            }
+        };
+        let source = source::file::open(&path, &config, self.limit)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let control = Control::start(&config.metrics, &stop)?;
+        let live = Arc::new(Live::default());
+        let progress = Progress::start(&live, source.rows_total(), "events");
+        let outcome = pelton::run::run(&config, source, &stop, &live);
+        progress.finish();
+        control.stop();
+        Report::new(&outcome?).finish(self.report.as_ref())
+    }
+
+    /// The configuration as a replay needs it: labels from the recording, sinks from the arguments.
+    fn config(&self) -> Result<Config, Error> {
+        let text =
+            std::fs::read_to_string(&self.config).map_err(Error::file("read", &self.config))?;
+        let replaced = Replaced {
+            is_replay: true,
+            scores: self.scores.clone(),
+            dead_letters: self.dead_letters.clone(),
+        };
+        Config::parse_with(&text, &replaced)
+            .map_err(|problems| Error::Config { path: self.config.clone(), problems })
+    }
+}

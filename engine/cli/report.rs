@@ -1,0 +1,146 @@
+//! What a run has done, as JSON and as a few readable lines.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pelton::error::Error;
+use pelton::ring::Reason;
+use pelton::run::Outcome;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::write_whole;
+
+/// The report of a run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Event records read.
+    pub events: u64,
+    /// Events scored.
+    pub scored: u64,
+    /// Labels that met their event.
+    pub labels: u64,
+    /// Records that could not be used.
+    pub dead_letters: u64,
+    /// The same by reason, those that occurred.
+    pub dead_letters_by_reason: Map<String, Value>,
+    /// Events left out by the filter.
+    pub filtered: u64,
+    /// From start to end.
+    pub wall_seconds: f64,
+    /// CPU time of the process, all threads.
+    pub cpu_seconds: f64,
+    /// Events by wall clock.
+    pub events_per_second: f64,
+    /// Largest resident memory of the process, bytes; absent where the system does not say.
+    pub peak_memory_bytes: Option<u64>,
+    /// What computed.
+    pub device: &'static str,
+    /// Digest of the model's state at the end.
+    pub model_digest: String,
+    /// Digest of every id and score in stream order.
+    pub score_digest: String,
+    /// From a record's arrival in the process to its score handed over.
+    pub latency_ms: Latency,
+    /// Prequential metrics within the bounds of [evaluate]; `models` holds them per model.
+    pub metrics: Map<String, Value>,
+}
+
+/// Quantiles of a latency.
+#[derive(Debug, Serialize)]
+pub struct Latency {
+    p50: f64,
+    p99: f64,
+    p999: f64,
+}
+
+impl Report {
+    /// The report of this run.
+    pub fn new(outcome: &Outcome) -> Report {
+        let learner = outcome.pipeline.learner();
+        let totals = &outcome.totals;
+        let quantile = |q: f64| outcome.latency_ns.value_at_quantile(q) as f64 / 1e6;
+        let reasons = Reason::ALL.iter().zip(totals.dead_letters).filter(|(_, n)| *n > 0);
+        let mut metrics = Map::new();
+        for (name, value) in learner.evaluator().report() {
+            // A metric that is not defined (one class only, say) is null in JSON.
+            metrics.insert(name.to_owned(), Value::from(value));
+        }
+        let models = Map::from_iter([("linear".to_owned(), Value::from(metrics.clone()))]);
+        metrics.insert("models".to_owned(), Value::from(models));
+        Report {
+            events: totals.consumed,
+            scored: totals.scored,
+            labels: outcome.pipeline.join().counts().joined,
+            dead_letters: totals.dead_letters_total(),
+            dead_letters_by_reason: reasons
+                .map(|(reason, count)| (reason.name().to_owned(), Value::from(count)))
+                .collect(),
+            filtered: totals.filtered,
+            wall_seconds: outcome.wall.as_secs_f64(),
+            cpu_seconds: cpu_time().as_secs_f64(),
+            events_per_second: totals.consumed as f64 / outcome.wall.as_secs_f64().max(1e-9),
+            peak_memory_bytes: peak_memory_bytes(),
+            device: "cpu",
+            model_digest: learner.model_digest(),
+            score_digest: learner.score_digest(),
+            latency_ms: Latency { p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999) },
+            metrics,
+        }
+    }
+
+    /// Prints the readable lines and writes the JSON if asked.
+    pub fn finish(&self, path: Option<&PathBuf>) -> Result<(), Error> {
+        self.print();
+        if let Some(path) = path {
+            let text = serde_json::to_string_pretty(self).expect("a report is plain data");
+            write_whole(path, &(text + "\n"))?;
+            println!("report        {}", path.display());
+        }
+        Ok(())
+    }
+
+    fn print(&self) {
+        println!(
+            "events        {} ({} scored, {} filtered)",
+            self.events, self.scored, self.filtered
+        );
+        println!("labels        {}", self.labels);
+        println!("dead letters  {}", self.dead_letters);
+        for (reason, count) in &self.dead_letters_by_reason {
+            println!("  {reason:<12}{count}");
+        }
+        println!(
+            "time          {:.2} s, {:.2} s of CPU, {:.0} events/s, {:.0} events per CPU-second",
+            self.wall_seconds,
+            self.cpu_seconds,
+            self.events_per_second,
+            self.events as f64 / self.cpu_seconds.max(1e-9),
+        );
+        if let Some(bytes) = self.peak_memory_bytes {
+            println!("memory        {:.0} MiB at most", bytes as f64 / f64::from(1 << 20));
+        }
+        let Latency { p50, p99, p999 } = self.latency_ms;
+        println!("latency       p50 {p50:.3} ms, p99 {p99:.3} ms, p99.9 {p999:.3} ms");
+        for (name, value) in self.metrics.iter().filter(|(_, value)| !value.is_object()) {
+            match value.as_f64() {
+                Some(value) => println!("  {name:<24}{value:.4}"),
+                None => println!("  {name:<24}not defined"),
+            }
+        }
+        println!("scores        {}", self.score_digest);
+        println!("model         {}", self.model_digest);
+    }
+}
+
+/// CPU time of the process so far.
+pub fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}

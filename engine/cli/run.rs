@@ -1,0 +1,63 @@
+//! `pelton run`: the main job.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::Args;
+use pelton::config::Config;
+use pelton::config::stream::SourceConfig;
+use pelton::control::Control;
+use pelton::error::Error;
+use pelton::live::Live;
+use pelton::source::{self, Source};
+
+use super::progress::Progress;
+use super::report::Report;
+use super::usage;
+
+/// Arguments of `pelton run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration file.
+    config: PathBuf,
+    /// Write a report of the run as JSON when it ends.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+impl Run {
+    /// Runs until the source ends or a signal comes.
+    pub fn run(self) -> Result<(), Error> {
+        let config = Config::load(&self.config)?;
+        let source = open_source(&config)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let control = Control::start(&config.metrics, &stop)?;
+        let live = Arc::new(Live::default());
+        tracing::info!(config = %self.config.display(), "running");
+        let progress = Progress::start(&live, source.rows_total(), "events");
+        let outcome = pelton::run::run(&config, source, &stop, &live);
+        progress.finish();
+        control.stop();
+        let outcome = outcome?;
+        let report = Report::new(&outcome);
+        tracing::info!(
+            events = report.events,
+            labels = report.labels,
+            dead_letters = report.dead_letters,
+            "drained"
+        );
+        report.finish(self.report.as_ref())
+    }
+}
+
+fn open_source(config: &Config) -> Result<Box<dyn Source>, Error> {
+    match &config.source {
+        SourceConfig::Kafka { .. } => source::kafka::open(config),
+        SourceConfig::File { path } => source::file::open(path, config, None),
+        SourceConfig::None => Err(usage(
+            "the configuration names no source",
+            "give [source] topics or file, or use `pelton replay CONFIG --input FILE`",
+        )),
+    }
+}
