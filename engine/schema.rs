@@ -75,15 +75,23 @@ pub struct Field {
     pub targets: Vec<Target>,
 }
 
-impl Field {
-    /// The field's name as errors and dead letters show it.
+impl Place {
+    /// The place as errors and dead letters show it, and the name of its column in a recording.
     #[must_use]
     pub fn name(&self) -> &str {
-        match &self.place {
+        match self {
             Place::Body(path) => path,
             Place::Key => "key",
             Place::Header(name) => name,
         }
+    }
+}
+
+impl Field {
+    /// The field's name as errors and dead letters show it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.place.name()
     }
 }
 
