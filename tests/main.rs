@@ -1,1 +1,6 @@
 //! Tests that cross modules.
+
+/// The promises of the whole path: exact features, no influence of batch cuts.
+mod pipeline;
+/// Streams made from a seed, and the engine run over them step by step.
+mod support;
