@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod error;
+pub mod kafka;
 pub mod ring;
 pub mod schema;
 pub mod source;

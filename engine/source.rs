@@ -5,6 +5,7 @@
 //! closed (that is [`batch`](crate::batch)), and it keeps no state that a run could not rebuild
 //! from the next offsets of its partitions.
 
+pub mod kafka;
 pub mod rows;
 
 use std::time::Instant;
