@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::client::{Client, ClientContext};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -123,6 +124,36 @@ pub fn check_topic<C: ClientContext>(
     }
 }
 
+/// Creates the topics that do not exist yet, each with this many partitions.
+///
+/// # Errors
+/// [`Error::Kafka`] when the brokers do not answer or refuse.
+pub fn create_topics(kafka: &KafkaConfig, topics: &[(&str, i32)]) -> Result<(), Error> {
+    let failed = || format!("create topics {topics:?}");
+    let admin: AdminClient<DefaultClientContext> =
+        client_config(kafka, &[], &[])?.create().map_err(error(&kafka.brokers, failed))?;
+    let wanted: Vec<NewTopic<'_>> = topics
+        .iter()
+        .map(|&(name, partitions)| NewTopic::new(name, partitions, TopicReplication::Fixed(-1)))
+        .collect();
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Error::file("start", "the control thread"))?;
+    let created = runtime
+        .block_on(admin.create_topics(&wanted, &options))
+        .map_err(error(&kafka.brokers, failed))?;
+    for result in created {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => {
+                let action = || format!("create topic {topic:?}");
+                return Err(error(&kafka.brokers, action)(KafkaError::AdminOp(code)));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Hands a line of librdkafka's log on.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     use RDKafkaLogLevel as Level;
@@ -135,7 +166,6 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 }
 
 /// 1 while brokers can be reached, 0 while they are waited for.
-#[must_use]
 pub fn broker_up() -> metrics::Gauge {
     metrics::gauge!("pelton_kafka_broker_up")
 }

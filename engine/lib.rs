@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod config;
+pub mod emit;
 pub mod error;
 pub mod kafka;
 pub mod ring;

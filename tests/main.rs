@@ -1,1 +1,4 @@
 //! Tests that cross modules.
+
+/// The Kafka source and sink, against a broker.
+mod kafka;

@@ -228,7 +228,7 @@ impl<D: Decode> KafkaSource<D> {
     fn fill(&mut self, slot: &mut Slot) -> Result<bool, Error> {
         let mut has_read = false;
         while !is_full(slot)
-            && let Some(rank) = self.merge.next()
+            && let Some(rank) = self.merge.take()
         {
             self.name_new_lanes(slot);
             has_read = true;

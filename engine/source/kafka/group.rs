@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol,
-};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -64,8 +62,7 @@ impl ConsumerContext for GroupContext {
         code: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
-        let cooperative =
-            matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         let decision = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Decision::Assign(list.clone()),
             _ => {
@@ -311,7 +308,11 @@ impl Group {
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, *partition);
         let list = self.consumer.committed_offsets(list, ASK)?;
-        Ok(list.elements().first().and_then(|element| element.offset().to_raw()).filter(|&o| o >= 0))
+        Ok(list
+            .elements()
+            .first()
+            .and_then(|element| element.offset().to_raw())
+            .filter(|&o| o >= 0))
     }
 
     fn start_of(&self, (topic, partition): &Partition) -> KafkaResult<i64> {

@@ -43,7 +43,7 @@ impl Merge {
         self.stands[rank]
     }
 
-    /// Says what a partition has. One that is ready stays so until [`Merge::next`] names it.
+    /// Says what a partition has. One that is ready stays so until [`Merge::take`] names it.
     pub fn tell(&mut self, rank: usize, stand: Stand) {
         let before = std::mem::replace(&mut self.stands[rank], stand);
         assert!(!matches!(before, Stand::Ready(_)), "a partition that is ready waits for its turn");
@@ -56,7 +56,7 @@ impl Merge {
 
     /// Takes the partition whose record is next; its stand must be told again. `None` while nothing
     /// is ready, or a partition that is behind may still have something earlier.
-    pub fn next(&mut self) -> Option<usize> {
+    pub fn take(&mut self) -> Option<usize> {
         if self.behind > 0 {
             return None;
         }
@@ -100,7 +100,7 @@ mod tests {
                     merge.tell(rank, stand(rank, &read, &given));
                 }
             }
-            while let Some(rank) = merge.next() {
+            while let Some(rank) = merge.take() {
                 order.push((partitions[rank][read[rank]], rank));
                 read[rank] += 1;
                 merge.tell(rank, stand(rank, &read, &given));
@@ -134,9 +134,9 @@ mod tests {
     fn a_partition_at_its_end_holds_nobody_back() {
         let mut merge = Merge::new(2);
         merge.tell(0, Stand::Ready(7));
-        assert_eq!(merge.next(), None, "partition 1 may have something earlier");
+        assert_eq!(merge.take(), None, "partition 1 may have something earlier");
         merge.tell(1, Stand::AtEnd);
-        assert_eq!(merge.next(), Some(0));
+        assert_eq!(merge.take(), Some(0));
         assert!(merge.is_alone());
     }
 }

@@ -1,0 +1,3 @@
+//! Sixth stage: score records and dead letters go out.
+
+pub mod kafka;
