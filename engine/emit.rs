@@ -5,6 +5,7 @@
 //! wait, and [`Sink::flush`] returns only when everything is delivered.
 
 pub mod file;
+pub mod kafka;
 mod records;
 
 use crate::config::Config;

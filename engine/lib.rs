@@ -22,6 +22,7 @@ pub mod emit;
 pub mod error;
 pub mod features;
 pub mod join;
+pub mod kafka;
 pub mod learn;
 pub mod live;
 pub mod metrics;

@@ -1,5 +1,7 @@
 //! Tests that cross modules.
 
+/// The Kafka source and sink, against a broker.
+mod kafka;
 /// The promises of the whole path: exact features, no influence of batch cuts.
 mod pipeline;
 /// Streams made from a seed, and the engine run over them step by step.

@@ -1,0 +1,323 @@
+//! Events and labels from Kafka topics, as one stream ordered by event time while it is behind.
+//!
+//! One thread reads all partitions of all topics that the consumer group gives us. Each has a
+//! [queue](queue) of its own; [`Merge`] says whose record is next, and the record is decoded
+//! straight into the slot from the memory it was received in. A record that cannot be decoded
+//! becomes a reject of the batch with its topic, partition, offset and bytes.
+//!
+//! Invariant: the spans of a slot name, for every partition we read, the offset after the last
+//! record that was put into a slot. That is all a restart needs; what the group has committed is
+//! for dashboards. While no broker can be reached the source waits, as for records.
+
+pub mod group;
+pub mod merge;
+pub mod queue;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::stream::{KafkaConfig, Start};
+use crate::error::Error;
+use crate::ring::{Position, Slot, Span};
+use crate::source::{Progress, Source};
+
+use group::{Change, Group, Partition};
+use merge::{Merge, Stand};
+use queue::{Bell, Front, PartitionQueue, Record};
+
+/// What makes rows and labels of records.
+pub trait Decode: Send {
+    /// The time of an event record, as far as it can be told without decoding all of it.
+    fn event_time_ms(&mut self, record: &Record<'_>) -> Option<i64>;
+    /// The time of a label record.
+    fn label_time_ms(&mut self, record: &Record<'_>) -> Option<i64>;
+    /// Appends a row or a reject to the slot, which is not full.
+    fn event(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot);
+    /// Appends a label or a reject to the slot.
+    fn label(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot);
+}
+
+/// Which topics are read, as which member, from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Topics with events.
+    pub topics: Vec<String>,
+    /// The topic with labels, if they have one.
+    pub label_topic: Option<String>,
+    /// Consumer group.
+    pub group: String,
+    /// Static member name.
+    pub member: Option<String>,
+    /// Where to start a partition that `resume` of [`KafkaSource::open`] does not name.
+    pub start: Start,
+    /// End once every partition has been read to its end.
+    pub stop_at_end: bool,
+}
+
+/// How often lag is shown.
+const LAG_EVERY: Duration = Duration::from_secs(1);
+/// The group is served at least this often while records are waited for.
+const SERVE_EVERY: Duration = Duration::from_millis(500);
+
+/// A partition that is ours.
+struct Lane {
+    name: Partition,
+    queue: PartitionQueue,
+    is_label: bool,
+    /// Offset after the last record put into a slot.
+    next: i64,
+    /// Where an end was last seen.
+    end_at: i64,
+    has_ended: bool,
+    /// Time of its last record: the place of one that has no time of its own.
+    time_ms: i64,
+    /// Index in the spans of the slot that is being filled.
+    span: Option<u32>,
+    /// No slot has named it yet.
+    is_new: bool,
+}
+
+/// The source.
+pub struct KafkaSource<D> {
+    // Lanes hold records, which must be freed before the client: they are dropped first.
+    lanes: Vec<Lane>,
+    merge: Merge,
+    group: Group,
+    bell: Arc<Bell>,
+    decode: D,
+    label_topic: Option<String>,
+    stop_at_end: bool,
+    served_at: Instant,
+    lag_at: Instant,
+}
+
+impl<D: Decode> KafkaSource<D> {
+    /// Joins the group; partitions that `resume` names are read on from there.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a property that librdkafka does not take; [`Error::Kafka`] when no
+    /// broker answers within 30 s, refuses us, or a topic does not exist.
+    pub fn open(
+        kafka: &KafkaConfig,
+        subscription: &Subscription,
+        decode: D,
+        resume: &[Span],
+    ) -> Result<KafkaSource<D>, Error> {
+        let bell = Bell::new();
+        let topics = subscription.topics.iter().chain(&subscription.label_topic);
+        let topics: Vec<&str> = topics.map(String::as_str).collect();
+        let name = (subscription.group.as_str(), subscription.member.as_deref());
+        let mut group = Group::join(kafka, name, &topics, subscription.start, &bell)?;
+        group.resume_from(resume.iter().map(|s| ((Arc::clone(&s.topic), s.partition), s.next)));
+        Ok(KafkaSource {
+            lanes: Vec::new(),
+            merge: Merge::default(),
+            group,
+            bell,
+            decode,
+            label_topic: subscription.label_topic.clone(),
+            stop_at_end: subscription.stop_at_end,
+            served_at: Instant::now(),
+            lag_at: Instant::now(),
+        })
+    }
+
+    /// Records not yet read, for each partition of ours as far as it is known.
+    pub fn lag(&self) -> impl Iterator<Item = (&str, i32, i64)> {
+        self.lanes.iter().filter_map(|lane| {
+            let behind = lane.queue.high()?.saturating_sub(lane.next).max(0);
+            Some((&*lane.name.0, lane.name.1, behind))
+        })
+    }
+
+    fn serve_group(&mut self) -> Result<(), Error> {
+        self.served_at = Instant::now();
+        for change in self.group.serve()? {
+            match change {
+                Change::Revoked(gone) => {
+                    tracing::info!(?gone, "partitions handed back");
+                    for lane in self.lanes.extract_if(.., |lane| gone.contains(&lane.name)) {
+                        self.group.left_at(lane.name.clone(), lane.next);
+                    }
+                }
+                Change::Assigned(ours) => {
+                    tracing::info!(?ours, "partitions assigned");
+                    // Queues first: records fetched before would go to the common queue.
+                    for (name, next) in &ours {
+                        let lane = self.lane(name.clone(), *next);
+                        self.lanes.extend(lane);
+                    }
+                    self.group.begin(&ours)?;
+                }
+            }
+            metrics::counter!("pelton_kafka_rebalances_total").increment(1);
+            self.rank_lanes();
+        }
+        Ok(())
+    }
+
+    fn lane(&self, name: Partition, next: i64) -> Option<Lane> {
+        let queue = PartitionQueue::open(self.group.consumer(), &name.0, name.1, &self.bell)?;
+        Some(Lane {
+            is_label: self.label_topic.as_deref() == Some(&*name.0),
+            name,
+            queue,
+            next,
+            end_at: -1,
+            has_ended: false,
+            time_ms: i64::MIN,
+            span: None,
+            is_new: true,
+        })
+    }
+
+    /// Labels before events, then by name: the same ranks whatever order the group gave them in.
+    fn rank_lanes(&mut self) {
+        self.lanes.sort_by(|a, b| (!a.is_label, &a.name).cmp(&(!b.is_label, &b.name)));
+        self.merge = Merge::new(self.lanes.len());
+    }
+
+    /// Asks every partition that had nothing what it has now.
+    fn look(&mut self) -> Result<(), Error> {
+        for rank in 0..self.lanes.len() {
+            if !matches!(self.merge.stand(rank), Stand::Ready(_)) {
+                self.tell(rank)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, rank: usize) -> Result<(), Error> {
+        let stand = self.stand(rank)?;
+        self.merge.tell(rank, stand);
+        Ok(())
+    }
+
+    /// What the partition has; ends on the way are noted and passed.
+    fn stand(&mut self, rank: usize) -> Result<Stand, Error> {
+        let lane = &mut self.lanes[rank];
+        loop {
+            match lane.queue.front() {
+                Some(Front::Record(record)) => {
+                    let time = match lane.is_label {
+                        true => self.decode.label_time_ms(&record),
+                        false => self.decode.event_time_ms(&record),
+                    };
+                    lane.time_ms = time.unwrap_or(lane.time_ms);
+                    return Ok(Stand::Ready(lane.time_ms));
+                }
+                Some(Front::End(offset)) => {
+                    lane.end_at = offset.max(lane.next);
+                    lane.queue.pass();
+                    self.group.heard();
+                }
+                Some(Front::Failed(code)) => {
+                    lane.queue.pass();
+                    self.group.judge(rdkafka::error::KafkaError::MessageConsumption(code))?;
+                }
+                None => break,
+            }
+        }
+        let is_at_end =
+            lane.end_at >= lane.next || lane.queue.high().is_some_and(|high| lane.next >= high);
+        lane.has_ended |= is_at_end;
+        Ok(if is_at_end { Stand::AtEnd } else { Stand::Behind })
+    }
+
+    /// Moves records into the slot until it is full or nothing more can be said to be next.
+    fn fill(&mut self, slot: &mut Slot) -> Result<bool, Error> {
+        let mut has_read = false;
+        while !is_full(slot)
+            && let Some(rank) = self.merge.take()
+        {
+            self.name_new_lanes(slot);
+            has_read = true;
+            self.decode_front(rank, slot);
+            if self.merge.is_alone() {
+                while !is_full(slot) && self.decode_front(rank, slot) {}
+            }
+            self.tell(rank)?;
+        }
+        Ok(has_read)
+    }
+
+    /// Decodes the partition's record at hand; false when there is none.
+    fn decode_front(&mut self, rank: usize, slot: &mut Slot) -> bool {
+        let lane = &mut self.lanes[rank];
+        let Some(Front::Record(record)) = lane.queue.front() else { return false };
+        let span = *lane.span.get_or_insert_with(|| slot.span_index(&lane.name.0, lane.name.1));
+        let position = Position { span, offset: record.offset() };
+        if lane.is_label {
+            self.decode.label(&record, position, slot);
+        } else {
+            self.decode.event(&record, position, slot);
+        }
+        lane.next = position.offset + 1;
+        slot.spans[span as usize].next = lane.next;
+        lane.queue.pass();
+        true
+    }
+
+    /// Partitions that no checkpoint can know yet are named along with the first record, so that a
+    /// restart does not ask again where to start them.
+    fn name_new_lanes(&mut self, slot: &mut Slot) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.is_new) {
+            let span = slot.span_index(&lane.name.0, lane.name.1);
+            slot.spans[span as usize].next = lane.next;
+            lane.is_new = false;
+        }
+    }
+
+    fn show_lag(&mut self) {
+        self.lag_at = Instant::now();
+        for (topic, partition, lag) in self.lag() {
+            let labels = [("topic", topic.to_owned()), ("partition", partition.to_string())];
+            metrics::gauge!("pelton_kafka_lag_records", &labels).set(lag as f64);
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.stop_at_end && !self.lanes.is_empty() && self.lanes.iter().all(|lane| lane.has_ended)
+    }
+}
+
+impl<D: Decode> Source for KafkaSource<D> {
+    fn read(&mut self, slot: &mut Slot, until: Instant) -> Result<Progress, Error> {
+        self.lanes.iter_mut().for_each(|lane| lane.span = None);
+        loop {
+            self.serve_group()?;
+            if self.lag_at.elapsed() >= LAG_EVERY {
+                self.show_lag();
+            }
+            self.look()?;
+            slot.mark_arrival();
+            let has_read = self.fill(slot)?;
+            if has_read {
+                self.group.heard();
+            }
+            if is_full(slot) {
+                return Ok(Progress::Full);
+            }
+            if self.has_ended() && !has_read {
+                return Ok(Progress::Ended);
+            }
+            if has_read || Instant::now() >= until {
+                return Ok(Progress::Waiting);
+            }
+            self.bell.wait_until(until.min(self.served_at + SERVE_EVERY));
+        }
+    }
+
+    fn acknowledge(&mut self, spans: &[Span]) -> Result<(), Error> {
+        for span in spans {
+            self.group.processed((Arc::clone(&span.topic), span.partition), span.next);
+        }
+        Ok(())
+    }
+}
+
+/// Labels and rejects have no limit of their own in a slot; a long run of them closes it too.
+fn is_full(slot: &Slot) -> bool {
+    let rows_max = slot.rows_max();
+    slot.is_full() || slot.labels.len() >= rows_max || slot.rejects.len() >= rows_max
+}

@@ -1,0 +1,399 @@
+//! Membership in the consumer group: which partitions are ours, from which offset each is read,
+//! and what is committed.
+//!
+//! The engine's checkpoint is the truth about offsets: a partition that it knows is read from there
+//! on. Committed offsets serve dashboards, and partitions that came over from another member.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+
+use super::queue::Bell;
+use crate::config::stream::{KafkaConfig, Start};
+use crate::error::Error;
+use crate::kafka;
+
+/// A partition of a topic.
+pub type Partition = (Arc<str>, i32);
+
+/// How long a question to the broker may take while a run goes on.
+const ASK: Duration = Duration::from_secs(5);
+/// How long the brokers and topics are waited for at the start.
+const CONNECT: Duration = Duration::from_secs(30);
+/// Committed offsets are for the eye: no need to send them more often.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+/// What the group decided, in order, until [`Group::serve`] carries it out.
+#[derive(Debug)]
+enum Decision {
+    Assign(TopicPartitionList),
+    Revoked(Vec<Partition>),
+}
+
+/// What librdkafka calls back.
+pub struct GroupContext {
+    decisions: Mutex<Vec<Decision>>,
+}
+
+impl ClientContext for GroupContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka::log(level, facility, message);
+    }
+
+    fn error(&self, _error: KafkaError, _reason: &str) {
+        // The same error is returned by the next poll, where it is judged.
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    /// Assignments wait until their offsets are known; revocations are carried out at once, since
+    /// the group waits for them.
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let decision = match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Decision::Assign(list.clone()),
+            _ => {
+                let done = if cooperative {
+                    consumer.incremental_unassign(list)
+                } else {
+                    consumer.unassign()
+                };
+                if let Err(error) = done {
+                    tracing::warn!(%error, "partitions could not be handed back");
+                }
+                Decision::Revoked(partitions(list))
+            }
+        };
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner).push(decision);
+    }
+}
+
+/// What changed by [`Group::serve`].
+#[derive(Debug)]
+pub enum Change {
+    /// Ours from now on, each with the offset it is to be read from; not fetched before
+    /// [`Group::begin`].
+    Assigned(Vec<(Partition, i64)>),
+    /// Not ours any more.
+    Revoked(Vec<Partition>),
+}
+
+/// The group as this member sees it.
+pub struct Group {
+    consumer: Arc<BaseConsumer<GroupContext>>,
+    brokers: String,
+    start: Start,
+    /// Where the checkpoint says to go on; an entry is used up when its partition is assigned.
+    resume: BTreeMap<Partition, i64>,
+    /// Where we stopped reading partitions that were revoked.
+    left: BTreeMap<Partition, i64>,
+    /// Decisions whose offsets could not be asked for yet.
+    waiting: Vec<Decision>,
+    processed: BTreeMap<Partition, i64>,
+    committed_at: Instant,
+    is_away: bool,
+}
+
+impl Group {
+    /// Connects, makes sure that the topics are there, and joins the group.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a property librdkafka does not take; [`Error::Kafka`] when no broker
+    /// answers in time, refuses us, or a topic does not exist.
+    pub fn join(
+        kafka: &KafkaConfig,
+        name: (&str, Option<&str>),
+        topics: &[&str],
+        start: Start,
+        bell: &Arc<Bell>,
+    ) -> Result<Group, Error> {
+        let context = GroupContext { decisions: Mutex::new(Vec::new()) };
+        let config = client_config(kafka, name)?;
+        let mut consumer: BaseConsumer<GroupContext> = config
+            .create_with_context(context)
+            .map_err(kafka::error(&kafka.brokers, || "create a consumer".to_owned()))?;
+        let rung = Arc::clone(bell);
+        consumer.set_nonempty_callback(move || rung.ring());
+        for topic in topics {
+            kafka::check_topic(consumer.client(), &kafka.brokers, topic, CONNECT)?;
+        }
+        consumer
+            .subscribe(topics)
+            .map_err(kafka::error(&kafka.brokers, || format!("subscribe to {topics:?}")))?;
+        Ok(Group {
+            consumer: Arc::new(consumer),
+            brokers: kafka.brokers.clone(),
+            start,
+            resume: BTreeMap::new(),
+            left: BTreeMap::new(),
+            waiting: Vec::new(),
+            processed: BTreeMap::new(),
+            committed_at: Instant::now(),
+            is_away: false,
+        })
+    }
+
+    /// Partitions assigned from now on are read from these offsets, whatever is committed.
+    pub fn resume_from(&mut self, next: impl IntoIterator<Item = (Partition, i64)>) {
+        self.resume.extend(next);
+    }
+
+    /// The consumer, for the queues of its partitions.
+    #[must_use]
+    pub fn consumer(&self) -> &Arc<BaseConsumer<GroupContext>> {
+        &self.consumer
+    }
+
+    /// Serves the client without waiting and returns what changed. `next` are the offsets up to
+    /// which the revoked partitions were read.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`] when the brokers refuse us for good.
+    pub fn serve(&mut self) -> Result<Vec<Change>, Error> {
+        while let Some(polled) = self.consumer.poll(Duration::ZERO) {
+            match polled {
+                Ok(stray) => self.send_back(&stray.topic().into(), &stray),
+                Err(error) => self.judge(error)?,
+            }
+        }
+        if self.is_away {
+            self.look_for_brokers();
+        }
+        self.commit_when_due();
+        self.carry_out()
+    }
+
+    /// Starts fetching partitions that [`Change::Assigned`] named.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`] when librdkafka refuses the assignment.
+    pub fn begin(&mut self, assigned: &[(Partition, i64)]) -> Result<(), Error> {
+        let failed = || format!("begin to read {assigned:?}");
+        let mut list = TopicPartitionList::with_capacity(assigned.len());
+        for ((topic, partition), next) in assigned {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*next))
+                .map_err(kafka::error(&self.brokers, failed))?;
+        }
+        match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
+            _ => self.consumer.assign(&list),
+        }
+        .map_err(kafka::error(&self.brokers, failed))
+    }
+
+    /// Remembers how far a revoked partition was read, in case it comes back.
+    pub fn left_at(&mut self, partition: Partition, next: i64) {
+        self.processed.remove(&partition);
+        self.left.insert(partition, next);
+    }
+
+    /// A batch up to these offsets is done; they are committed in due time.
+    pub fn processed(&mut self, partition: Partition, next: i64) {
+        self.processed.insert(partition, next);
+    }
+
+    /// Whether the brokers were last seen away.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.is_away
+    }
+
+    /// Says that something was heard from the brokers.
+    pub fn heard(&mut self) {
+        if std::mem::take(&mut self.is_away) {
+            tracing::info!(brokers = self.brokers, "the brokers are back");
+            kafka::broker_up().set(1.0);
+        }
+    }
+
+    /// Decides whether an error ends the run or is waited out.
+    ///
+    /// # Errors
+    /// [`Error::Kafka`] when it ends the run.
+    pub fn judge(&mut self, error: KafkaError) -> Result<(), Error> {
+        let code = error.rdkafka_error_code();
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) || kafka::ends_a_run(code) {
+            return Err(kafka::error(&self.brokers, || "read".to_owned())(error));
+        }
+        match code {
+            Some(RDKafkaErrorCode::PartitionEOF) => {}
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                if !std::mem::replace(&mut self.is_away, true) {
+                    tracing::warn!(brokers = self.brokers, "no broker can be reached; waiting");
+                    kafka::broker_up().set(0.0);
+                }
+            }
+            _ => {
+                metrics::counter!("pelton_kafka_errors_total").increment(1);
+                tracing::debug!(%error, "a Kafka error that is waited out");
+            }
+        }
+        Ok(())
+    }
+
+    /// A record in the common queue belongs to no queue of ours: have it fetched again.
+    fn send_back(&self, topic: &Arc<str>, stray: &impl Message) {
+        let offset = Offset::Offset(stray.offset());
+        let result = self.consumer.seek(topic, stray.partition(), offset, ASK);
+        tracing::warn!(%topic, ?result, "a record came before its partition's queue was open");
+    }
+
+    fn look_for_brokers(&mut self) {
+        if self.consumer.fetch_metadata(None, Duration::from_millis(100)).is_ok() {
+            self.heard();
+        }
+    }
+
+    fn carry_out(&mut self) -> Result<Vec<Change>, Error> {
+        let context = self.consumer.context();
+        let mut decisions = context.decisions.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.append(&mut decisions);
+        drop(decisions);
+        let mut changes = Vec::new();
+        let mut waiting = std::mem::take(&mut self.waiting).into_iter();
+        for decision in waiting.by_ref() {
+            match decision {
+                Decision::Revoked(gone) => changes.push(Change::Revoked(gone)),
+                Decision::Assign(list) => match self.offsets(&list) {
+                    Ok(assigned) => changes.push(Change::Assigned(assigned)),
+                    Err(error) => {
+                        self.judge(error)?;
+                        self.waiting.push(Decision::Assign(list));
+                        break;
+                    }
+                },
+            }
+        }
+        // What comes after a decision that waits, waits too.
+        self.waiting.extend(waiting);
+        Ok(changes)
+    }
+
+    /// From where each of the partitions is to be read.
+    fn offsets(&mut self, list: &TopicPartitionList) -> KafkaResult<Vec<(Partition, i64)>> {
+        let mut found = Vec::new();
+        for partition in partitions(list) {
+            let next = if let Some(&next) = self.resume.get(&partition) {
+                next
+            } else {
+                let committed = self.committed(&partition)?;
+                match (self.left.get(&partition), committed, self.start) {
+                    (Some(&left), committed, _) => left.max(committed.unwrap_or(left)),
+                    (None, Some(committed), Start::Committed) => committed,
+                    _ => self.start_of(&partition)?,
+                }
+            };
+            found.push((partition, next));
+        }
+        for (partition, _) in &found {
+            self.resume.remove(partition);
+        }
+        Ok(found)
+    }
+
+    fn committed(&self, (topic, partition): &Partition) -> KafkaResult<Option<i64>> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, *partition);
+        let list = self.consumer.committed_offsets(list, ASK)?;
+        Ok(list
+            .elements()
+            .first()
+            .and_then(|element| element.offset().to_raw())
+            .filter(|&o| o >= 0))
+    }
+
+    fn start_of(&self, (topic, partition): &Partition) -> KafkaResult<i64> {
+        let (low, high) = self.consumer.fetch_watermarks(topic, *partition, ASK)?;
+        Ok(match self.start {
+            Start::Earliest | Start::Committed => low,
+            Start::Latest => high,
+            Start::Offset(offset) => offset.clamp(low, high),
+            Start::Timestamp(time_ms) => {
+                let mut list = TopicPartitionList::new();
+                list.add_partition_offset(topic, *partition, Offset::Offset(time_ms))?;
+                let list = self.consumer.offsets_for_times(list, ASK)?;
+                match list.elements().first().map(|element| element.offset()) {
+                    Some(Offset::Offset(offset)) if offset >= 0 => offset,
+                    // No record of that time or later.
+                    _ => high,
+                }
+            }
+        })
+    }
+
+    fn commit_when_due(&mut self) {
+        if self.committed_at.elapsed() >= COMMIT_EVERY {
+            self.commit(CommitMode::Async);
+        }
+    }
+
+    fn commit(&mut self, mode: CommitMode) {
+        self.committed_at = Instant::now();
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), next) in std::mem::take(&mut self.processed) {
+            let added = list.add_partition_offset(&topic, partition, Offset::Offset(next));
+            debug_assert!(added.is_ok(), "a next offset is never negative");
+        }
+        if list.count() > 0
+            && let Err(error) = self.consumer.commit(&list, mode)
+        {
+            tracing::debug!(%error, "offsets for dashboards were not committed");
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.is_away {
+            self.commit(CommitMode::Sync);
+        }
+    }
+}
+
+/// Throughput and latency on one setting: fetches answer with the first byte, queues are refilled
+/// long before they are empty, and a lost broker is found again within a second.
+const DEFAULTS: [(&str, &str); 9] = [
+    ("fetch.min.bytes", "1"),
+    ("fetch.wait.max.ms", "100"),
+    ("fetch.error.backoff.ms", "50"),
+    ("fetch.queue.backoff.ms", "10"),
+    ("queued.max.messages.kbytes", "65536"),
+    ("reconnect.backoff.max.ms", "1000"),
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("auto.offset.reset", "error"),
+    ("log.connection.close", "false"),
+];
+
+/// Not to be set by the user: the engine relies on them.
+const OURS: [(&str, &str); 3] = [
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.partition.eof", "true"),
+];
+
+fn client_config(kafka: &KafkaConfig, name: (&str, Option<&str>)) -> Result<ClientConfig, Error> {
+    let (group, member) = name;
+    let mut config = kafka::client_config(kafka, &DEFAULTS, &OURS)?;
+    config.set("group.id", group);
+    if let Some(member) = member {
+        config.set("group.instance.id", member);
+    }
+    Ok(config)
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+    list.elements().iter().map(|e| (Arc::from(e.topic()), e.partition())).collect()
+}

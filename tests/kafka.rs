@@ -1,0 +1,10 @@
+//! The Kafka source and sink against a real broker, and against librdkafka's mock for faults.
+//!
+//! The broker is that of `PELTON_BROKERS`, or the one `scripts/broker start` has started. Without
+//! any these tests fail, unless `PELTON_SKIP_BROKER=1` says that this is meant.
+
+mod group;
+mod order;
+mod outage;
+mod sink;
+mod world;

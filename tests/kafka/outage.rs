@@ -1,0 +1,60 @@
+//! The brokers go away and come back: the source waits and reads on, the sink holds and delivers.
+
+use std::time::{Duration, Instant};
+
+use pelton::emit::kafka::KafkaSink;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+use crate::kafka::world::{Reader, Writer, config, subscription, unique};
+
+fn cluster() -> (MockCluster<'static, DefaultProducerContext>, String) {
+    let cluster = MockCluster::new(1).unwrap();
+    let brokers = cluster.bootstrap_servers();
+    (cluster, brokers)
+}
+
+#[test]
+fn the_source_reads_on_after_an_outage() {
+    let (cluster, brokers) = cluster();
+    let events = unique("outage");
+    cluster.create_topic(&events, 2, 1).unwrap();
+    let writer = Writer::new(&brokers);
+    let write = || writer.write_all((0..20).map(|i| (&*events, i % 2, format!("{i} {i} 1"))));
+    write();
+    let mut what = subscription(&[&events], None);
+    what.stop_at_end = false;
+    let mut reader = Reader::open(&config(&brokers, &[]), &what, 100, &[]);
+    reader.until(20);
+    cluster.broker_down(1).unwrap();
+    let down = Instant::now();
+    while down.elapsed() < Duration::from_secs(2) {
+        reader.batch(Duration::from_millis(50));
+    }
+    cluster.broker_up(1).unwrap();
+    write();
+    reader.until(40);
+    let mut seen: Vec<_> = reader.read.iter().map(|r| (r.partition, r.offset)).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 40);
+}
+
+#[test]
+fn the_sink_holds_what_it_was_given_and_delivers_it_after_an_outage() {
+    let (cluster, brokers) = cluster();
+    let scores = unique("outage-scores");
+    cluster.create_topic(&scores, 1, 1).unwrap();
+    let mut sink = KafkaSink::open(&config(&brokers, &[]), 0, &[&scores]).unwrap();
+    sink.send(&scores, b"k", b"before").unwrap();
+    sink.flush(Duration::from_secs(20)).unwrap();
+    cluster.broker_down(1).unwrap();
+    for i in 0..100 {
+        sink.send(&scores, b"k", format!("during {i}").as_bytes()).unwrap();
+    }
+    assert!(sink.flush(Duration::from_secs(1)).is_err(), "what is not acknowledged is said");
+    assert_eq!(sink.waiting_count(), 100);
+    cluster.broker_up(1).unwrap();
+    sink.flush(Duration::from_secs(30)).unwrap();
+    assert_eq!(sink.waiting_count(), 0);
+}
