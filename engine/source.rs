@@ -6,6 +6,7 @@
 //! from the next offsets of its partitions.
 
 pub mod decode;
+pub mod file;
 pub mod kafka;
 pub mod rows;
 

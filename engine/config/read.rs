@@ -335,8 +335,8 @@ pub fn parse_duration_ms(text: &str) -> Option<i64> {
     Some(total)
 }
 
-/// Levenshtein distance, for the suggestion of a key.
-fn distance(a: &str, b: &str) -> usize {
+/// Levenshtein distance, for the suggestion of a name.
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {

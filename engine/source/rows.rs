@@ -60,21 +60,33 @@ impl<'a> RowWriter<'a> {
 
     /// Ends the row: it becomes part of the batch, or a reject when id or time are missing.
     /// `message_time_ms` is the time the transport gave the record, when it gave one.
-    pub fn finish(mut self, position: Position, message_time_ms: Option<i64>, raw: &[u8]) -> bool {
+    pub fn finish(self, position: Position, message_time_ms: Option<i64>, raw: &[u8]) -> bool {
+        self.finish_with(position, message_time_ms, |bytes| bytes.extend_from_slice(raw))
+    }
+
+    /// The same for records whose bytes are only made when somebody wants them.
+    pub fn finish_with(
+        mut self,
+        position: Position,
+        message_time_ms: Option<i64>,
+        write_raw: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
         match self.complete(position, message_time_ms) {
             Ok(()) => {
                 let slot = self.slot;
                 slot.positions[slot.rows] = position;
                 slot.arrived_ns[slot.rows] = slot.arriving_ns;
                 if self.schema.keeps_raw {
-                    slot.raw.push_with(|bytes| bytes.extend_from_slice(raw));
+                    slot.raw.push_with(write_raw);
                 }
                 slot.rows += 1;
                 slot.consumed += 1;
                 true
             }
             Err(fault) => {
-                self.reject(fault, position, raw);
+                let mut raw = Vec::new();
+                write_raw(&mut raw);
+                self.reject(fault, position, &raw);
                 false
             }
         }
@@ -113,7 +125,8 @@ impl<'a> RowWriter<'a> {
             }
             Target::Number(column) => {
                 let x = schema::number(value).ok_or(Reason::WrongType)?;
-                self.slot.numbers[[column, row]] = if x.is_finite() { x } else { f32::NAN };
+                // Adding zero turns negative zero, which not every format can tell, into zero.
+                self.slot.numbers[[column, row]] = if x.is_finite() { x + 0.0 } else { f32::NAN };
             }
             Target::Category(column) => {
                 self.slot.categories[[column, row]] = schema::category(value);
