@@ -6,6 +6,7 @@
 //! in `VARIANCE_MIN..=prior`; a variance of 0 in memory means "never seen", that is the prior, so
 //! that a fresh table is all zeros.
 
+use crate::coordinate::shrink;
 use crate::implicit::PROBLEMS;
 
 /// Experts of a blend: two with variances, then two without.
@@ -37,6 +38,21 @@ pub struct BlendStep {
     pub inflations: [f32; FILTERS],
     /// The prior variance per filter.
     pub priors: [f32; FILTERS],
+    /// Rate per expert; a filter's is its variance, its entry here is not read.
+    pub rates: [f32; EXPERTS],
+    /// L1 penalty per example.
+    pub l1: f32,
+    /// L2 penalty per example.
+    pub l2: f32,
+}
+
+impl BlendStep {
+    /// A weight after the penalties of one example, at the given rate.
+    #[inline]
+    pub fn penalize(&self, weight: f32, rate: f32) -> f32 {
+        let kept = weight * (1.0 - (rate * self.l2).min(1.0));
+        shrink(kept, rate * self.l1)
+    }
 }
 
 impl BlendCell {
@@ -50,14 +66,22 @@ impl BlendCell {
     /// Learns one example in which the coordinate has the given value.
     #[inline]
     pub fn learn(&mut self, step: &BlendStep, value: f32) {
+        if step.l1 > 0.0 || step.l2 > 0.0 {
+            for expert in 0..EXPERTS {
+                let rate = match step.priors.get(expert) {
+                    Some(prior) => self.variance(expert, *prior),
+                    None => step.rates[expert],
+                };
+                self.weights[expert] = step.penalize(self.weights[expert], rate);
+            }
+        }
         for filter in 0..FILTERS {
             let variance = self.variance(filter, step.priors[filter]);
             let projected = variance * value;
             self.weights[filter] += step.pulls[filter] * projected;
             let reduced = variance - step.reductions[filter] * (projected * projected);
-            self.variances[filter] = (reduced * step.inflations[filter])
-                .max(VARIANCE_MIN)
-                .min(step.priors[filter]);
+            self.variances[filter] =
+                (reduced * step.inflations[filter]).max(VARIANCE_MIN).min(step.priors[filter]);
         }
         for expert in FILTERS..EXPERTS {
             self.weights[expert] += step.pulls[expert] * value;
@@ -78,6 +102,9 @@ mod tests {
             reductions: [0.2, 0.2],
             inflations: [1.001, 1.5],
             priors: [1.0, 0.1],
+            rates: [0.0, 0.0, 0.1, 0.01],
+            l1: 0.0,
+            l2: 0.0,
         };
         cell.learn(&step, 1.0);
         assert_eq!(cell.weights, [0.5, 0.05, 0.1, 0.01]);

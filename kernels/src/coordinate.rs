@@ -83,11 +83,7 @@ pub fn changes<R: CoordinateRule>(
     let (penalties, _) = penalties.as_chunks::<LANES>();
     for ((cells, values), penalties) in cells.iter_mut().zip(values).zip(penalties) {
         for lane in 0..LANES {
-            let pull = Pull {
-                gradient,
-                value: values[lane],
-                penalty: penalties[lane],
-            };
+            let pull = Pull { gradient, value: values[lane], penalty: penalties[lane] };
             cells[lane] = rule.change(cells[lane], pull);
         }
     }

@@ -30,13 +30,7 @@ impl Covariance {
         for index in 0..size {
             values[index * stride + index] = prior;
         }
-        Self {
-            size,
-            stride,
-            limit: prior,
-            values,
-            shrinks: vec![1.0; stride],
-        }
+        Self { size, stride, limit: prior, values, shrinks: vec![1.0; stride] }
     }
 
     /// Values of a padded vector.
@@ -57,12 +51,7 @@ impl Covariance {
             }
         }
         let mut sums = [0.0; PAD];
-        for (x, p) in x
-            .as_chunks::<PAD>()
-            .0
-            .iter()
-            .zip(projected.as_chunks::<PAD>().0)
-        {
+        for (x, p) in x.as_chunks::<PAD>().0.iter().zip(projected.as_chunks::<PAD>().0) {
             for lane in 0..PAD {
                 sums[lane] += x[lane] * p[lane];
             }
@@ -81,17 +70,19 @@ impl Covariance {
         for ((variance, moved), shrink) in diagonal.zip(projected).zip(&mut self.shrinks) {
             let next = (variance - reduction * (moved * moved)) * inflation;
             is_over |= next > self.limit;
-            *shrink = if next > self.limit {
-                (self.limit / next).sqrt()
-            } else {
-                1.0
-            };
+            *shrink = if next > self.limit { (self.limit / next).sqrt() } else { 1.0 };
         }
         if is_over {
             self.subtract_bounded(projected, reduction, inflation);
         } else {
             self.subtract(projected, reduction, inflation);
         }
+    }
+
+    /// The variance of one weight.
+    #[inline]
+    pub fn variance(&self, index: usize) -> f64 {
+        self.values[index * self.stride + index]
     }
 
     /// The entries, row by row with their padding, for saving.
@@ -135,9 +126,7 @@ mod tests {
         };
         let stride = size.next_multiple_of(PAD);
         let row = |draw: &mut dyn FnMut() -> f64| {
-            (0..stride)
-                .map(|i| if i < size { draw() } else { 0.0 })
-                .collect()
+            (0..stride).map(|i| if i < size { draw() } else { 0.0 }).collect()
         };
         (0..count).map(|_| row(&mut draw)).collect()
     }
@@ -189,10 +178,7 @@ mod tests {
             assert!((0.0..=1.0 + 1e-12).contains(&covariance.values[i * stride + i]));
             for j in 0..size {
                 let mirrored = covariance.values[j * stride + i];
-                assert_eq!(
-                    covariance.values[i * stride + j].to_bits(),
-                    mirrored.to_bits()
-                );
+                assert_eq!(covariance.values[i * stride + j].to_bits(), mirrored.to_bits());
             }
         }
     }

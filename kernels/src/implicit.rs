@@ -40,11 +40,7 @@ pub fn pulls(margins: [f32; PROBLEMS], reaches: [f32; PROBLEMS]) -> [f32; PROBLE
             low[lane] = if excess > 0.0 { low[lane] } else { pull[lane] };
             let newton = pull[lane] - excess / (1.0 + reach * (after * (1.0 - after)));
             let is_inside = newton >= low[lane] && newton <= high[lane];
-            next[lane] = if is_inside {
-                newton
-            } else {
-                0.5 * (low[lane] + high[lane])
-            };
+            next[lane] = if is_inside { newton } else { 0.5 * (low[lane] + high[lane]) };
             is_open |= (next[lane] - pull[lane]).abs() > 1e-5 * next[lane];
         }
         pull = next;
@@ -65,11 +61,7 @@ mod tests {
         for _ in 0..200 {
             let middle = 0.5 * (low + high);
             let after = 1.0 / (1.0 + (margin + reach * middle).exp());
-            if middle > after {
-                high = middle
-            } else {
-                low = middle
-            }
+            if middle > after { high = middle } else { low = middle }
         }
         high
     }
@@ -81,10 +73,7 @@ mod tests {
                 let pull = pulls([margin; 4], [reach; 4])[0];
                 let expected = bisected(f64::from(margin), f64::from(reach));
                 let error = (f64::from(pull) - expected).abs() / expected;
-                assert!(
-                    error < 2e-3,
-                    "margin {margin}, reach {reach}: {pull}, not {expected}"
-                );
+                assert!(error < 2e-3, "margin {margin}, reach {reach}: {pull}, not {expected}");
             }
         }
     }
@@ -94,10 +83,7 @@ mod tests {
         for margin in [-1e30, -100.0, -1.0, 0.0, 1.0, 100.0, 1e30_f32] {
             for reach in [0.0, 1.0, 1e6, 1e18, 1e30_f32] {
                 let [pull, ..] = pulls([margin; 4], [reach; 4]);
-                assert!(
-                    (0.0..=sigmoid_f32(-margin)).contains(&pull),
-                    "{margin} {reach} {pull}"
-                );
+                assert!((0.0..=sigmoid_f32(-margin)).contains(&pull), "{margin} {reach} {pull}");
             }
         }
     }
@@ -105,9 +91,6 @@ mod tests {
     #[test]
     fn lanes_do_not_mix() {
         let together = pulls([-3.0, 0.0, 2.0, -0.5], [9.0, 0.1, 3.0, 1e4]);
-        assert_eq!(
-            together[1],
-            pulls([0.0, 0.0, 0.0, 0.0], [0.1, 0.1, 0.1, 0.1])[1]
-        );
+        assert_eq!(together[1], pulls([0.0, 0.0, 0.0, 0.0], [0.1, 0.1, 0.1, 0.1])[1]);
     }
 }

@@ -57,10 +57,7 @@ mod tests {
 
     #[test]
     fn follows_the_better_expert_and_changes_its_mind() {
-        let mixture = Mixture {
-            rate: 0.5,
-            share: 1e-5,
-        };
+        let mixture = Mixture { rate: 0.5, share: 1e-5 };
         let mut weights = [0.25; EXPERTS];
         for _ in 0..10_000 {
             mixture.observe(&mut weights, [0.9, 0.1, 0.5, f32::INFINITY], 1.0);

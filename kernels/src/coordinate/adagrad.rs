@@ -36,10 +36,6 @@ impl AdaGrad {
     /// An untouched coordinate (value 0) is not penalised.
     #[inline]
     fn l1_step(&self, step: f32, pull: Pull) -> f32 {
-        if pull.value == 0.0 {
-            0.0
-        } else {
-            step * self.l1 * pull.penalty
-        }
+        if pull.value == 0.0 { 0.0 } else { step * self.l1 * pull.penalty }
     }
 }

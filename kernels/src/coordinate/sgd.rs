@@ -31,11 +31,7 @@ impl CoordinateRule for NormalizedSgd {
         let safe = if next > 0.0 { next } else { 1.0 };
         let ratio = if scale > 0.0 { scale / safe } else { 1.0 };
         let unit = pull.value / safe;
-        let penalty = if pull.value == 0.0 {
-            0.0
-        } else {
-            self.rate * pull.penalty
-        };
+        let penalty = if pull.value == 0.0 { 0.0 } else { self.rate * pull.penalty };
         let kept = weight * (ratio * ratio) * (1.0 - (penalty * self.l2).min(1.0));
         let moved = shrink(kept - pull.gradient * (unit / safe), penalty * self.l1);
         [moved - weight, next - scale]
@@ -47,11 +43,7 @@ impl NormalizedSgd {
     #[inline]
     pub fn share(scale: f32, value: f32) -> f32 {
         let size = value.abs();
-        let unit = if size > scale {
-            1.0
-        } else {
-            size / scale.max(f32::MIN_POSITIVE)
-        };
+        let unit = if size > scale { 1.0 } else { size / scale.max(f32::MIN_POSITIVE) };
         if size == 0.0 { 0.0 } else { unit * unit }
     }
 }

@@ -20,11 +20,7 @@ fn error<R: CoordinateRule>(rule: R, mut reference: impl FnMut(f64, f64) -> f64)
     let mut cell = [0.0; 2];
     let mut worst = 0.0_f64;
     for (gradient, value) in examples() {
-        let pull = Pull {
-            gradient: gradient as f32,
-            value: value as f32,
-            penalty: 1.0,
-        };
+        let pull = Pull { gradient: gradient as f32, value: value as f32, penalty: 1.0 };
         let change = rule.change(cell, pull);
         cell = [cell[0] + change[0], cell[1] + change[1]];
         let expected = reference(f64::from(gradient as f32), f64::from(value as f32));
@@ -56,12 +52,7 @@ fn adagrad_is_its_formula() {
 #[test]
 fn ftrl_is_its_formula() {
     for (l1, l2) in [(0.0, 0.0), (0.5, 0.0), (0.0, 1.0)] {
-        let rule = FtrlProximal {
-            alpha: 0.1,
-            beta: 1.0,
-            l1,
-            l2,
-        };
+        let rule = FtrlProximal { alpha: 0.1, beta: 1.0, l1, l2 };
         let (mut weight, mut z, mut sum) = (0.0_f64, 0.0_f64, 0.0_f64);
         let alpha = f64::from(0.1_f32);
         let worst = error(rule, |gradient, value| {
@@ -78,11 +69,7 @@ fn ftrl_is_its_formula() {
 
 #[test]
 fn normalised_descent_is_its_formula_and_does_not_see_units() {
-    let rule = NormalizedSgd {
-        rate: 0.1,
-        l1: 1e-4,
-        l2: 1e-3,
-    };
+    let rule = NormalizedSgd { rate: 0.1, l1: 1e-4, l2: 1e-3 };
     let (mut weight, mut scale) = (0.0_f64, 0.0_f64);
     let worst = error(rule, |gradient, value| {
         let next = scale.max(value.abs());
@@ -90,28 +77,17 @@ fn normalised_descent_is_its_formula_and_does_not_see_units() {
             weight *= (scale / next).powi(2);
         }
         let kept = weight * (1.0 - f64::from(0.1_f32 * 1e-3));
-        weight = soft(
-            kept - gradient * value / (next * next),
-            f64::from(0.1_f32 * 1e-4),
-        );
+        weight = soft(kept - gradient * value / (next * next), f64::from(0.1_f32 * 1e-4));
         scale = next;
         weight
     });
     assert!(worst < 1e-4, "{worst}");
     let (mut small, mut large) = ([0.0; 2], [0.0; 2]);
-    let plain = NormalizedSgd {
-        rate: 0.1,
-        l1: 0.0,
-        l2: 0.0,
-    };
+    let plain = NormalizedSgd { rate: 0.1, l1: 0.0, l2: 0.0 };
     for (gradient, value) in examples() {
         let (gradient, value) = (gradient as f32, value as f32);
         for (cell, unit) in [(&mut small, 1.0), (&mut large, 1024.0)] {
-            let pull = Pull {
-                gradient,
-                value: value * unit,
-                penalty: 1.0,
-            };
+            let pull = Pull { gradient, value: value * unit, penalty: 1.0 };
             let change = plain.change(*cell, pull);
             *cell = [cell[0] + change[0], cell[1] + change[1]];
         }
@@ -123,47 +99,22 @@ fn normalised_descent_is_its_formula_and_does_not_see_units() {
 fn penalties_pull_to_zero() {
     let (mut plain, mut sparse) = ([0.0; 2], [0.0; 2]);
     for (gradient, value) in examples() {
-        let pull = Pull {
-            gradient: gradient as f32,
-            value: value as f32,
-            penalty: 1.0,
-        };
+        let pull = Pull { gradient: gradient as f32, value: value as f32, penalty: 1.0 };
         for (cell, l1) in [(&mut plain, 0.0), (&mut sparse, 20.0)] {
-            let rule = FtrlProximal {
-                alpha: 0.1,
-                beta: 1.0,
-                l1,
-                l2: 0.0,
-            };
+            let rule = FtrlProximal { alpha: 0.1, beta: 1.0, l1, l2: 0.0 };
             let change = rule.change(*cell, pull);
             *cell = [cell[0] + change[0], cell[1] + change[1]];
         }
     }
-    let weight = |cell, l1| {
-        FtrlProximal {
-            alpha: 0.1,
-            beta: 1.0,
-            l1,
-            l2: 0.0,
-        }
-        .weight(cell)
-    };
+    let weight = |cell, l1| FtrlProximal { alpha: 0.1, beta: 1.0, l1, l2: 0.0 }.weight(cell);
     assert_eq!(weight(sparse, 20.0), 0.0);
     assert_ne!(weight(plain, 0.0), 0.0);
 }
 
 #[test]
 fn huge_gradients_leave_cells_finite() {
-    let huge = Pull {
-        gradient: 1e18,
-        value: 1e18,
-        penalty: 1.0,
-    };
-    let usual = Pull {
-        gradient: -0.5,
-        value: 1.0,
-        penalty: 1.0,
-    };
+    let huge = Pull { gradient: 1e18, value: 1e18, penalty: 1.0 };
+    let usual = Pull { gradient: -0.5, value: 1.0, penalty: 1.0 };
     fn run<R: CoordinateRule>(rule: R, pulls: [Pull; 2]) {
         let mut cell = [0.0; 2];
         for pull in pulls.into_iter().cycle().take(1_000) {
@@ -174,46 +125,9 @@ fn huge_gradients_leave_cells_finite() {
         }
     }
     run(
-        FtrlProximal {
-            alpha: 0.1,
-            beta: 1.0,
-            l1: 0.1,
-            l2: 0.1,
-        },
-        [
-            Pull {
-                gradient: 1.0,
-                ..huge
-            },
-            usual,
-        ],
+        FtrlProximal { alpha: 0.1, beta: 1.0, l1: 0.1, l2: 0.1 },
+        [Pull { gradient: 1.0, ..huge }, usual],
     );
-    run(
-        AdaGrad {
-            rate: 0.1,
-            l1: 0.1,
-            l2: 0.0,
-        },
-        [
-            Pull {
-                gradient: 1.0,
-                ..huge
-            },
-            usual,
-        ],
-    );
-    run(
-        NormalizedSgd {
-            rate: 0.1,
-            l1: 0.1,
-            l2: 0.1,
-        },
-        [
-            Pull {
-                gradient: 1.0,
-                ..huge
-            },
-            usual,
-        ],
-    );
+    run(AdaGrad { rate: 0.1, l1: 0.1, l2: 0.0 }, [Pull { gradient: 1.0, ..huge }, usual]);
+    run(NormalizedSgd { rate: 0.1, l1: 0.1, l2: 0.1 }, [Pull { gradient: 1.0, ..huge }, usual]);
 }
