@@ -10,5 +10,8 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Model`] when the shape is not possible.
 pub fn build(_config: &ModelConfig, shape: FeatureShape) -> Result<Box<dyn Model>, Error> {
-    Ok(Box::new(pelton_models::linear::Stub::new(shape)))
+    Ok(Box::new(pelton_models::linear::Linear::new(
+        pelton_models::linear::LinearConfig::new(pelton_models::Task::Binary),
+        shape,
+    )?))
 }

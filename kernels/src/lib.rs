@@ -8,14 +8,26 @@
 //! | [`fixed`] | exact sums of numbers, mean and deviation | exact integers, rounded once |
 //! | [`moments`] | running standardisation of columns | independent of batch cuts |
 //! | [`window`] | sliding windows by key | independent of batch cuts |
+//! | [`coordinate`] | AdaGrad, FTRL-Proximal, normalised descent per coordinate | fixed order |
+//! | [`implicit`] | the pull of an example after its own step | fixed order |
+//! | [`covariance`] | the full-matrix filter of a dense block | fixed order |
+//! | [`blend`] | four experts' view of a coordinate | fixed order |
+//! | [`mixture`] | weights of experts by their losses | fixed order |
+//! | [`prefetch`] | a hint about the row that comes soon | changes no result |
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+pub mod blend;
 pub mod calendar;
+pub mod coordinate;
+pub mod covariance;
 pub mod error;
 pub mod fixed;
 pub mod hash;
+pub mod implicit;
 pub mod math;
+pub mod mixture;
 pub mod moments;
+pub mod prefetch;
 pub mod window;
 
 pub use error::KernelError;

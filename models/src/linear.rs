@@ -1,50 +1,181 @@
-//! stub
-use crate::*;
-/// stub
-pub struct Stub {
-    w: Vec<f32>,
-    v: u64,
+//! The linear model: sparse hashed and dense inputs, a bias, one output per class.
+//!
+//! A score is `link(sum_j w_j x_j + w_bias)`; what differs is how weights learn, see [`Optimizer`].
+//! It is the default model of pelton, so its default needs no tuning and does not stop learning
+//! when the world drifts: four linear experts with different memories, weighted by how well they
+//! have predicted lately.
+//!
+//! Invariants: learning rows one by one and [`Linear::score_and_learn_each`] give the same bits; a
+//! weight is always finite; a row whose input, label or score is not finite changes nothing and is
+//! counted. What this does not do: standardise or hash its inputs, or remember scored rows.
+
+mod blend;
+mod config;
+mod coordinates;
+mod link;
+mod rows;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Read, Write};
+
+use pelton_kernels::KernelError;
+use pelton_kernels::coordinate::{AdaGrad, FtrlProximal, NormalizedSgd};
+
+pub use config::{LinearConfig, Optimizer};
+
+use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError};
+use blend::Blend;
+use coordinates::Coordinates;
+use link::Link;
+use rows::{Batches, Rows};
+
+/// The linear model with one of its optimisers.
+pub struct Linear {
+    config: LinearConfig,
+    shape: FeatureShape,
+    outputs: usize,
+    version: u64,
+    batches: Box<dyn Batches>,
 }
-impl Stub {
-    /// stub
-    pub fn new(shape: FeatureShape) -> Stub {
-        Stub { w: vec![0.0; shape.dense_width + 1], v: 0 }
+
+impl Linear {
+    /// An untrained model.
+    ///
+    /// # Errors
+    /// [`KernelError::Value`] when a setting or the shape is outside its range.
+    pub fn new(config: LinearConfig, shape: FeatureShape) -> Result<Linear, ModelError> {
+        config.check(shape)?;
+        let outputs = config.task.outputs();
+        let batches = batches(&config, shape);
+        Ok(Linear { config, shape, outputs, version: 0, batches })
     }
-    fn p(&self, x: &[f32]) -> f32 {
-        let z: f32 = x.iter().zip(&self.w).map(|(a, b)| a * b).sum::<f32>() + self.w[x.len()];
-        pelton_kernels::math::sigmoid_f32(z)
+
+    /// Scores each row, then learns it, before the next row is scored.
+    ///
+    /// Gives the bits of [`Model::score`] and [`Model::learn`] called row by row, faster.
+    ///
+    /// # Shapes
+    /// `out: [rows, outputs]`, row-major.
+    ///
+    /// # Errors
+    /// [`ModelError::Kernel`] when a shape does not fit; nothing is learned then.
+    pub fn score_and_learn_each(
+        &mut self,
+        batch: &LabeledBatch<'_>,
+        out: &mut [f32],
+    ) -> Result<LearnOutcome, ModelError> {
+        self.check_batch(batch)?;
+        self.check_features(&batch.features, Some(out.len()))?;
+        let outcome = self.batches.score_and_learn_each(batch, out);
+        self.version += outcome.learned;
+        Ok(outcome)
+    }
+
+    /// How much each expert of [`Optimizer::Blend`] counts now; none for the others.
+    pub fn expert_weights(&self) -> Option<[f32; 4]> {
+        self.batches.expert_weights()
+    }
+
+    fn check_features(
+        &self,
+        features: &Features<'_>,
+        given: Option<usize>,
+    ) -> Result<(), KernelError> {
+        let rows = features.rows;
+        expect("features.dense", rows * self.shape.dense_width, features.dense.len())?;
+        expect("features.sparse", rows * self.shape.sparse_width, features.sparse.len())?;
+        if let Some(given) = given {
+            expect("out", rows * self.outputs, given)?;
+        }
+        let limit = 1_u64 << self.shape.sparse_bits;
+        let is_inside = |index: &u32| u64::from(*index) < limit || *index == crate::ABSENT;
+        // Without a short cut, so that the loop vectorises.
+        if !features.sparse.iter().fold(true, |all, index| all & is_inside(index)) {
+            let reason = "has an index at or above 2^sparse_bits";
+            return Err(KernelError::Value { kernel: NAME, argument: "features.sparse", reason });
+        }
+        Ok(())
+    }
+
+    fn check_batch(&self, batch: &LabeledBatch<'_>) -> Result<(), KernelError> {
+        self.check_features(&batch.features, None)?;
+        expect("labels", batch.features.rows, batch.labels.len())?;
+        expect("weights", batch.features.rows, batch.weights.len())
     }
 }
-impl Model for Stub {
+
+impl Model for Linear {
     fn outputs(&self) -> usize {
-        1
+        self.outputs
     }
+
     fn version(&self) -> u64 {
-        self.v
+        self.version
     }
-    fn score(&self, f: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
-        let n = self.w.len() - 1;
-        for r in 0..f.rows {
-            out[r] = self.p(&f.dense[r * n..(r + 1) * n]);
-        }
+
+    /// A row whose score would not be finite gets the score of a row without features.
+    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        self.check_features(features, Some(out.len()))?;
+        self.batches.score(features, out);
         Ok(())
     }
-    fn learn(&mut self, b: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
-        let n = self.w.len() - 1;
-        for r in 0..b.features.rows {
-            let x = &b.features.dense[r * n..(r + 1) * n];
-            let g = self.p(x) - b.labels[r];
-            for (w, x) in self.w.iter_mut().zip(x.iter().chain(&[1.0])) {
-                *w -= 0.01 * g * x;
-            }
-            self.v += 1;
-        }
-        Ok(LearnOutcome { learned: b.features.rows as u64, refused: 0 })
+
+    fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
+        self.check_batch(batch)?;
+        let outcome = self.batches.learn(batch);
+        self.version += outcome.learned;
+        Ok(outcome)
     }
+
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.w.iter().try_for_each(|w| out.write_all(&w.to_le_bytes()))
+        state::write_header(out, &self.config, self.shape)?;
+        out.write_all(&self.version.to_le_bytes())?;
+        self.batches.write_state(out)
     }
-    fn read_state(&mut self, _: &mut dyn Read) -> Result<(), ModelError> {
+
+    fn read_state(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
+        state::read_header(from, &self.config, self.shape)?;
+        let version = state::read_u64(from)?;
+        let mut batches = batches(&self.config, self.shape);
+        batches.read_state(from)?;
+        (self.version, self.batches) = (version, batches);
         Ok(())
+    }
+}
+
+const NAME: &str = "linear";
+
+fn expect(argument: &'static str, expected: usize, given: usize) -> Result<(), KernelError> {
+    if expected == given {
+        return Ok(());
+    }
+    Err(KernelError::Shape { kernel: NAME, argument, expected, given })
+}
+
+fn batches(config: &LinearConfig, shape: FeatureShape) -> Box<dyn Batches> {
+    let link = Link::new(config.task, config.positive_weight);
+    let (l1, l2) = (config.l1, config.l2);
+    match config.optimizer {
+        Optimizer::Blend { rate } => {
+            let blend = Blend::new(link, shape, config.width(shape), rate, [l1, l2]);
+            Box::new(Rows::new(blend, shape, config.fold))
+        }
+        Optimizer::Ftrl { rate, beta } => {
+            let rule = FtrlProximal { alpha: rate, beta, l1, l2 };
+            let learner = Coordinates::new(rule, link, shape, config.width(shape), None);
+            Box::new(Rows::new(learner, shape, config.fold))
+        }
+        Optimizer::AdaGrad { rate } => {
+            let rule = AdaGrad { rate, l1, l2 };
+            let learner = Coordinates::new(rule, link, shape, config.width(shape), None);
+            Box::new(Rows::new(learner, shape, config.fold))
+        }
+        Optimizer::Sgd { rate } => {
+            let rule = NormalizedSgd { rate, l1, l2 };
+            let learner = Coordinates::new(rule, link, shape, config.width(shape), Some(rate));
+            Box::new(Rows::new(learner, shape, config.fold))
+        }
     }
 }

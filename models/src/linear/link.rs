@@ -1,0 +1,166 @@
+//! Between linear scores and what is predicted: links, losses, labels, and the unit of a target.
+
+use pelton_kernels::math::{ln_f32, logit_f32, sigmoid_f32, softplus_f32};
+
+use crate::Task;
+use std::io::{self, Read, Write};
+
+use super::state;
+
+/// A residual beyond this many typical ones pulls no harder (Huber 1964).
+const RESIDUAL_MAX: f32 = 3.0;
+
+/// The link of a task with what it has to remember.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub task: Task,
+    pub outputs: usize,
+    positive_weight: f32,
+    shift: f32,
+    target: Target,
+}
+
+/// Running mean and deviation of a regression's targets, and the usual size of its residuals.
+#[derive(Debug, Clone, Copy, Default)]
+struct Target {
+    count: u64,
+    mean: f64,
+    squares: f64,
+    residual: f32,
+}
+
+impl Link {
+    pub fn new(task: Task, positive_weight: f32) -> Link {
+        let shift = ln_f32(positive_weight);
+        Link { task, outputs: task.outputs(), positive_weight, shift, target: Target::default() }
+    }
+
+    /// Probabilities or the value from linear scores, in place.
+    pub fn predict(&self, scores: &mut [f32]) {
+        match self.task {
+            Task::Binary => scores[0] = sigmoid_f32(scores[0] - self.shift),
+            Task::MultiClass { .. } => softmax(scores),
+            Task::Regression => {
+                let value = self.target.mean + f64::from(scores[0]) * self.target.deviation();
+                scores[0] = value as f32;
+            }
+        }
+    }
+
+    /// What the example counts for, or nothing when it cannot be learned.
+    pub fn importance(&self, label: f32, weight: f32) -> Option<f32> {
+        let is_label = match self.task {
+            Task::Binary => label == 0.0 || label == 1.0,
+            Task::MultiClass { classes } => {
+                label >= 0.0 && label < classes as f32 && label.fract() == 0.0
+            }
+            Task::Regression => label.abs() <= 1e30,
+        };
+        let positive =
+            if self.task == Task::Binary && label == 1.0 { self.positive_weight } else { 1.0 };
+        let importance = weight * positive;
+        (is_label && (0.0..=1e9).contains(&importance)).then_some(importance)
+    }
+
+    /// Takes a label in: after this, targets and residuals are measured with it.
+    pub fn observe(&mut self, label: f32) {
+        if self.task == Task::Regression {
+            self.target.observe(f64::from(label));
+        }
+    }
+
+    /// The label in the unit of linear scores (regression).
+    pub fn target(&self, label: f32) -> f32 {
+        ((f64::from(label) - self.target.mean) / self.target.deviation()) as f32
+    }
+
+    /// `residual`, no larger than three times the usual.
+    pub fn limited(&self, residual: f32) -> f32 {
+        let limit = RESIDUAL_MAX * self.target.usual();
+        residual.clamp(-limit, limit)
+    }
+
+    /// [`Link::limited`]; and the usual, over the last hundred or so, follows.
+    pub fn bounded_residual(&mut self, residual: f32) -> f32 {
+        let usual = self.target.usual();
+        let bounded = self.limited(residual);
+        // A residual moves the estimate by at most five times it, so that an outlier stays one.
+        let seen = residual.abs().min(5.0 * usual);
+        self.target.residual = usual + 0.01 * (seen - usual);
+        bounded
+    }
+
+    /// The loss of a set of linear scores.
+    pub fn loss(&self, scores: &[f32], label: f32) -> f32 {
+        match self.task {
+            Task::Binary => {
+                let margin = scores[0] - self.shift;
+                softplus_f32(if label == 1.0 { -margin } else { margin })
+            }
+            Task::MultiClass { .. } => {
+                let largest = scores.iter().fold(f32::MIN, |largest, score| largest.max(*score));
+                let mut total = 0.0;
+                for score in scores {
+                    total += pelton_kernels::math::exp_f32(score - largest);
+                }
+                ln_f32(total) - (scores[label as usize] - largest)
+            }
+            Task::Regression => {
+                let relative = (scores[0] - self.target(label)).abs() / self.target.usual();
+                relative.min(8.0)
+            }
+        }
+    }
+
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&self.target.count.to_le_bytes())?;
+        out.write_all(&self.target.mean.to_le_bytes())?;
+        out.write_all(&self.target.squares.to_le_bytes())?;
+        out.write_all(&self.target.residual.to_le_bytes())
+    }
+
+    pub fn read(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        self.target.count = state::read_u64(from)?;
+        self.target.mean = f64::from_bits(state::read_u64(from)?);
+        self.target.squares = f64::from_bits(state::read_u64(from)?);
+        self.target.residual = state::read_f32(from)?;
+        Ok(())
+    }
+}
+
+impl Target {
+    /// Welford 1962.
+    fn observe(&mut self, label: f64) {
+        self.count += 1;
+        let moved = label - self.mean;
+        self.mean += moved / self.count as f64;
+        self.squares += moved * (label - self.mean);
+    }
+
+    fn deviation(&self) -> f64 {
+        let variance = self.squares / self.count.max(1) as f64;
+        if variance > 1e-30 { variance.sqrt() } else { 1.0 }
+    }
+
+    fn usual(&self) -> f32 {
+        if self.residual > 0.0 { self.residual.max(1e-6) } else { 1.0 }
+    }
+}
+
+/// Probabilities from scores, in place, in class order.
+pub(super) fn softmax(scores: &mut [f32]) {
+    let largest = scores.iter().fold(f32::MIN, |largest, score| largest.max(*score));
+    let mut total = 0.0;
+    for score in scores.iter_mut() {
+        *score = pelton_kernels::math::exp_f32(*score - largest);
+        total += *score;
+    }
+    for score in scores.iter_mut() {
+        *score /= total;
+    }
+}
+
+/// The log odds of a probability of a softmax, finite.
+pub(super) fn class_log_odds(probability: f32) -> f32 {
+    logit_f32(probability.clamp(1e-7, 1.0 - 1e-7))
+}

@@ -1,0 +1,213 @@
+//! The walk over the rows of a batch, the same for every optimiser.
+//!
+//! A row reaches a learner as padded dense values with the bias behind them, and its sparse
+//! indices. Rows soon to come are prefetched. Invariant: a row is scored from the same values by the
+//! same code wherever a score is needed, so that separate and fused walks agree to the bit.
+
+use std::io::{self, Read, Write};
+
+use pelton_kernels::coordinate::LANES;
+
+use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome};
+
+/// Rows between a prefetch and its use; far enough for main memory, near enough for the cache.
+const AHEAD: usize = 6;
+
+/// A row as a learner sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    /// Dense values, then 1 for the bias, then zeros up to a multiple of [`LANES`].
+    pub values: &'a [f32],
+    /// Sparse indices or [`crate::ABSENT`].
+    pub sparse: &'a [u32],
+}
+
+/// Scores and learns single rows.
+pub(super) trait RowLearner: Send {
+    /// Numbers that scoring leaves for learning, per row.
+    fn scores_width(&self) -> usize;
+    /// The linear scores of a row.
+    fn score(&self, row: Row<'_>, scores: &mut [f32]);
+    /// Predictions from linear scores.
+    fn predict(&self, scores: &[f32], out: &mut [f32]);
+    /// Learns a row at the scores it was given; false when refused.
+    fn learn(&mut self, row: Row<'_>, scores: &[f32], label: f32, weight: f32) -> bool;
+    /// Hints at a row that comes soon.
+    fn prefetch(&self, sparse: &[u32]);
+    /// Weights of experts, if there are any.
+    fn expert_weights(&self) -> Option<[f32; 4]> {
+        None
+    }
+    /// Writes what learning changes.
+    fn write(&self, out: &mut dyn Write) -> io::Result<()>;
+    /// Reads it back.
+    fn read(&mut self, from: &mut dyn Read) -> io::Result<()>;
+}
+
+/// Whole batches; shapes have been checked.
+pub(super) trait Batches: Send {
+    fn score(&self, features: &Features<'_>, out: &mut [f32]);
+    fn learn(&mut self, batch: &LabeledBatch<'_>) -> LearnOutcome;
+    fn score_and_learn_each(&mut self, batch: &LabeledBatch<'_>, out: &mut [f32]) -> LearnOutcome;
+    fn expert_weights(&self) -> Option<[f32; 4]>;
+    fn write_state(&self, out: &mut dyn Write) -> io::Result<()>;
+    fn read_state(&mut self, from: &mut dyn Read) -> io::Result<()>;
+}
+
+/// Batches by a learner of rows.
+pub(super) struct Rows<L> {
+    learner: L,
+    layout: Layout,
+    values: Vec<f32>,
+    scores: Vec<f32>,
+}
+
+/// Where a row lies in a batch and how it is padded.
+#[derive(Clone, Copy)]
+struct Layout {
+    dense: usize,
+    sparse: usize,
+    fold: bool,
+}
+
+impl<L: RowLearner> Rows<L> {
+    pub fn new(learner: L, shape: FeatureShape, fold: bool) -> Rows<L> {
+        let layout = Layout { dense: shape.dense_width, sparse: shape.sparse_width, fold };
+        let values = layout.empty_values();
+        let scores = vec![0.0; learner.scores_width()];
+        Rows { learner, layout, values, scores }
+    }
+
+    fn prefetch(&self, sparse: &[u32], row: usize) {
+        if let Some(sparse) = sparse.get(row * self.layout.sparse..(row + 1) * self.layout.sparse) {
+            self.learner.prefetch(sparse);
+        }
+    }
+
+    fn prefetch_head(&self, features: &Features<'_>) {
+        for row in 0..AHEAD.min(features.rows) {
+            self.prefetch(features.sparse, row);
+        }
+    }
+}
+
+impl<L: RowLearner> Batches for Rows<L> {
+    fn score(&self, features: &Features<'_>, out: &mut [f32]) {
+        let mut values = self.layout.empty_values();
+        let mut scores = vec![0.0; self.learner.scores_width()];
+        let width = out.len().checked_div(features.rows).unwrap_or(0);
+        self.prefetch_head(features);
+        for row in 0..features.rows {
+            self.prefetch(features.sparse, row + AHEAD);
+            let input = self.layout.row(features, row, &mut values);
+            self.learner.score(input, &mut scores);
+            let out = &mut out[row * width..(row + 1) * width];
+            predict(&self.learner, &self.layout, &mut scores, out);
+        }
+    }
+
+    fn learn(&mut self, batch: &LabeledBatch<'_>) -> LearnOutcome {
+        let features = &batch.features;
+        let width = self.learner.scores_width();
+        self.prefetch_head(features);
+        self.scores.resize(width * features.rows.max(1), 0.0);
+        for row in 0..features.rows {
+            self.prefetch(features.sparse, row + AHEAD);
+            let input = self.layout.row(features, row, &mut self.values);
+            self.learner.score(input, &mut self.scores[row * width..(row + 1) * width]);
+        }
+        let mut outcome = LearnOutcome::default();
+        for row in 0..features.rows {
+            let input = self.layout.row(features, row, &mut self.values);
+            let scores = &self.scores[row * width..(row + 1) * width];
+            count(
+                &mut outcome,
+                self.learner.learn(input, scores, batch.labels[row], batch.weights[row]),
+            );
+        }
+        outcome
+    }
+
+    fn score_and_learn_each(&mut self, batch: &LabeledBatch<'_>, out: &mut [f32]) -> LearnOutcome {
+        let features = &batch.features;
+        let width = out.len().checked_div(features.rows).unwrap_or(0);
+        self.scores.resize(self.learner.scores_width(), 0.0);
+        let mut outcome = LearnOutcome::default();
+        self.prefetch_head(features);
+        for row in 0..features.rows {
+            self.prefetch(features.sparse, row + AHEAD);
+            let input = self.layout.row(features, row, &mut self.values);
+            self.learner.score(input, &mut self.scores);
+            let out = &mut out[row * width..(row + 1) * width];
+            if is_finite(&self.scores) {
+                self.learner.predict(&self.scores, out);
+                let (label, weight) = (batch.labels[row], batch.weights[row]);
+                count(&mut outcome, self.learner.learn(input, &self.scores, label, weight));
+            } else {
+                predict(&self.learner, &self.layout, &mut self.scores, out);
+                outcome.refused += 1;
+            }
+        }
+        outcome
+    }
+
+    fn expert_weights(&self) -> Option<[f32; 4]> {
+        self.learner.expert_weights()
+    }
+
+    fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.learner.write(out)
+    }
+
+    fn read_state(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        self.learner.read(from)
+    }
+}
+
+impl Layout {
+    fn width(&self) -> usize {
+        self.dense * if self.fold { 2 } else { 1 }
+    }
+
+    fn empty_values(&self) -> Vec<f32> {
+        let mut values = vec![0.0; padded(self.width())];
+        values[self.width()] = 1.0;
+        values
+    }
+
+    #[inline]
+    fn row<'a>(&self, features: &Features<'a>, row: usize, values: &'a mut [f32]) -> Row<'a> {
+        let dense = &features.dense[row * self.dense..(row + 1) * self.dense];
+        values[..self.dense].copy_from_slice(dense);
+        if self.fold {
+            for (size, value) in values[self.dense..].iter_mut().zip(dense) {
+                let magnitude = value.abs();
+                *size = (if magnitude > 5.0 { 5.0 } else { magnitude }) - 0.8;
+            }
+        }
+        Row { values, sparse: &features.sparse[row * self.sparse..(row + 1) * self.sparse] }
+    }
+}
+
+/// Values of a row with its bias, padded.
+pub(super) fn padded(width: usize) -> usize {
+    (width + 1).next_multiple_of(LANES)
+}
+
+#[inline]
+pub(super) fn is_finite(scores: &[f32]) -> bool {
+    scores.iter().fold(true, |all, score| all & (score.abs() < 1e30))
+}
+
+fn count(outcome: &mut LearnOutcome, is_learned: bool) {
+    outcome.learned += u64::from(is_learned);
+    outcome.refused += u64::from(!is_learned);
+}
+
+/// Predictions of a row, or those of an empty row when its scores are not finite.
+fn predict<L: RowLearner>(learner: &L, layout: &Layout, scores: &mut [f32], out: &mut [f32]) {
+    if !is_finite(scores) {
+        learner.score(Row { values: &layout.empty_values(), sparse: &[] }, scores);
+    }
+    learner.predict(scores, out);
+}
