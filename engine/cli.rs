@@ -7,10 +7,13 @@ mod report;
 mod run;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use pelton::config::Config;
 use pelton::error::Error;
+use pelton::source::file::FileOptions;
+use pelton::source::{self, Source};
 use tracing_subscriber::EnvFilter;
 
 /// An online learning engine: events in, scores out, labels back.
@@ -63,6 +66,18 @@ pub fn start_log(arguments: &Arguments) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     if arguments.log_json { log.json().init() } else { log.init() }
+}
+
+/// Opens a recorded stream for this configuration; `limit` events at most.
+fn open_file(path: &Path, config: &Config, limit: Option<u64>) -> Result<Box<dyn Source>, Error> {
+    let options = FileOptions {
+        limit,
+        csv_delimiter: config.batch.csv_delimiter,
+        record_bytes_max: config.event.record_bytes_max,
+        batch_bytes_max: config.batch.bytes_max,
+        ..FileOptions::default()
+    };
+    source::file::open(path, &config.event.schema, &options)
 }
 
 /// A problem with the arguments themselves.

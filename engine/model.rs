@@ -1,17 +1,29 @@
 //! The model a configuration asks for.
 
+use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::{FeatureShape, Model};
 
-use crate::config::learn::ModelConfig;
+use crate::config::learn::{ModelConfig, Optimizer};
 use crate::error::Error;
 
 /// An untrained model.
 ///
 /// # Errors
 /// [`Error::Model`] when the shape is not possible.
-pub fn build(_config: &ModelConfig, shape: FeatureShape) -> Result<Box<dyn Model>, Error> {
-    Ok(Box::new(pelton_models::linear::Linear::new(
-        pelton_models::linear::LinearConfig::new(pelton_models::Task::Binary),
-        shape,
-    )?))
+pub fn build(config: &ModelConfig, shape: FeatureShape) -> Result<Box<dyn Model>, Error> {
+    let rule = match config.optimizer {
+        Optimizer::Auto => Rule::AUTO,
+        Optimizer::Ftrl => Rule::FTRL,
+        Optimizer::AdaGrad => Rule::ADAGRAD,
+        Optimizer::Sgd => Rule::SGD,
+    };
+    let linear = LinearConfig {
+        optimizer: config.rate.map_or(rule, |rate| rule.with_rate(rate as f32)),
+        fold: config.fold,
+        l1: config.l1 as f32,
+        l2: config.l2 as f32,
+        positive_weight: config.positive_weight as f32,
+        ..LinearConfig::new(config.task)
+    };
+    Ok(Box::new(Linear::new(linear, shape)?))
 }

@@ -10,11 +10,10 @@ use pelton::config::{Config, Replaced};
 use pelton::control::Control;
 use pelton::error::Error;
 use pelton::live::Live;
-use pelton::source;
 
 use super::progress::Progress;
 use super::report::Report;
-use super::usage;
+use super::{open_file, usage};
 
 /// Arguments of `pelton replay`.
 #[derive(Debug, Args)]
@@ -48,7 +47,7 @@ impl Replay {
                 return Err(usage("there is nothing to replay", "give --input FILE"));
             }
         };
-        let source = source::file::open(&path, &config, self.limit)?;
+        let source = open_file(&path, &config, self.limit)?;
         let stop = Arc::new(AtomicBool::new(false));
         let control = Control::start(&config.metrics, &stop)?;
         let live = Arc::new(Live::default());

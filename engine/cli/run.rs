@@ -14,7 +14,7 @@ use pelton::source::{self, Source};
 
 use super::progress::Progress;
 use super::report::Report;
-use super::usage;
+use super::{open_file, usage};
 
 /// Arguments of `pelton run`.
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ impl Run {
 fn open_source(config: &Config) -> Result<Box<dyn Source>, Error> {
     match &config.source {
         SourceConfig::Kafka { .. } => source::kafka::open(config),
-        SourceConfig::File { path } => source::file::open(path, config, None),
+        SourceConfig::File { path } => open_file(path, config, None),
         SourceConfig::None => Err(usage(
             "the configuration names no source",
             "give [source] topics or file, or use `pelton replay CONFIG --input FILE`",

@@ -194,7 +194,7 @@ impl FeaturesConfig {
         let doc = "scale dense features by their running mean and deviation";
         let standardize = section.flag(Key("standardize", doc), true);
         let doc = "standardised features are clipped to so many deviations";
-        let clip_sigma = section.float(Key("clip_sigma", doc), 8.0, 1.0..=1e6) as f32;
+        let clip_sigma = section.float(Key("clip_sigma", doc), 100.0, 1.0..=1e6) as f32;
         let doc = "categories are hashed into 2^bits weights";
         let hash_bits = section.integer(Key("hash_bits", doc), 18, 1..=28);
         let doc = "most keys a window table holds; beyond it the longest idle key is forgotten";

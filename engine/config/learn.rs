@@ -20,6 +20,8 @@ pub struct ModelConfig {
     pub optimizer: Optimizer,
     /// Its rate, if not its default.
     pub rate: Option<f64>,
+    /// Whether each dense feature also counts by its size, whatever its sign.
+    pub fold: bool,
     /// Strength of the L1 penalty.
     pub l1: f64,
     /// Strength of the L2 penalty.
@@ -103,6 +105,8 @@ impl ModelConfig {
         );
         let doc = "rate of the optimizer; none = its default";
         let rate = section.float_maybe(Key("rate", doc), 1e-6..=100.0);
+        let doc = "each dense feature also counts by its size, whatever its sign";
+        let fold = section.flag(Key("fold", doc), true);
         let l1 = section.float(Key("l1", "strength of the L1 penalty"), 0.0, 0.0..=1e6);
         let l2 = section.float(Key("l2", "strength of the L2 penalty"), 0.0, 0.0..=1e6);
         let doc = "how many negatives a positive counts for; probabilities are corrected for it";
@@ -111,7 +115,7 @@ impl ModelConfig {
             section.problem("positive_weight", "needs task = \"binary\"");
         }
         section.finish();
-        ModelConfig { task, classes, optimizer, rate, l1, l2, positive_weight }
+        ModelConfig { task, classes, optimizer, rate, fold, l1, l2, positive_weight }
     }
 }
 

@@ -103,6 +103,8 @@ pub struct BatchConfig {
     pub bytes_max: usize,
     /// Longest wait for a further record once it holds one.
     pub linger_ms: i64,
+    /// What separates the fields of a CSV line.
+    pub csv_delimiter: u8,
 }
 
 /// Where scores or dead letters go.
@@ -282,8 +284,16 @@ impl BatchConfig {
         let bytes_max = section.count(Key("bytes_max", doc), 8 << 20, 1 << 10..=1 << 30);
         let doc = "longest wait for a further record once a micro-batch holds one";
         let linger_ms = section.duration_ms(Key("linger", doc), "1ms", ["0ms", "60s"]);
+        let doc = "what separates the fields of a CSV line";
+        let legal = "one ASCII character";
+        let csv_delimiter = section.parsed(Key("csv_delimiter", doc), (b',', "\",\""), legal, |v| {
+            match v.as_str()?.as_bytes() {
+                [byte] if byte.is_ascii() => Some(*byte),
+                _ => None,
+            }
+        });
         section.finish();
-        BatchConfig { rows_max, bytes_max, linger_ms }
+        BatchConfig { rows_max, bytes_max, linger_ms, csv_delimiter }
     }
 }
 
