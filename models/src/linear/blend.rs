@@ -26,7 +26,11 @@ use crate::{ABSENT, FeatureShape, Task};
 const FULL_MAX: usize = 65;
 /// Forgetting of the filters per example of full uncertainty (information 1/4).
 const FORGETTING: [f32; FILTERS] = [5e-4, 8e-3];
+/// Prior variances of dense weights.
 const PRIORS: [f32; FILTERS] = [1.0, 0.1];
+/// Prior variances of sparse weights: this much for all the categories of a row together, so that
+/// a row of many columns does not start out noisier than one of few; then the most for one.
+const SPARSE_PRIORS: [(f32, f32); FILTERS] = [(2.0, 1.0), (0.7, 0.1)];
 /// The second descent's rate over the first's.
 const RATE_RATIO: f32 = 10.0;
 const MIXTURE: Mixture = Mixture { rate: 0.5, share: 1e-5 };
@@ -39,6 +43,7 @@ pub(super) struct Blend {
     classes: usize,
     width: usize,
     rates: [f32; EXPERTS],
+    sparse_priors: [f32; FILTERS],
     penalties: [f32; 2],
     dense: Vec<BlendCell>,
     covariances: Vec<Covariance>,
@@ -69,6 +74,8 @@ impl Blend {
             classes,
             width,
             rates: [0.0, 0.0, rate, rate * RATE_RATIO],
+            sparse_priors: SPARSE_PRIORS
+                .map(|(all, most)| (all / shape.sparse_width.max(1) as f32).min(most)),
             penalties,
             dense: vec![BlendCell::default(); classes * width],
             covariances,
@@ -122,8 +129,8 @@ impl Blend {
         }
         for index in row.sparse.iter().filter(|index| **index != ABSENT) {
             let cell = &self.sparse[*index as usize * self.classes + class];
-            for filter in 0..FILTERS {
-                spreads[filter] += cell.variance(filter, PRIORS[filter]);
+            for (filter, spread) in spreads.iter_mut().enumerate() {
+                *spread += cell.variance(filter, self.sparse_priors[filter]);
             }
         }
         spreads
@@ -168,7 +175,7 @@ impl Blend {
             pulls: signed,
             reductions: [0.0; FILTERS],
             inflations: [1.0; FILTERS],
-            priors: PRIORS,
+            priors: self.sparse_priors,
             rates: self.rates,
             l1: self.penalties[0],
             l2: self.penalties[1],
@@ -199,9 +206,10 @@ impl Blend {
         let dense = &mut self.dense[class * self.width..(class + 1) * self.width];
         let bias = self.width - 1;
         if self.covariances.is_empty() {
-            let unpenalized = BlendStep { l1: 0.0, l2: 0.0, ..*step };
+            let penalized = BlendStep { priors: PRIORS, ..*step };
+            let plain = BlendStep { l1: 0.0, l2: 0.0, ..penalized };
             for (index, (cell, value)) in dense.iter_mut().zip(row.values).enumerate() {
-                cell.learn(if index == bias { &unpenalized } else { step }, *value);
+                cell.learn(if index == bias { &plain } else { &penalized }, *value);
             }
             return;
         }

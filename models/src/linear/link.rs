@@ -129,12 +129,15 @@ impl Link {
 }
 
 impl Target {
-    /// Welford 1962.
+    /// Welford 1962; once there is a deviation to speak of, a target counts as at most five of it
+    /// away, so that a few outliers do not become the unit everything is measured in.
     fn observe(&mut self, label: f64) {
+        let limit = if self.count < 30 { f64::MAX } else { 5.0 * self.deviation() };
         self.count += 1;
-        let moved = label - self.mean;
-        self.mean += moved / self.count as f64;
-        self.squares += moved * (label - self.mean);
+        let moved = (label - self.mean).clamp(-limit, limit);
+        let step = moved / self.count as f64;
+        self.mean += step;
+        self.squares += moved * (moved - step);
     }
 
     fn deviation(&self) -> f64 {
