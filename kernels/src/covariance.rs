@@ -10,7 +10,7 @@
 //! an asymmetry would be inflated by forgetting without ever being observed away.
 
 /// Rows are padded to this many values.
-const PAD: usize = 4;
+const PAD: usize = 8;
 
 /// A symmetric positive matrix, `size x size`, rows padded with zeros.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,10 +44,14 @@ impl Covariance {
     /// `x`, `projected`: [stride], the padding of `x` zero.
     #[inline]
     pub fn project(&self, x: &[f64], projected: &mut [f64]) -> f64 {
-        projected.fill(0.0);
-        for (row, value) in self.values.chunks_exact(self.stride).zip(x) {
-            for (sum, entry) in projected.iter_mut().zip(row) {
-                *sum += entry * value;
+        // A block of columns at a time, so that its sums stay in registers.
+        for (block, sums) in projected.as_chunks_mut::<PAD>().0.iter_mut().enumerate() {
+            *sums = [0.0; PAD];
+            for (row, value) in self.values.chunks_exact(self.stride).zip(x) {
+                let entries = &row.as_chunks::<PAD>().0[block];
+                for lane in 0..PAD {
+                    sums[lane] += entries[lane] * value;
+                }
             }
         }
         let mut sums = [0.0; PAD];
@@ -56,7 +60,8 @@ impl Covariance {
                 sums[lane] += x[lane] * p[lane];
             }
         }
-        ((sums[0] + sums[2]) + (sums[1] + sums[3])).max(0.0)
+        let [a, b, c, d, e, f, g, h] = sums;
+        (((a + e) + (c + g)) + ((b + f) + (d + h))).max(0.0)
     }
 
     /// Learns from one observation: `reduction = h / (1 + h s)` of it, then forgets by `1 + f`.
