@@ -234,8 +234,8 @@ impl Blend {
         let moves = row.values.iter().zip(first).zip(second);
         for (cell, ((value, first), second)) in dense.iter_mut().zip(moves) {
             let moved = [*first as f32, *second as f32, rates[0] * value, rates[1] * value];
-            for lane in 0..EXPERTS {
-                cell.weights[lane] += step.pulls[lane] * moved[lane];
+            for ((weight, pull), moved) in cell.weights.iter_mut().zip(step.pulls).zip(moved) {
+                *weight += pull * moved;
             }
         }
         for (filter, covariance) in covariances.iter_mut().enumerate() {
@@ -249,10 +249,8 @@ impl Blend {
     fn losses(&mut self, scores: &[f32], label: f32) -> [f32; EXPERTS] {
         let mut losses = [0.0; EXPERTS];
         if self.classes == 1 {
-            for (loss, score) in losses.iter_mut().zip(scores) {
-                *loss = self.link.loss(std::slice::from_ref(score), label);
-            }
-            return losses;
+            let own: &[f32; EXPERTS] = scores.first_chunk().unwrap_or(&losses);
+            return own.map(|score| self.link.single_loss(score, label));
         }
         for (lane, loss) in losses.iter_mut().enumerate() {
             let own = &mut self.probabilities[lane * self.classes..(lane + 1) * self.classes];
