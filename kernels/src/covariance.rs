@@ -1,9 +1,9 @@
 //! The covariance of a run of weights learned by an extended Kalman filter, as a full matrix.
 //!
-//! An observation `x` with information `h` (the curvature of its loss) takes `h P x x' P / (1 + h s)`
-//! off the covariance `P`, where `s = x' P x`; forgetting multiplies what is left by `1 + f`, and no
-//! variance exceeds the prior's. (Fahrmeir 1992 for the filter of a generalised linear model;
-//! Salgado et al. 1988 for bounded exponential forgetting.) Double precision, because nearly
+//! An observation `x` with information `h` (the curvature of its loss) takes `h P x x' P / (1 + h
+//! s)` off the covariance `P`, where `s = x' P x`; forgetting multiplies what is left by `1 + f`,
+//! and no variance exceeds the prior's. (Fahrmeir 1992 for the filter of a generalised linear
+//! model; Salgado et al. 1988 for bounded exponential forgetting.) Double precision, because nearly
 //! collinear inputs leave variances that differ by six orders of magnitude.
 //!
 //! Invariant: `P` is symmetric to the bit, because every product is formed from commuting factors;
@@ -41,7 +41,7 @@ impl Covariance {
     /// `projected = P x`; returns `x' P x`, never negative.
     ///
     /// # Shapes
-    /// `x`, `projected`: [stride], the padding of `x` zero.
+    /// `x`, `projected`: `[stride]`, the padding of `x` zero.
     #[inline]
     pub fn project(&self, x: &[f64], projected: &mut [f64]) -> f64 {
         // A block of columns at a time, so that its sums stay in registers.
@@ -67,7 +67,7 @@ impl Covariance {
     /// Learns from one observation: `reduction = h / (1 + h s)` of it, then forgets by `1 + f`.
     ///
     /// # Shapes
-    /// `projected`: [stride], as [`Covariance::project`] gave it.
+    /// `projected`: `[stride]`, as [`Covariance::project`] gave it.
     #[inline]
     pub fn observe(&mut self, projected: &[f64], reduction: f64, inflation: f64) {
         let mut is_over = false;

@@ -2,11 +2,11 @@
 //!
 //! No single rate serves a stream that stands still and one that runs. So four models with
 //! different memories learn side by side and are pooled by fixed share over exponential weights
-//! ([`pelton_kernels::mixture`]): two extended Kalman filters, exact second order on the dense block
-//! (up to [`FULL_MAX`] inputs, diagonal beyond and on sparse coordinates), that forget in proportion
-//! to the information they gain, and two descents at constant rates. All take implicit steps
-//! ([`pelton_kernels::implicit`]), so none overshoots. The settings below were chosen on synthetic
-//! streams with and without drift and recorded ones, where they matter little: see
+//! ([`pelton_kernels::mixture`]): two extended Kalman filters, exact second order on the dense
+//! block (up to [`FULL_MAX`] inputs, diagonal beyond and on sparse coordinates), that forget in
+//! proportion to the information they gain, and two descents at constant rates. All take implicit
+//! steps ([`pelton_kernels::implicit`]), so none overshoots. The settings below were chosen on
+//! synthetic streams with and without drift and recorded ones, where they matter little: see
 //! `docs/linear.md`.
 
 use std::io::{self, Read, Write};
