@@ -1,16 +1,16 @@
 //! The covariance of a run of weights learned by an extended Kalman filter, as a full matrix.
 //!
-//! An observation `x` with information `h` (the curvature of its loss) takes `h P x x' P / (1 + h s)`
-//! off the covariance `P`, where `s = x' P x`; forgetting multiplies what is left by `1 + f`, and no
-//! variance exceeds the prior's. (Fahrmeir 1992 for the filter of a generalised linear model;
-//! Salgado et al. 1988 for bounded exponential forgetting.) Double precision, because nearly
+//! An observation `x` with information `h` (the curvature of its loss) takes `h P x x' P / (1 + h
+//! s)` off the covariance `P`, where `s = x' P x`; forgetting multiplies what is left by `1 + f`,
+//! and no variance exceeds the prior's. (Fahrmeir 1992 for the filter of a generalised linear
+//! model; Salgado et al. 1988 for bounded exponential forgetting.) Double precision, because nearly
 //! collinear inputs leave variances that differ by six orders of magnitude.
 //!
 //! Invariant: `P` is symmetric to the bit, because every product is formed from commuting factors;
 //! an asymmetry would be inflated by forgetting without ever being observed away.
 
 /// Rows are padded to this many values.
-const PAD: usize = 4;
+const PAD: usize = 8;
 
 /// A symmetric positive matrix, `size x size`, rows padded with zeros.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,13 +41,17 @@ impl Covariance {
     /// `projected = P x`; returns `x' P x`, never negative.
     ///
     /// # Shapes
-    /// `x`, `projected`: [stride], the padding of `x` zero.
+    /// `x`, `projected`: `[stride]`, the padding of `x` zero.
     #[inline]
     pub fn project(&self, x: &[f64], projected: &mut [f64]) -> f64 {
-        projected.fill(0.0);
-        for (row, value) in self.values.chunks_exact(self.stride).zip(x) {
-            for (sum, entry) in projected.iter_mut().zip(row) {
-                *sum += entry * value;
+        // A block of columns at a time, so that its sums stay in registers.
+        for (block, sums) in projected.as_chunks_mut::<PAD>().0.iter_mut().enumerate() {
+            *sums = [0.0; PAD];
+            for (row, value) in self.values.chunks_exact(self.stride).zip(x) {
+                let entries = &row.as_chunks::<PAD>().0[block];
+                for lane in 0..PAD {
+                    sums[lane] += entries[lane] * value;
+                }
             }
         }
         let mut sums = [0.0; PAD];
@@ -56,13 +60,14 @@ impl Covariance {
                 sums[lane] += x[lane] * p[lane];
             }
         }
-        ((sums[0] + sums[2]) + (sums[1] + sums[3])).max(0.0)
+        let [a, b, c, d, e, f, g, h] = sums;
+        (((a + e) + (c + g)) + ((b + f) + (d + h))).max(0.0)
     }
 
     /// Learns from one observation: `reduction = h / (1 + h s)` of it, then forgets by `1 + f`.
     ///
     /// # Shapes
-    /// `projected`: [stride], as [`Covariance::project`] gave it.
+    /// `projected`: `[stride]`, as [`Covariance::project`] gave it.
     #[inline]
     pub fn observe(&mut self, projected: &[f64], reduction: f64, inflation: f64) {
         let mut is_over = false;

@@ -1,9 +1,9 @@
 //! Hashing: bytes to 64-bit codes, codes to buckets of a weight table.
 //!
-//! A category travels as a 64-bit code from decoding on; only where a model addresses its table does
-//! the code become a bucket. Invariant: results are the same on every platform and in every version,
-//! because codes and buckets are part of saved states. What this does not do: resist an adversary
-//! who chooses texts to collide (there is no secret).
+//! A category travels as a 64-bit code from decoding on; only where a model addresses its table
+//! does the code become a bucket. Invariant: results are the same on every platform and in every
+//! version, because codes and buckets are part of saved states. What this does not do: resist an
+//! adversary who chooses texts to collide (there is no secret).
 //!
 //! [`hash_bytes`] is wyhash, final version 4 (W. Yi, public domain), with seed 0; [`mix64`] is the
 //! finalizer of SplitMix64 (Steele, Lea, Flood 2014, with Stafford's variant 13 constants).

@@ -41,7 +41,8 @@ pub fn pulls(margins: [f32; PROBLEMS], reaches: [f32; PROBLEMS]) -> [f32; PROBLE
             let newton = pull[lane] - excess / (1.0 + reach * (after * (1.0 - after)));
             let is_inside = newton >= low[lane] && newton <= high[lane];
             next[lane] = if is_inside { newton } else { 0.5 * (low[lane] + high[lane]) };
-            is_open |= (next[lane] - pull[lane]).abs() > 1e-5 * next[lane];
+            // Newton's error is about the square of its last step.
+            is_open |= (next[lane] - pull[lane]).abs() > 1e-3 * next[lane];
         }
         pull = next;
         if !is_open {

@@ -1,8 +1,8 @@
 //! Weights of experts by how well they predicted: fixed share over exponential weights.
 //!
 //! After each example every weight is multiplied by `exp(-rate * loss)`, the weights are divided by
-//! their sum, and a share of the total is spread evenly, so that an expert that was bad for long can
-//! come back within `ln(1 / share) / rate` of loss (Herbster, Warmuth 1998, "Tracking the best
+//! their sum, and a share of the total is spread evenly, so that an expert that was bad for long
+//! can come back within `ln(1 / share) / rate` of loss (Herbster, Warmuth 1998, "Tracking the best
 //! expert"). Predictions are pooled in log odds, that is as a normalised geometric mean, which is
 //! again a linear model. Invariant: weights are positive and sum to one.
 

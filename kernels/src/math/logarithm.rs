@@ -1,5 +1,5 @@
-//! Natural logarithms: `x = 2^k (1 + f)` with `1 + f` between `sqrt(1/2)` and `sqrt(2)`, then an odd
-//! series in `s = f / (2 + f)`.
+//! Natural logarithms: `x = 2^k (1 + f)` with `1 + f` between `sqrt(1/2)` and `sqrt(2)`, then an
+//! odd series in `s = f / (2 + f)`.
 
 const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
 const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;

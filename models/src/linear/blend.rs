@@ -2,11 +2,11 @@
 //!
 //! No single rate serves a stream that stands still and one that runs. So four models with
 //! different memories learn side by side and are pooled by fixed share over exponential weights
-//! ([`pelton_kernels::mixture`]): two extended Kalman filters, exact second order on the dense block
-//! (up to [`FULL_MAX`] inputs, diagonal beyond and on sparse coordinates), that forget in proportion
-//! to the information they gain, and two descents at constant rates. All take implicit steps
-//! ([`pelton_kernels::implicit`]), so none overshoots. The settings below were chosen on synthetic
-//! streams with and without drift and recorded ones, where they matter little: see
+//! ([`pelton_kernels::mixture`]): two extended Kalman filters, exact second order on the dense
+//! block (up to [`FULL_MAX`] inputs, diagonal beyond and on sparse coordinates), that forget in
+//! proportion to the information they gain, and two descents at constant rates. All take implicit
+//! steps ([`pelton_kernels::implicit`]), so none overshoots. The settings below were chosen on
+//! synthetic streams with and without drift and recorded ones, where they matter little: see
 //! `docs/linear.md`.
 
 use std::io::{self, Read, Write};
@@ -26,7 +26,11 @@ use crate::{ABSENT, FeatureShape, Task};
 const FULL_MAX: usize = 65;
 /// Forgetting of the filters per example of full uncertainty (information 1/4).
 const FORGETTING: [f32; FILTERS] = [5e-4, 8e-3];
+/// Prior variances of dense weights.
 const PRIORS: [f32; FILTERS] = [1.0, 0.1];
+/// Prior variances of sparse weights: this much for all the categories of a row together, so that
+/// a row of many columns does not start out noisier than one of few; then the most for one.
+const SPARSE_PRIORS: [(f32, f32); FILTERS] = [(2.0, 1.0), (0.7, 0.1)];
 /// The second descent's rate over the first's.
 const RATE_RATIO: f32 = 10.0;
 const MIXTURE: Mixture = Mixture { rate: 0.5, share: 1e-5 };
@@ -38,7 +42,8 @@ pub(super) struct Blend {
     link: Link,
     classes: usize,
     width: usize,
-    rates: [f32; EXPERTS],
+    dense_priors: [f32; EXPERTS],
+    sparse_priors: [f32; EXPERTS],
     penalties: [f32; 2],
     dense: Vec<BlendCell>,
     covariances: Vec<Covariance>,
@@ -65,10 +70,13 @@ impl Blend {
             .collect();
         let buckets = if shape.sparse_width == 0 { 0 } else { 1_usize << shape.sparse_bits };
         let stride = padded(width);
+        let [first, second] =
+            SPARSE_PRIORS.map(|(all, most)| (all / shape.sparse_width.max(1) as f32).min(most));
         Blend {
             classes,
             width,
-            rates: [0.0, 0.0, rate, rate * RATE_RATIO],
+            dense_priors: [PRIORS[0], PRIORS[1], rate, rate * RATE_RATIO],
+            sparse_priors: [first, second, rate, rate * RATE_RATIO],
             penalties,
             dense: vec![BlendCell::default(); classes * width],
             covariances,
@@ -100,14 +108,16 @@ impl Blend {
         std::array::from_fn(|lane| sums[lane] + sparse[lane])
     }
 
-    /// `x' P x` of each filter.
-    fn spreads(&mut self, row: Row<'_>, class: usize) -> [f32; FILTERS] {
-        let mut spreads = [0.0; FILTERS];
+    /// How far a full pull moves each expert's score: `x' P x`, or the rate times `x' x`.
+    fn spreads(&mut self, row: Row<'_>, class: usize, squares: f32) -> [f32; EXPERTS] {
+        let mut spreads = self.dense_priors.map(|rate| rate * squares);
         if self.covariances.is_empty() {
+            spreads = [0.0; EXPERTS];
             let dense = &self.dense[class * self.width..(class + 1) * self.width];
             for (cell, value) in dense.iter().zip(row.values) {
-                for filter in 0..FILTERS {
-                    spreads[filter] += cell.variance(filter, PRIORS[filter]) * value * value;
+                let variances = cell.variances(&self.dense_priors);
+                for (spread, variance) in spreads.iter_mut().zip(variances) {
+                    *spread += variance * (value * value);
                 }
             }
         } else {
@@ -120,110 +130,115 @@ impl Blend {
                 *spread = covariance.project(&self.inputs[..stride], projected) as f32;
             }
         }
+        let mut sparse = [0.0; EXPERTS];
         for index in row.sparse.iter().filter(|index| **index != ABSENT) {
             let cell = &self.sparse[*index as usize * self.classes + class];
-            for filter in 0..FILTERS {
-                spreads[filter] += cell.variance(filter, PRIORS[filter]);
+            for (sum, variance) in sparse.iter_mut().zip(cell.variances(&self.sparse_priors)) {
+                *sum += variance;
             }
         }
-        spreads
+        std::array::from_fn(|lane| spreads[lane] + sparse[lane])
+    }
+
+    /// Signed pulls of a class, and how uncertain the experts are after them.
+    #[inline]
+    fn pulls(
+        &self,
+        scores: &[f32; EXPERTS],
+        class: usize,
+        example: &Example,
+        reaches: [f32; EXPERTS],
+    ) -> ([f32; EXPERTS], [f32; EXPERTS]) {
+        let mut signed = [0.0; EXPERTS];
+        if self.link.task == Task::Regression {
+            let target = self.link.target(example.label);
+            for lane in 0..EXPERTS {
+                let residual = self.link.limited(target - scores[lane]);
+                signed[lane] = residual / (1.0 + reaches[lane]);
+            }
+            return (signed, [0.25; EXPERTS]);
+        }
+        let is_binary = self.link.task == Task::Binary;
+        let is_positive = example.label as usize == if is_binary { 1 } else { class };
+        let sign = if is_positive { 1.0 } else { -1.0 };
+        let margins = match is_binary {
+            true => scores.map(|score| sign * score),
+            false => std::array::from_fn(|lane| sign * self.class_margin(class, lane)),
+        };
+        let pulls = pulls(margins, reaches);
+        let mut uncertain = [0.0; EXPERTS];
+        for lane in 0..EXPERTS {
+            signed[lane] = sign * pulls[lane];
+            let information = pulls[lane] * (1.0 - pulls[lane]);
+            uncertain[lane] = if information > 1e-7 { information } else { 1e-7 };
+        }
+        (signed, uncertain)
     }
 
     /// What the example does to the coordinates of one class.
+    #[inline]
     fn step(
-        &mut self,
-        scores: &[f32],
+        &self,
+        scores: &[f32; EXPERTS],
         class: usize,
         example: &Example,
-        spreads: [f32; FILTERS],
+        spreads: [f32; EXPERTS],
     ) -> BlendStep {
-        let Example { label, importance, length } = *example;
-        let [first, second] = spreads;
-        let spread = [first, second, self.rates[2] * length, self.rates[3] * length];
-        let reaches = spread.map(|spread| spread * importance);
-        let mut signed = [0.0; EXPERTS];
-        let mut information = [1.0; EXPERTS];
-        let mut certainty = [0.25; EXPERTS];
-        if self.link.task == Task::Regression {
-            let target = self.link.target(label);
-            for lane in 0..EXPERTS {
-                let residual = self.link.limited(target - scores[lane]);
-                signed[lane] = importance * residual / (1.0 + reaches[lane]);
-            }
-        } else {
-            let is_positive = match self.link.task {
-                Task::Binary => label == 1.0,
-                _ => class == label as usize,
-            };
-            let sign = if is_positive { 1.0 } else { -1.0 };
-            let margins = std::array::from_fn(|lane| sign * self.margin(scores, class, lane));
-            let pulls = pulls(margins, reaches);
-            for lane in 0..EXPERTS {
-                signed[lane] = sign * importance * pulls[lane];
-                certainty[lane] = (pulls[lane] * (1.0 - pulls[lane])).max(1e-7);
-            }
-            information = certainty;
-        }
+        let importance = example.importance;
+        let reaches = spreads.map(|spread| spread * importance);
+        let (pulls, uncertain) = self.pulls(scores, class, example, reaches);
+        let is_regression = self.link.task == Task::Regression;
         let mut step = BlendStep {
-            pulls: signed,
-            reductions: [0.0; FILTERS],
-            inflations: [1.0; FILTERS],
-            priors: PRIORS,
-            rates: self.rates,
+            pulls: pulls.map(|pull| pull * importance),
+            reductions: [0.0; EXPERTS],
+            inflations: [1.0; EXPERTS],
+            priors: self.sparse_priors,
             l1: self.penalties[0],
             l2: self.penalties[1],
         };
-        for lane in FILTERS..EXPERTS {
-            step.pulls[lane] *= self.rates[lane];
-        }
         for filter in 0..FILTERS {
-            let seen = information[filter] * importance;
+            let information = if is_regression { 1.0 } else { uncertain[filter] };
+            let seen = information * importance;
             step.reductions[filter] = seen / (1.0 + seen * spreads[filter]);
-            let forgotten = FORGETTING[filter] * 4.0 * certainty[filter] * importance;
+            let forgotten = FORGETTING[filter] * 4.0 * uncertain[filter] * importance;
             step.inflations[filter] = 1.0 + forgotten.min(0.5);
         }
         step
     }
 
     #[inline]
-    fn margin(&self, scores: &[f32], class: usize, lane: usize) -> f32 {
-        match self.link.task {
-            Task::MultiClass { .. } => {
-                class_log_odds(self.probabilities[lane * self.classes + class])
-            }
-            _ => scores[class * EXPERTS + lane],
-        }
+    fn class_margin(&self, class: usize, lane: usize) -> f32 {
+        class_log_odds(self.probabilities[lane * self.classes + class])
     }
 
     fn learn_dense(&mut self, row: Row<'_>, class: usize, step: &BlendStep) {
         let dense = &mut self.dense[class * self.width..(class + 1) * self.width];
         let bias = self.width - 1;
+        let rates = [self.dense_priors[2], self.dense_priors[3]];
         if self.covariances.is_empty() {
-            let unpenalized = BlendStep { l1: 0.0, l2: 0.0, ..*step };
+            let penalized = BlendStep { priors: self.dense_priors, ..*step };
+            let plain = BlendStep { l1: 0.0, l2: 0.0, ..penalized };
             for (index, (cell, value)) in dense.iter_mut().zip(row.values).enumerate() {
-                cell.learn(if index == bias { &unpenalized } else { step }, *value);
+                cell.learn(if index == bias { &plain } else { &penalized }, *value);
             }
             return;
         }
-        if step.l1 > 0.0 || step.l2 > 0.0 {
-            let [first, second] = [0, 1].map(|filter| &self.covariances[class * FILTERS + filter]);
+        let covariances = &mut self.covariances[class * FILTERS..(class + 1) * FILTERS];
+        if step.is_penalized() {
             for (index, cell) in dense[..bias].iter_mut().enumerate() {
-                let variances = [first, second].map(|filter| filter.variance(index) as f32);
-                let rates = [variances[0], variances[1], step.rates[2], step.rates[3]];
-                for (weight, rate) in cell.weights.iter_mut().zip(rates) {
-                    *weight = step.penalize(*weight, rate);
-                }
+                let variance = |filter: usize| covariances[filter].variance(index) as f32;
+                step.penalize(&mut cell.weights, [variance(0), variance(1), rates[0], rates[1]]);
             }
         }
         let [first, second] = &self.projected;
-        for (index, (cell, value)) in dense.iter_mut().zip(row.values).enumerate() {
-            let moves = [first[index] as f32, second[index] as f32, *value, *value];
-            for ((weight, pull), moved) in cell.weights.iter_mut().zip(step.pulls).zip(moves) {
+        let moves = row.values.iter().zip(first).zip(second);
+        for (cell, ((value, first), second)) in dense.iter_mut().zip(moves) {
+            let moved = [*first as f32, *second as f32, rates[0] * value, rates[1] * value];
+            for ((weight, pull), moved) in cell.weights.iter_mut().zip(step.pulls).zip(moved) {
                 *weight += pull * moved;
             }
         }
-        for filter in 0..FILTERS {
-            let covariance = &mut self.covariances[class * FILTERS + filter];
+        for (filter, covariance) in covariances.iter_mut().enumerate() {
             let projected = &self.projected[filter][..covariance.stride()];
             let (reduction, inflation) = (step.reductions[filter], step.inflations[filter]);
             covariance.observe(projected, f64::from(reduction), f64::from(inflation));
@@ -232,17 +247,20 @@ impl Blend {
 
     /// Each expert's loss, for the mixture; fills the probabilities that margins need.
     fn losses(&mut self, scores: &[f32], label: f32) -> [f32; EXPERTS] {
-        std::array::from_fn(|lane| {
+        let mut losses = [0.0; EXPERTS];
+        if self.classes == 1 {
+            let own: &[f32; EXPERTS] = scores.first_chunk().unwrap_or(&losses);
+            return own.map(|score| self.link.single_loss(score, label));
+        }
+        for (lane, loss) in losses.iter_mut().enumerate() {
             let own = &mut self.probabilities[lane * self.classes..(lane + 1) * self.classes];
-            for (class, slot) in own.iter_mut().enumerate() {
-                *slot = scores[class * EXPERTS + lane];
+            for (slot, scores) in own.iter_mut().zip(scores.as_chunks::<EXPERTS>().0) {
+                *slot = scores[lane];
             }
-            let loss = self.link.loss(own, label);
-            if self.link.task != Task::Binary {
-                softmax(own);
-            }
-            loss
-        })
+            *loss = self.link.loss(own, label);
+            softmax(own);
+        }
+        losses
     }
 }
 
@@ -250,7 +268,6 @@ impl Blend {
 struct Example {
     label: f32,
     importance: f32,
-    length: f32,
 }
 
 impl RowLearner for Blend {
@@ -286,11 +303,12 @@ impl RowLearner for Blend {
             *input = f64::from(*value);
         }
         let losses = self.losses(scores, label);
-        let pooled = Mixture::pool(&self.mixture, scores.first_chunk().unwrap_or(&[0.0; EXPERTS]));
+        let (scores, _) = scores.as_chunks::<EXPERTS>();
+        let pooled = Mixture::pool(&self.mixture, &scores[0]);
         MIXTURE.observe(&mut self.mixture, losses, weight);
-        let example = Example { label, importance, length };
-        for class in 0..self.classes {
-            let spreads = self.spreads(row, class);
+        let example = Example { label, importance };
+        for (class, scores) in scores.iter().enumerate() {
+            let spreads = self.spreads(row, class, squares);
             let step = self.step(scores, class, &example, spreads);
             self.learn_dense(row, class, &step);
             for index in row.sparse.iter().filter(|index| **index != ABSENT) {

@@ -73,8 +73,8 @@ pub struct LinearConfig {
     pub task: Task,
     /// How weights learn.
     pub optimizer: Optimizer,
-    /// Gives each dense input `z` a second weight for its size, `min(|z|, 5) - 0.8`, so that what is
-    /// unusual in either direction can count; a linear model of `z` alone cannot say that.
+    /// Gives each dense input `z` a second weight for its size, `min(|z|, 5) - 0.8`, so that what
+    /// is unusual in either direction can count; a linear model of `z` alone cannot say that.
     pub fold: bool,
     /// L1 penalty per example, on the coordinates it touches.
     pub l1: f32,

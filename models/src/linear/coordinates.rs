@@ -242,3 +242,12 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
         state::read_cells(from, &mut self.sparse, |cell| cell)
     }
 }
+
+#[cfg(test)]
+impl<R: CoordinateRule> Coordinates<R> {
+    /// The derivative of the loss by each class's score.
+    pub fn gradients_at(&mut self, scores: &[f32], label: f32) -> Vec<f32> {
+        self.plain_gradients(scores, label, 1.0);
+        self.gradients.clone()
+    }
+}

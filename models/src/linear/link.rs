@@ -1,6 +1,6 @@
 //! Between linear scores and what is predicted: links, losses, labels, and the unit of a target.
 
-use pelton_kernels::math::{ln_f32, logit_f32, sigmoid_f32, softplus_f32};
+use pelton_kernels::math::{exp_f32, ln_f32, logit_f32, sigmoid_f32, softplus_f32};
 
 use crate::Task;
 use std::io::{self, Read, Write};
@@ -92,24 +92,23 @@ impl Link {
 
     /// The loss of a set of linear scores.
     pub fn loss(&self, scores: &[f32], label: f32) -> f32 {
-        match self.task {
-            Task::Binary => {
-                let margin = scores[0] - self.shift;
-                softplus_f32(if label == 1.0 { -margin } else { margin })
-            }
-            Task::MultiClass { .. } => {
-                let largest = scores.iter().fold(f32::MIN, |largest, score| largest.max(*score));
-                let mut total = 0.0;
-                for score in scores {
-                    total += pelton_kernels::math::exp_f32(score - largest);
-                }
-                ln_f32(total) - (scores[label as usize] - largest)
-            }
-            Task::Regression => {
-                let relative = (scores[0] - self.target(label)).abs() / self.target.usual();
-                relative.min(8.0)
-            }
+        if self.outputs == 1 {
+            return self.single_loss(scores[0], label);
         }
+        let largest = scores.iter().fold(f32::MIN, |largest, score| largest.max(*score));
+        let total = scores.iter().fold(0.0, |total, score| total + exp_f32(score - largest));
+        ln_f32(total) - (scores[label as usize] - largest)
+    }
+
+    /// The loss of a linear score, for tasks with one output.
+    #[inline]
+    pub fn single_loss(&self, score: f32, label: f32) -> f32 {
+        if self.task == Task::Regression {
+            let relative = (score - self.target(label)).abs() / self.target.usual();
+            return relative.min(8.0);
+        }
+        let margin = score - self.shift;
+        softplus_f32(if label == 1.0 { -margin } else { margin })
     }
 
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -129,12 +128,15 @@ impl Link {
 }
 
 impl Target {
-    /// Welford 1962.
+    /// Welford 1962; once there is a deviation to speak of, a target counts as at most five of it
+    /// away, so that a few outliers do not become the unit everything is measured in.
     fn observe(&mut self, label: f64) {
+        let limit = if self.count < 30 { f64::MAX } else { 5.0 * self.deviation() };
         self.count += 1;
-        let moved = label - self.mean;
-        self.mean += moved / self.count as f64;
-        self.squares += moved * (label - self.mean);
+        let moved = (label - self.mean).clamp(-limit, limit);
+        let step = moved / self.count as f64;
+        self.mean += step;
+        self.squares += moved * (moved - step);
     }
 
     fn deviation(&self) -> f64 {
@@ -152,7 +154,7 @@ pub(super) fn softmax(scores: &mut [f32]) {
     let largest = scores.iter().fold(f32::MIN, |largest, score| largest.max(*score));
     let mut total = 0.0;
     for score in scores.iter_mut() {
-        *score = pelton_kernels::math::exp_f32(*score - largest);
+        *score = exp_f32(*score - largest);
         total += *score;
     }
     for score in scores.iter_mut() {

@@ -1,8 +1,8 @@
 //! The walk over the rows of a batch, the same for every optimiser.
 //!
 //! A row reaches a learner as padded dense values with the bias behind them, and its sparse
-//! indices. Rows soon to come are prefetched. Invariant: a row is scored from the same values by the
-//! same code wherever a score is needed, so that separate and fused walks agree to the bit.
+//! indices. Rows soon to come are prefetched. Invariant: a row is scored from the same values by
+//! the same code wherever a score is needed, so that separate and fused walks agree to the bit.
 
 use std::io::{self, Read, Write};
 
