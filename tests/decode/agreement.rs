@@ -1,7 +1,9 @@
 //! Two parsers drive the same visitor over the same text: they set the same cells, or both refuse.
 //!
-//! The one exception: `serde_json` as it is built here reads a float within 2 units of the last
-//! place; the fast parser rounds correctly, which is checked against the standard library.
+//! Two exceptions. `serde_json` as it is built here reads a float within 2 units of the last
+//! place; the fast parser rounds correctly, which is checked against the standard library. And a
+//! value with two faults is refused for the one its parser comes to first: of `-07` in the place
+//! of an object, the fast parser hands out `-0` before it sees that no number goes on like that.
 
 use pelton::ring::Reason;
 use pelton::schema::{Place, Scalar};
@@ -77,7 +79,11 @@ fn assert_agreement(bytes: &[u8]) {
                     && sonic.iter().zip(&serde).all(|(a, b)| a.0 == b.0 && are_alike(&a.1, &b.1));
                 assert!(alike, "{shown}\n{sonic:?}\n{serde:?}");
             }
-            (sonic, serde) => assert_eq!(sonic, serde, "{shown}"),
+            (Err(sonic), Err(serde)) => {
+                let reasons = [sonic.reason, serde.reason];
+                assert!(sonic == serde || reasons.contains(&Reason::Unparsable), "{shown}");
+            }
+            (sonic, serde) => panic!("{shown}\n{sonic:?}\n{serde:?}"),
         }
     }
 }
