@@ -82,12 +82,15 @@ pub fn decoded(schema: &Schema, names: &Names, payloads: &[&[u8]]) -> Slot {
     slot
 }
 
-/// A whole source, in slots of `rows_max` rows: its rows, and its rejects as offset and reason.
+/// Offset, reason and bytes of a reject.
+pub type Rejected = (i64, Reason, Vec<u8>);
+
+/// A whole source, in slots of `rows_max` rows: its rows and its rejects.
 pub fn drained(
     source: &mut dyn Source,
     schema: &Schema,
     rows_max: usize,
-) -> (Vec<RowBits>, Vec<(i64, Reason, Vec<u8>)>) {
+) -> (Vec<RowBits>, Vec<Rejected>) {
     let (mut found, mut rejects) = (Vec::new(), Vec::new());
     let mut slot = Slot::new(schema, rows_max);
     loop {

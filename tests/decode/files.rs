@@ -15,7 +15,7 @@ use pelton::source::file::{FileOptions, open};
 use super::formats::{write_column, write_parquet};
 use super::{drained, field};
 
-/// Every column as number, category and text.
+/// Every column as category and text.
 fn all_ways(columns: &[&str]) -> Schema {
     let fields = columns
         .iter()
@@ -125,7 +125,7 @@ fn recorded(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Reads it all; returns rows, sum of labels, first and last time, rows per second.
+/// Reads it all: rows, sum of labels, first and last time.
 fn totals(path: &std::path::Path, schema: &Schema) -> (usize, f64, i64, i64) {
     let mut source = open(path, schema, &FileOptions::default()).expect("opened");
     let mut slot = Slot::new(schema, 4096);

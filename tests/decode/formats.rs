@@ -71,9 +71,10 @@ fn csv_text(payments: &[Payment]) -> Vec<u8> {
     writer.into_inner().expect("in memory")
 }
 
-/// Writes Parquet, `columns` being calls that write one column each of a group.
+/// A row group that is being written.
 type Group<'a> = parquet::file::writer::SerializedRowGroupWriter<'a, fs::File>;
 
+/// Writes a Parquet file; each call writes the columns of one group, in order.
 pub fn write_parquet(path: &Path, message: &str, groups: &[&dyn Fn(&mut Group<'_>)]) {
     let schema = Arc::new(parse_message_type(message).expect("a schema"));
     let properties = WriterProperties::builder().set_data_page_row_count_limit(50).build();
@@ -87,6 +88,7 @@ pub fn write_parquet(path: &Path, message: &str, groups: &[&dyn Fn(&mut Group<'_
     writer.close().expect("written");
 }
 
+/// Writes one column; `level` is the definition level of a value that is there.
 pub fn write_column<T: DataType>(group: &mut Group<'_>, values: &[Option<T::T>], level: i16) {
     let mut column = group.next_column().expect("no error").expect("a column");
     let levels: Vec<_> = values.iter().map(|v| if v.is_some() { level } else { 0 }).collect();

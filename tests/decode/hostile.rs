@@ -20,7 +20,7 @@ fn broken() -> Vec<(&'static str, Vec<u8>)> {
         ("blank", b" \n\t "),
         ("zeros", b"\0\0\0\0"),
         ("byte order mark", b"\xef\xbb\xbf{\"id\":1,\"ts\":1}"),
-        ("utf-16", b"{\0\"\0i\0d\0\"\0:\01\0}\0"),
+        ("utf-16", b"{\0\"\0i\0d\0\"\0:\x001\0}\0"),
         ("truncated in a name", b"{\"id"),
         ("truncated after a name", b"{\"id\":"),
         ("truncated in a text", b"{\"id\":\"abc"),
@@ -119,7 +119,7 @@ const ODD: [&[u8]; 9] = [
 fn assert_rejected(bytes: &[u8], reason: Reason, field: Option<&str>) {
     let (schema, names) = (payments(), Names::new(&payments()));
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(100)]).into_owned();
-    let mut slot = decoded(&schema, &names, &[BEFORE, bytes, AFTER]);
+    let slot = decoded(&schema, &names, &[BEFORE, bytes, AFTER]);
     assert_eq!(slot.rejects.len(), 1, "{shown}");
     let reject = slot.rejects[0].clone();
     assert_eq!((reject.reason, reject.field.as_deref()), (reason, field), "{shown}");
@@ -128,7 +128,6 @@ fn assert_rejected(bytes: &[u8], reason: Reason, field: Option<&str>) {
     let mut expected = rows(&schema, &decoded(&schema, &names, &[BEFORE, AFTER]));
     expected[1].position.offset = 2;
     assert_eq!(rows(&schema, &slot), expected, "{shown}");
-    slot.clear();
 }
 
 #[test]
