@@ -289,6 +289,26 @@ fn a_bad_csv_line_costs_itself_only() {
     }
 }
 
+#[test]
+fn a_long_line_costs_itself_only() {
+    let schema = payments();
+    let folder = tempfile::tempdir().expect("a folder");
+    let long = "x".repeat(1_000_000);
+    let csv = format!("id,ts,amount,card,shop.country,label\n1,1,,,,\n2,1,,{long},,\n3,1,,,,");
+    let json = format!("{{\"id\":1,\"ts\":1}}\n{{\"id\":\"{long}\"}}\n{{\"id\":3,\"ts\":1}}");
+    for (name, text) in [("long.csv", csv), ("long.jsonl", json)] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        let options = FileOptions { record_bytes_max: 100, ..FileOptions::default() };
+        let mut source = open(&path, &schema, &options).expect("opened");
+        let (found, rejects) = drained(source.as_mut(), &schema, 8);
+        let offsets: Vec<_> = found.iter().map(|row| row.position.offset).collect();
+        assert_eq!((offsets, rejects.len()), (vec![0, 2], 1), "{name}");
+        assert_eq!((rejects[0].0, rejects[0].1), (1, Reason::TooLarge), "{name}");
+        assert_eq!(rejects[0].2.len(), 100, "its beginning is kept");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
