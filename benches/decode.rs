@@ -3,10 +3,15 @@
 //! The record is a card payment of 240 bytes with six wanted fields; `serde_json` drives the same
 //! visitor beside the fast parser.
 
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pelton::ring::{Position, Slot};
 use pelton::schema::{Field, LabelMeaning, Place, Schema, Target, TimeFrom, TimeUnit};
+use pelton::source::Progress;
 use pelton::source::decode::{MessageParts, Names, event, json};
+use pelton::source::file::{FileOptions, open};
 use pelton::source::rows::RowWriter;
 
 const ROWS: usize = 4096;
@@ -94,5 +99,41 @@ fn decode(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decode);
+/// The recorded payments, six columns, from the file into slots.
+fn parquet(c: &mut Criterion) {
+    let folder = std::env::var_os("PELTON_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        PathBuf::from,
+    );
+    let path = folder.join("fraud_transactions.parquet");
+    if !path.exists() {
+        eprintln!("SKIPPED: {} is not there; set PELTON_DATA to its folder", path.display());
+        return;
+    }
+    let mut schema = schema();
+    schema.categories.pop();
+    schema.fields[5] =
+        Field { place: Place::Body("TX_FRAUD".to_owned()), targets: vec![Target::Label] };
+    let mut slot = Slot::new(&schema, ROWS);
+    let mut group = c.benchmark_group("file");
+    group.throughput(Throughput::Elements(1_754_155)).sample_size(10);
+    group.bench_function("parquet", |b| {
+        b.iter(|| {
+            let mut source = open(&path, &schema, &FileOptions::default()).expect("a recording");
+            let mut rows = 0;
+            loop {
+                slot.clear();
+                let until = Instant::now() + Duration::from_secs(60);
+                let progress = source.read(&mut slot, until).expect("readable");
+                rows += slot.rows;
+                if progress == Progress::Ended {
+                    break assert_eq!(rows, 1_754_155);
+                }
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decode, parquet);
 criterion_main!(benches);

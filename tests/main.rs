@@ -1,5 +1,7 @@
 //! Tests that cross modules.
 
+/// Records of every kind into columns, from messages and from files.
+mod decode;
 /// The Kafka source and sink, against a broker.
 mod kafka;
 /// The promises of the whole path: exact features, no influence of batch cuts.

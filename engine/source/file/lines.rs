@@ -68,23 +68,17 @@ impl Lines {
             let unread = self.unread();
             if let Some(at) = find_line_end(&unread[searched..]) {
                 let end = searched + at;
-                let is_whole = end - from <= self.line_bytes_max + 1;
-                let step = end - from + 1;
-                if !is_whole {
-                    return Ok(Some(self.beginning()));
-                }
                 let is_dos = end > from && unread[end - 1] == b'\r';
                 let length = end - from - usize::from(is_dos);
-                return Ok(Some(Line { length, step, is_whole }));
+                return Ok(Some(self.limited(length, end - from + 1)));
             }
             searched = unread.len();
             if searched - from > self.line_bytes_max + 1 {
-                return Ok(Some(self.beginning()));
+                return Ok(Some(self.limited(searched - from, searched - from)));
             }
             if !self.fill()? {
                 let length = self.unread().len() - from;
-                let line = Line { length, step: length, is_whole: true };
-                return Ok((length > 0).then_some(line));
+                return Ok((length > 0).then(|| self.limited(length, length)));
             }
         }
     }
@@ -120,7 +114,10 @@ impl Lines {
         }
     }
 
-    fn beginning(&self) -> Line {
+    fn limited(&self, length: usize, step: usize) -> Line {
+        if length <= self.line_bytes_max {
+            return Line { length, step, is_whole: true };
+        }
         Line { length: self.line_bytes_max, step: self.line_bytes_max, is_whole: false }
     }
 
@@ -179,7 +176,10 @@ mod tests {
         let mut found = Vec::new();
         while let Some(line) = lines.line(0).expect("read") {
             found.push((lines.bytes(0, line.length).to_vec(), line.is_whole));
-            if line.is_whole { lines.advance(line.step) } else { drop(lines.pass().expect("read")) }
+            match line.is_whole {
+                true => lines.advance(line.step),
+                false => assert!(lines.pass().expect("read") > line.length),
+            }
         }
         found
     }
