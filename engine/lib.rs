@@ -21,6 +21,7 @@ pub mod control;
 pub mod emit;
 pub mod error;
 pub mod features;
+pub mod generate;
 pub mod join;
 pub mod kafka;
 pub mod learn;

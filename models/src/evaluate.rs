@@ -10,11 +10,11 @@
 //! apart). Memory is bounded: see [`EvaluateSpec`]. Scores and labels that are no numbers, or out
 //! of range, are counted and never enter a sum.
 //!
-//! **Corrected labels.** When an assumed or contradicted label turns out otherwise, the judgement is
-//! withdrawn and made again with the score of back then ([`Evaluator::correct`]). To leave it would
-//! report a measure known to be wrong, and exactly for the events that were hardest to label; to
-//! judge the new label besides would count the event twice. After a correction the overall report
-//! is the same, to the bit, as if the right label had arrived first.
+//! **Corrected labels.** When an assumed or contradicted label turns out otherwise, its judgement
+//! is withdrawn and made again with the score of back then ([`Evaluator::correct`]). To leave it
+//! would report a measure known to be wrong, and exactly for the events that were hardest to
+//! label; to judge the new label besides would count the event twice. After a correction the
+//! overall report is the same, to the bit, as if the right label had arrived first.
 //!
 //! It does not decide which label is right, nor when no label can come any more: the join does.
 
