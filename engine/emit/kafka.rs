@@ -93,7 +93,7 @@ impl KafkaSink {
             .create_with_context(SinkContext { failure: Mutex::new(None) })
             .map_err(kafka::error(&kafka.brokers, || "create a producer".to_owned()))?;
         for topic in topics {
-            kafka::check_topic(producer.client(), &kafka.brokers, topic, CONNECT)?;
+            kafka::find_topic(producer.client(), &kafka.brokers, topic, CONNECT)?;
         }
         Ok(KafkaSink { producer, brokers: kafka.brokers.clone(), unpolled: 0 })
     }

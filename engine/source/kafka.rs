@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::ring::{Position, Slot, Span};
 use crate::source::{Progress, Source};
 
-use group::{Change, Group, Partition};
+use group::{Change, From, Group, Partition};
 use merge::{Merge, Stand};
 use queue::{Bell, Front, PartitionQueue, Record};
 
@@ -46,6 +46,9 @@ pub struct Subscription {
     pub label_topic: Option<String>,
     /// Consumer group.
     pub group: String,
+    /// Read all partitions and take no part in the group's balancing: nothing is waited for at the
+    /// start. Offsets are committed under the group's name all the same.
+    pub alone: bool,
     /// Static member name.
     pub member: Option<String>,
     /// Where to start a partition that `resume` of [`KafkaSource::open`] does not name.
@@ -66,6 +69,8 @@ struct Lane {
     is_label: bool,
     /// Offset after the last record put into a slot.
     next: i64,
+    /// Records are passed over until one is of this time.
+    not_before_ms: Option<i64>,
     /// Where an end was last seen.
     end_at: i64,
     has_ended: bool,
@@ -104,10 +109,7 @@ impl<D: Decode> KafkaSource<D> {
         resume: &[Span],
     ) -> Result<KafkaSource<D>, Error> {
         let bell = Bell::new();
-        let topics = subscription.topics.iter().chain(&subscription.label_topic);
-        let topics: Vec<&str> = topics.map(String::as_str).collect();
-        let name = (subscription.group.as_str(), subscription.member.as_deref());
-        let mut group = Group::join(kafka, name, &topics, subscription.start, &bell)?;
+        let mut group = Group::join(kafka, subscription, &bell)?;
         group.resume_from(resume.iter().map(|s| ((Arc::clone(&s.topic), s.partition), s.next)));
         Ok(KafkaSource {
             lanes: Vec::new(),
@@ -143,8 +145,8 @@ impl<D: Decode> KafkaSource<D> {
                 Change::Assigned(ours) => {
                     tracing::info!(?ours, "partitions assigned");
                     // Queues first: records fetched before would go to the common queue.
-                    for (name, next) in &ours {
-                        let lane = self.lane(name.clone(), *next);
+                    for (name, from) in &ours {
+                        let lane = self.lane(name.clone(), *from);
                         self.lanes.extend(lane);
                     }
                     self.group.begin(&ours)?;
@@ -156,13 +158,14 @@ impl<D: Decode> KafkaSource<D> {
         Ok(())
     }
 
-    fn lane(&self, name: Partition, next: i64) -> Option<Lane> {
+    fn lane(&self, name: Partition, from: From) -> Option<Lane> {
         let queue = PartitionQueue::open(self.group.consumer(), &name.0, name.1, &self.bell)?;
         Some(Lane {
             is_label: self.label_topic.as_deref() == Some(&*name.0),
             name,
             queue,
-            next,
+            next: from.next,
+            not_before_ms: from.not_before_ms,
             end_at: -1,
             has_ended: false,
             time_ms: i64::MIN,
@@ -198,7 +201,12 @@ impl<D: Decode> KafkaSource<D> {
         let lane = &mut self.lanes[rank];
         loop {
             match lane.queue.front() {
+                Some(Front::Record(record)) if lane.not_before_ms > record.time_ms() => {
+                    lane.next = record.offset() + 1;
+                    lane.queue.pass();
+                }
                 Some(Front::Record(record)) => {
+                    lane.not_before_ms = None;
                     let time = match lane.is_label {
                         true => self.decode.label_time_ms(&record),
                         false => self.decode.event_time_ms(&record),

@@ -12,7 +12,9 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::kafka::world::{Reader, Words, Writer, brokers, config, schema, subscription, topic};
+use crate::kafka::world::{
+    Reader, Words, Writer, brokers, config, schema, subscription, topic, unique,
+};
 
 fn offsets(reader: &Reader) -> Vec<i64> {
     reader.read.iter().map(|read| read.offset).collect()
@@ -73,14 +75,14 @@ fn members_share_partitions_and_take_over_from_one_another() {
         writer.write_all(bodies);
     };
     let mut what = subscription(&[&events], None);
-    (what.start, what.stop_at_end) = (Start::Committed, false);
+    (what.start, what.stop_at_end, what.alone) = (Start::Committed, false, false);
     let kafka = config(&brokers, &[("heartbeat.interval.ms", "300")]);
     let mut first = Reader::open(&kafka, &what, 100, &[]);
     write(1);
     first.until(40);
     first.source.acknowledge(&first.next).unwrap();
     let mut second = Reader::open(&kafka, &what, 100, &[]);
-    for _ in 0..300 {
+    for _ in 0..600 {
         first.batch(Duration::from_millis(20));
         second.batch(Duration::from_millis(20));
         if second.source.lag().count() == 2 && first.source.lag().count() == 2 {
@@ -120,7 +122,7 @@ fn what_the_user_can_fix_is_said_so() {
     assert!(error.to_string().contains("fetch.min.byte"), "{error}");
     let error = open(&[&events], &[("enable.partition.eof", "false")]);
     assert_eq!(error.actor(), Actor::User);
-    let error = open(&["there-is-no-such-topic"], &[]);
+    let error = open(&[&unique("no-such-topic")], &[]);
     assert!(matches!(&error, Error::Kafka { action, .. } if action.contains("no-such-topic")));
     assert_eq!(error.actor(), Actor::Outside);
 }
@@ -132,7 +134,7 @@ fn a_static_member_that_restarts_gets_its_partitions_back_at_once() {
     let writer = Writer::new(&brokers);
     writer.write_all((0..10).map(|i| (&*events, i % 2, format!("{i} {i} 1"))));
     let mut what = subscription(&[&events], None);
-    what.member = Some("engine-1".to_owned());
+    (what.member, what.alone) = (Some("engine-1".to_owned()), false);
     let first = Reader::open(&config(&brokers, &[]), &what, 100, &[]).to_end();
     assert_eq!(first.read.len(), 10);
     let checkpoint = first.next.clone();

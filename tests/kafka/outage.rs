@@ -23,7 +23,7 @@ fn the_source_reads_on_after_an_outage() {
     let write = || writer.write_all((0..20).map(|i| (&*events, i % 2, format!("{i} {i} 1"))));
     write();
     let mut what = subscription(&[&events], None);
-    what.stop_at_end = false;
+    (what.stop_at_end, what.alone) = (false, false);
     let mut reader = Reader::open(&config(&brokers, &[]), &what, 100, &[]);
     reader.until(20);
     cluster.broker_down(1).unwrap();

@@ -62,6 +62,7 @@ pub fn subscription(topics: &[&str], labels: Option<&str>) -> Subscription {
         topics: topics.iter().map(|&t| t.to_owned()).collect(),
         label_topic: labels.map(str::to_owned),
         group: unique("group"),
+        alone: true,
         member: None,
         start: Start::Earliest,
         stop_at_end: true,
