@@ -42,6 +42,8 @@ pub enum SourceConfig {
         topics: Vec<String>,
         /// Consumer group.
         group: String,
+        /// Whether all partitions are read, without sharing them in the group.
+        alone: bool,
         /// Static member name of this instance.
         member: Option<String>,
         /// Where to start.
@@ -170,6 +172,8 @@ impl SourceConfig {
         let topics = section.texts(Key("topics", "Kafka topics with events"));
         let file = section.text_maybe(Key("file", "a recorded stream instead of topics"));
         let group = section.text_or(Key("group", "Kafka consumer group"), "pelton");
+        let doc = "read all partitions and share none with the group: starts seconds sooner";
+        let alone = section.flag(Key("alone", doc), false);
         let doc = "static member name of this instance in its group";
         let member = section.text_maybe(Key("member", doc));
         let legal = "\"earliest\", \"latest\", \"committed\", an offset, or a time in RFC 3339";
@@ -178,7 +182,9 @@ impl SourceConfig {
         let doc = "end once every partition has been read to its end, instead of waiting for more";
         let stop_at_end = section.flag(Key("stop_at_end", doc), false);
         let source = match (topics.is_empty(), file) {
-            (false, None) => SourceConfig::Kafka { topics, group, member, start, stop_at_end },
+            (false, None) => {
+                SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end }
+            }
             (true, Some(path)) => SourceConfig::File { path: path.into() },
             (true, None) => SourceConfig::None,
             (false, Some(_)) => {

@@ -9,20 +9,24 @@
 //! record that was put into a slot. That is all a restart needs; what the group has committed is
 //! for dashboards. While no broker can be reached the source waits, as for records.
 
+mod callbacks;
 pub mod group;
 pub mod merge;
+pub mod messages;
 pub mod queue;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::stream::{KafkaConfig, Start};
+use crate::config::Config;
+use crate::config::stream::{KafkaConfig, SourceConfig, Start};
 use crate::error::Error;
 use crate::ring::{Position, Slot, Span};
 use crate::source::{Progress, Source};
 
 use group::{Change, From, Group, Partition};
 use merge::{Merge, Stand};
+use messages::Messages;
 use queue::{Bell, Front, PartitionQueue, Record};
 
 /// What makes rows and labels of records.
@@ -55,6 +59,31 @@ pub struct Subscription {
     pub start: Start,
     /// End once every partition has been read to its end.
     pub stop_at_end: bool,
+}
+
+/// Opens the source of a configuration; partitions that `resume` names are read on from there.
+///
+/// # Errors
+/// As [`KafkaSource::open`]; [`Error::Usage`] when the configuration names no topics.
+pub fn open(config: &Config, resume: &[Span]) -> Result<Box<dyn Source>, Error> {
+    let SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end } = &config.source
+    else {
+        return Err(Error::Usage {
+            what: "the configuration names no Kafka topics".into(),
+            remedy: "give [source] topics".into(),
+        });
+    };
+    let subscription = Subscription {
+        topics: topics.clone(),
+        label_topic: config.labels.topic.clone(),
+        group: group.clone(),
+        alone: *alone,
+        member: member.clone(),
+        start: *start,
+        stop_at_end: *stop_at_end,
+    };
+    let source = KafkaSource::open(&config.kafka, &subscription, Messages::new(config), resume)?;
+    Ok(Box::new(source))
 }
 
 /// How often lag is shown.
@@ -201,7 +230,7 @@ impl<D: Decode> KafkaSource<D> {
         let lane = &mut self.lanes[rank];
         loop {
             match lane.queue.front() {
-                Some(Front::Record(record)) if lane.not_before_ms > record.time_ms() => {
+                Some(Front::Record(record)) if is_before(&record, lane.not_before_ms) => {
                     lane.next = record.offset() + 1;
                     lane.queue.pass();
                 }
@@ -328,4 +357,9 @@ impl<D: Decode> Source for KafkaSource<D> {
 fn is_full(slot: &Slot) -> bool {
     let rows_max = slot.rows_max();
     slot.is_full() || slot.labels.len() >= rows_max || slot.rejects.len() >= rows_max
+}
+
+/// A record without a time is before nothing.
+fn is_before(record: &Record<'_>, time_ms: Option<i64>) -> bool {
+    time_ms.is_some_and(|limit| record.time_ms().is_some_and(|time| time < limit))
 }

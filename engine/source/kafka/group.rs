@@ -5,18 +5,17 @@
 //! on. Committed offsets serve dashboards, and partitions that came over from another member.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
 
 use super::Subscription;
+use super::callbacks::{Callbacks, Decision};
 use super::queue::Bell;
 use crate::config::stream::{KafkaConfig, Start};
 use crate::error::Error;
@@ -33,56 +32,6 @@ const CONNECT: Duration = Duration::from_secs(30);
 const POLLS_PER_SERVE: usize = 8;
 /// Committed offsets are for the eye: no need to send them more often.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
-
-/// What the group decided, in order, until [`Group::serve`] carries it out.
-#[derive(Debug)]
-enum Decision {
-    Assign(TopicPartitionList),
-    Revoked(Vec<Partition>),
-}
-
-/// What librdkafka calls back.
-pub struct GroupContext {
-    decisions: Mutex<Vec<Decision>>,
-}
-
-impl ClientContext for GroupContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        kafka::log(level, facility, message);
-    }
-
-    fn error(&self, _error: KafkaError, _reason: &str) {
-        // The same error is returned by the next poll, where it is judged.
-    }
-}
-
-impl ConsumerContext for GroupContext {
-    /// Assignments wait until their offsets are known; revocations are carried out at once, since
-    /// the group waits for them.
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        code: RDKafkaRespErr,
-        list: &mut TopicPartitionList,
-    ) {
-        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        let decision = match code {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Decision::Assign(list.clone()),
-            _ => {
-                let done = if cooperative {
-                    consumer.incremental_unassign(list)
-                } else {
-                    consumer.unassign()
-                };
-                if let Err(error) = done {
-                    tracing::warn!(%error, "partitions could not be handed back");
-                }
-                Decision::Revoked(partitions(list))
-            }
-        };
-        self.decisions.lock().unwrap_or_else(PoisonError::into_inner).push(decision);
-    }
-}
 
 /// What changed by [`Group::serve`].
 #[derive(Debug)]
@@ -111,7 +60,7 @@ impl From {
 
 /// The group as this member sees it.
 pub struct Group {
-    consumer: Arc<BaseConsumer<GroupContext>>,
+    consumer: Arc<BaseConsumer<Callbacks>>,
     brokers: String,
     start: Start,
     /// Where the checkpoint says to go on; an entry is used up when its partition is assigned.
@@ -136,10 +85,9 @@ impl Group {
         subscription: &Subscription,
         bell: &Arc<Bell>,
     ) -> Result<Group, Error> {
-        let context = GroupContext { decisions: Mutex::new(Vec::new()) };
         let config = client_config(kafka, subscription)?;
-        let mut consumer: BaseConsumer<GroupContext> = config
-            .create_with_context(context)
+        let mut consumer: BaseConsumer<Callbacks> = config
+            .create_with_context(Callbacks::default())
             .map_err(kafka::error(&kafka.brokers, || "create a consumer".to_owned()))?;
         let rung = Arc::clone(bell);
         consumer.set_nonempty_callback(move || rung.ring());
@@ -179,7 +127,7 @@ impl Group {
 
     /// The consumer, for the queues of its partitions.
     #[must_use]
-    pub fn consumer(&self) -> &Arc<BaseConsumer<GroupContext>> {
+    pub fn consumer(&self) -> &Arc<BaseConsumer<Callbacks>> {
         &self.consumer
     }
 
@@ -286,10 +234,7 @@ impl Group {
     }
 
     fn carry_out(&mut self) -> Result<Vec<Change>, Error> {
-        let context = self.consumer.context();
-        let mut decisions = context.decisions.lock().unwrap_or_else(PoisonError::into_inner);
-        self.waiting.append(&mut decisions);
-        drop(decisions);
+        self.waiting.append(&mut self.consumer.context().take());
         let mut changes = Vec::new();
         let mut waiting = std::mem::take(&mut self.waiting).into_iter();
         for decision in waiting.by_ref() {
@@ -427,6 +372,7 @@ fn known_offset(answer: &TopicPartitionList) -> Option<i64> {
     answer.elements().first()?.offset().to_raw().filter(|&offset| offset >= 0)
 }
 
-fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+/// The partitions a list names.
+pub fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
     list.elements().iter().map(|e| (Arc::from(e.topic()), e.partition())).collect()
 }
