@@ -110,6 +110,8 @@ fn open_sink(config: &Config, sink: &SinkConfig) -> Result<Option<Box<dyn Sink>>
     Ok(match sink {
         SinkConfig::None => None,
         SinkConfig::File(path) => Some(Box::new(file::FileSink::open(path)?)),
-        SinkConfig::Kafka(topic) => todo!("{topic} {}", config.kafka.brokers),
+        SinkConfig::Kafka(topic) => {
+            Some(Box::new(kafka::KafkaSink::open(&config.kafka, config.emit.linger_ms, topic)?))
+        }
     })
 }

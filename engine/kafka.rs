@@ -9,6 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataPartition;
 
 use crate::config::stream::KafkaConfig;
 use crate::error::Error;
@@ -86,26 +87,28 @@ pub fn ends_a_run(code: Option<RDKafkaErrorCode>) -> bool {
     )
 }
 
-/// Waits for the brokers up to `wait`, and makes sure that the topic exists (a pattern, which begins
-/// with `^`, need not match anything yet).
+/// The partitions of a topic; waits for the brokers up to `wait`. A pattern, which begins with `^`,
+/// need not match anything yet and has none.
 ///
 /// # Errors
 /// [`Error::Kafka`] when no broker answers in time, or the topic does not exist.
-pub fn check_topic<C: ClientContext>(
+pub fn find_topic<C: ClientContext>(
     client: &Client<C>,
     brokers: &str,
     topic: &str,
     wait: Duration,
-) -> Result<(), Error> {
+) -> Result<Vec<i32>, Error> {
     if topic.starts_with('^') {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let deadline = Instant::now() + wait;
     let mut has_warned = false;
     loop {
         let failed = match client.fetch_metadata(Some(topic), Duration::from_secs(2)) {
             Ok(metadata) => match metadata.topics().first() {
-                Some(found) if !found.partitions().is_empty() => return Ok(()),
+                Some(found) if !found.partitions().is_empty() => {
+                    return Ok(found.partitions().iter().map(MetadataPartition::id).collect());
+                }
                 found => KafkaError::MetadataFetch(
                     found
                         .and_then(|t| t.error())

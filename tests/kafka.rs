@@ -3,6 +3,8 @@
 //! The broker is that of `PELTON_BROKERS`, or the one `scripts/broker start` has started. Without
 //! any these tests fail, unless `PELTON_SKIP_BROKER=1` says that this is meant.
 
+#![allow(clippy::unwrap_used)]
+
 mod group;
 mod order;
 mod outage;

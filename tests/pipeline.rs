@@ -108,7 +108,7 @@ fn brute_force(payment: &Payment, before: &[Payment], truths: &[(Truth, u64)]) -
     let log = pelton_kernels::math::ln_1p_f32(payment.amount);
     let mut out = vec![payment.amount, log];
     for width_ms in [50, 300] {
-        let mut list: Vec<Payment> = before.iter().copied().collect();
+        let mut list: Vec<Payment> = before.to_vec();
         list.push(*payment);
         list.retain(|p| p.card == payment.card && within(p.time_ms, width_ms, 0));
         let amounts = || list.iter().map(|p| f64::from(p.amount));

@@ -53,7 +53,7 @@ impl Run {
 
 fn open_source(config: &Config) -> Result<Box<dyn Source>, Error> {
     match &config.source {
-        SourceConfig::Kafka { .. } => source::kafka::open(config),
+        SourceConfig::Kafka { .. } => source::kafka::open(config, &[]),
         SourceConfig::File { path } => open_file(path, config, None),
         SourceConfig::None => Err(usage(
             "the configuration names no source",

@@ -42,6 +42,8 @@ pub enum SourceConfig {
         topics: Vec<String>,
         /// Consumer group.
         group: String,
+        /// Whether all partitions are read, without sharing them in the group.
+        alone: bool,
         /// Static member name of this instance.
         member: Option<String>,
         /// Where to start.
@@ -172,6 +174,8 @@ impl SourceConfig {
         let topics = section.texts(Key("topics", "Kafka topics with events"));
         let file = section.text_maybe(Key("file", "a recorded stream instead of topics"));
         let group = section.text_or(Key("group", "Kafka consumer group"), "pelton");
+        let doc = "read all partitions and share none with the group: starts seconds sooner";
+        let alone = section.flag(Key("alone", doc), false);
         let doc = "static member name of this instance in its group";
         let member = section.text_maybe(Key("member", doc));
         let legal = "\"earliest\", \"latest\", \"committed\", an offset, or a time in RFC 3339";
@@ -180,7 +184,9 @@ impl SourceConfig {
         let doc = "end once every partition has been read to its end, instead of waiting for more";
         let stop_at_end = section.flag(Key("stop_at_end", doc), false);
         let source = match (topics.is_empty(), file) {
-            (false, None) => SourceConfig::Kafka { topics, group, member, start, stop_at_end },
+            (false, None) => {
+                SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end }
+            }
             (true, Some(path)) => SourceConfig::File { path: path.into() },
             (true, None) => SourceConfig::None,
             (false, Some(_)) => {
@@ -286,12 +292,13 @@ impl BatchConfig {
         let linger_ms = section.duration_ms(Key("linger", doc), "1ms", ["0ms", "60s"]);
         let doc = "what separates the fields of a CSV line";
         let legal = "one ASCII character";
-        let csv_delimiter = section.parsed(Key("csv_delimiter", doc), (b',', "\",\""), legal, |v| {
-            match v.as_str()?.as_bytes() {
-                [byte] if byte.is_ascii() => Some(*byte),
-                _ => None,
-            }
-        });
+        let csv_delimiter =
+            section.parsed(Key("csv_delimiter", doc), (b',', "\",\""), legal, |v| {
+                match v.as_str()?.as_bytes() {
+                    [byte] if byte.is_ascii() => Some(*byte),
+                    _ => None,
+                }
+            });
         section.finish();
         BatchConfig { rows_max, bytes_max, linger_ms, csv_delimiter }
     }

@@ -1,11 +1,11 @@
 //! Score records and dead letters to Kafka topics.
 //!
 //! Records are copied into the producer's queue and sent in batches on its own threads. When that
-//! queue is full, [`KafkaSink::send`] waits: nothing is dropped, and waiting here is what slows
+//! queue is full, [`Sink::send`] waits: nothing is dropped, and waiting here is what slows
 //! the source down while the brokers are away. Sending is idempotent, so that a retried batch is
 //! not written twice, and patient, so that a record fails only when the brokers refuse it; such a
 //! failure ends the run at the next call. Successful deliveries cost no call each: once
-//! [`KafkaSink::flush`] has returned, everything sent before has been acknowledged.
+//! [`Sink::flush`] has returned, everything sent before has been acknowledged.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,38 +13,38 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders, ToBytes};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
 use crate::config::stream::KafkaConfig;
 use crate::error::Error;
 use crate::kafka;
-use crate::ring::{Reject, Span};
+
+use super::{Record, Sink};
 
 /// How long the brokers and topics are waited for at the start.
 const CONNECT: Duration = Duration::from_secs(30);
 /// Failures are looked for this often while records are sent.
 const RECORDS_PER_POLL: u32 = 256;
-/// Of a dead letter too large for a message, this much is kept.
+/// How long nothing may be acknowledged while the last records are waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Failures are looked for this often meanwhile.
+const FLUSH_STEP: Duration = Duration::from_millis(100);
+/// Of a dead letter (a record with headers) that is too large for a message, this much is kept.
 const KEPT_BYTES: usize = 64 << 10;
 
-/// The first record that could not be delivered.
-#[derive(Debug)]
-struct Failure {
-    topic: String,
-    error: KafkaError,
-}
-
 /// What librdkafka calls back.
+#[derive(Default)]
 struct SinkContext {
-    failure: Mutex<Option<Failure>>,
+    /// Why the first record that could not be delivered was not.
+    failure: Mutex<Option<KafkaError>>,
 }
 
 impl SinkContext {
-    fn fail(&self, topic: &str, error: KafkaError) {
+    fn fail(&self, error: KafkaError) {
         metrics::counter!("pelton_kafka_undelivered_total").increment(1);
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert_with(|| Failure { topic: topic.to_owned(), error });
+        failure.get_or_insert(error);
     }
 }
 
@@ -55,7 +55,7 @@ impl ClientContext for SinkContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         if kafka::ends_a_run(error.rdkafka_error_code()) {
-            self.fail("any topic", error);
+            self.fail(error);
         } else {
             metrics::counter!("pelton_kafka_errors_total").increment(1);
             tracing::debug!(%error, reason, "a Kafka error that is waited out");
@@ -67,93 +67,62 @@ impl ProducerContext for SinkContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, message)) = result {
-            self.fail(message.topic(), error.clone());
+        if let Err((error, _)) = result {
+            self.fail(error.clone());
         }
     }
 }
 
-/// A producer for the score and dead-letter topics.
+/// A producer for one topic.
 pub struct KafkaSink {
     producer: BaseProducer<SinkContext>,
     brokers: String,
+    topic: String,
     unpolled: u32,
 }
 
 impl KafkaSink {
-    /// Connects, and makes sure that the topics are there.
+    /// Connects, and makes sure that the topic is there.
     ///
     /// # Errors
     /// [`Error::Usage`] for a property that librdkafka does not take; [`Error::Kafka`] when no
-    /// broker answers within 30 s, refuses us, or a topic does not exist.
-    pub fn open(kafka: &KafkaConfig, linger_ms: i64, topics: &[&str]) -> Result<KafkaSink, Error> {
+    /// broker answers within 30 s, refuses us, or the topic does not exist.
+    pub fn open(kafka: &KafkaConfig, linger_ms: i64, topic: &str) -> Result<KafkaSink, Error> {
         let mut config = kafka::client_config(kafka, &DEFAULTS, &OURS)?;
         config.set("linger.ms", linger_ms.to_string());
+        let brokers = kafka.brokers.clone();
         let producer: BaseProducer<SinkContext> = config
-            .create_with_context(SinkContext { failure: Mutex::new(None) })
-            .map_err(kafka::error(&kafka.brokers, || "create a producer".to_owned()))?;
-        for topic in topics {
-            kafka::check_topic(producer.client(), &kafka.brokers, topic, CONNECT)?;
-        }
-        Ok(KafkaSink { producer, brokers: kafka.brokers.clone(), unpolled: 0 })
+            .create_with_context(SinkContext::default())
+            .map_err(kafka::error(&brokers, || "create a producer".to_owned()))?;
+        kafka::find_topic(producer.client(), &brokers, topic, CONNECT)?;
+        Ok(KafkaSink { producer, brokers, topic: topic.to_owned(), unpolled: 0 })
     }
 
-    /// Hands a record over; the key decides its partition. Waits while the queue is full.
-    ///
-    /// # Errors
-    /// [`Error::Kafka`] when the brokers refuse this record or an earlier one.
-    pub fn send(&mut self, topic: &str, key: &[u8], body: &[u8]) -> Result<(), Error> {
-        self.put(BaseRecord::to(topic).key(key).payload(body))
-            .map_err(|error| self.failed(topic, error))?;
-        self.unpolled += 1;
-        if self.unpolled >= RECORDS_PER_POLL {
-            self.serve(Duration::ZERO)?;
-        }
-        Ok(())
+    /// Hands over a record that is too large for a message: its beginning, and how long it was.
+    fn send_beginning(&self, record: &Record<'_>) -> Result<(), KafkaError> {
+        let length = record.payload.len().to_string();
+        let kept = Record { payload: &record.payload[..KEPT_BYTES], ..*record };
+        let headers = headers(record);
+        let length = Header { key: "cut_from_bytes", value: Some(&length) };
+        self.put(message(&self.topic, &kept).headers(headers.insert(length)))
     }
 
-    /// Hands over a record that was not scored: its own bytes, and why and where in headers.
-    ///
-    /// # Errors
-    /// As for [`KafkaSink::send`].
-    pub fn send_dead_letter(
-        &mut self,
-        topic: &str,
-        reject: &Reject,
-        from: &Span,
-    ) -> Result<(), Error> {
-        let whole = BaseRecord::<(), [u8]>::to(topic)
-            .payload(&reject.bytes)
-            .headers(dead_letter_headers(reject, from));
-        let sent = match self.put(whole) {
-            Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge)) => {
-                let kept = &reject.bytes[..reject.bytes.len().min(KEPT_BYTES)];
-                let headers = dead_letter_headers(reject, from);
-                self.put(BaseRecord::<(), [u8]>::to(topic).payload(kept).headers(headers))
-            }
-            sent => sent,
-        };
-        sent.map_err(|error| self.failed(topic, error))?;
-        self.serve(Duration::ZERO)
-    }
-
-    /// Waits until everything sent has been acknowledged, `wait` at most.
+    /// Waits until everything sent has been acknowledged, and gives up when `wait` has passed
+    /// without any acknowledgement.
     ///
     /// # Errors
     /// [`Error::Kafka`] when a record was refused, or some are still not acknowledged.
-    pub fn flush(&mut self, wait: Duration) -> Result<(), Error> {
-        let deadline = Instant::now() + wait;
+    pub fn flush_within(&mut self, wait: Duration) -> Result<(), Error> {
+        let (mut waiting, mut moved_at) = (self.waiting_count(), Instant::now());
         loop {
-            self.serve(Duration::ZERO)?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.producer.flush(left.min(Duration::from_millis(100))) {
-                Ok(()) => return self.serve(Duration::ZERO),
-                Err(error) if left.is_zero() => {
-                    let count = self.waiting_count();
-                    let action = || format!("deliver the last {count} records");
-                    return Err(kafka::error(&self.brokers, action)(error));
-                }
-                Err(_) => {}
+            self.serve()?;
+            let Err(error) = self.producer.flush(FLUSH_STEP) else { return self.serve() };
+            let still = self.waiting_count();
+            if still != waiting {
+                (waiting, moved_at) = (still, Instant::now());
+            } else if moved_at.elapsed() >= wait {
+                let action = || format!("deliver the last {still} records to {:?}", self.topic);
+                return Err(kafka::error(&self.brokers, action)(error));
             }
         }
     }
@@ -167,8 +136,8 @@ impl KafkaSink {
     /// Puts a record into the queue, waiting for room in it; errors are those of this record.
     fn put<K, P>(&self, mut record: BaseRecord<'_, K, P>) -> Result<(), KafkaError>
     where
-        K: rdkafka::message::ToBytes + ?Sized,
-        P: rdkafka::message::ToBytes + ?Sized,
+        K: ToBytes + ?Sized,
+        P: ToBytes + ?Sized,
     {
         let mut has_waited = false;
         loop {
@@ -181,7 +150,7 @@ impl KafkaSink {
                     record = back;
                     self.producer.poll(Duration::from_millis(1));
                     if let Some(failure) = self.take_failure() {
-                        return Err(failure.error);
+                        return Err(failure);
                     }
                 }
                 Err((error, _)) => return Err(error),
@@ -189,35 +158,61 @@ impl KafkaSink {
         }
     }
 
-    fn serve(&mut self, wait: Duration) -> Result<(), Error> {
+    fn serve(&mut self) -> Result<(), Error> {
         self.unpolled = 0;
-        self.producer.poll(wait);
-        self.take_failure().map_or(Ok(()), |f| Err(self.failed(&f.topic, f.error)))
+        self.producer.poll(Duration::ZERO);
+        self.take_failure().map_or(Ok(()), |error| Err(self.failed(error)))
     }
 
-    fn take_failure(&self) -> Option<Failure> {
+    fn take_failure(&self) -> Option<KafkaError> {
         let context = self.producer.client().context();
         context.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn failed(&self, topic: &str, error: KafkaError) -> Error {
-        kafka::error(&self.brokers, || format!("write to topic {topic:?}"))(error)
+    fn failed(&self, error: KafkaError) -> Error {
+        kafka::error(&self.brokers, || format!("write to topic {:?}", self.topic))(error)
     }
 }
 
-fn dead_letter_headers(reject: &Reject, from: &Span) -> OwnedHeaders {
-    let (partition, offset) = (from.partition.to_string(), reject.position.offset.to_string());
-    let bytes = reject.bytes.len().to_string();
-    let facts = [
-        ("pelton.reason", reject.reason.name()),
-        ("pelton.topic", &from.topic),
-        ("pelton.partition", &partition),
-        ("pelton.offset", &offset),
-        ("pelton.kind", if reject.is_label { "label" } else { "event" }),
-        ("pelton.bytes", &bytes),
-    ];
-    let field = reject.field.as_deref().map(|field| ("pelton.field", field));
-    facts.into_iter().chain(field).fold(OwnedHeaders::new(), |headers, (key, value)| {
+impl Sink for KafkaSink {
+    fn send(&mut self, record: &Record<'_>) -> Result<(), Error> {
+        let mut whole = message(&self.topic, record);
+        if !record.headers.is_empty() {
+            whole = whole.headers(headers(record));
+        }
+        let is_dead_letter = !record.headers.is_empty() && record.payload.len() > KEPT_BYTES;
+        match self.put(whole) {
+            Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge))
+                if is_dead_letter =>
+            {
+                self.send_beginning(record)
+            }
+            sent => sent,
+        }
+        .map_err(|error| self.failed(error))?;
+        self.unpolled += 1;
+        if self.unpolled < RECORDS_PER_POLL { Ok(()) } else { self.serve() }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.flush_within(PATIENCE)
+    }
+
+    fn batch_done(&mut self) -> Result<(), Error> {
+        self.serve()
+    }
+}
+
+/// The record as a message, without its headers; an empty key is none.
+fn message<'a>(topic: &'a str, record: &Record<'a>) -> BaseRecord<'a, [u8], [u8]> {
+    let mut message = BaseRecord::to(topic).payload(record.payload);
+    message.key = (!record.key.is_empty()).then_some(record.key);
+    message.timestamp = record.time_ms.filter(|&time_ms| time_ms > 0);
+    message
+}
+
+fn headers(record: &Record<'_>) -> OwnedHeaders {
+    record.headers.iter().fold(OwnedHeaders::new(), |headers, &(key, value)| {
         headers.insert(Header { key, value: Some(value) })
     })
 }

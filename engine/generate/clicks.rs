@@ -37,24 +37,15 @@ pub const CARDINALITIES: [u32; CATEGORIES] = [
 ];
 
 /// A count is below 2 to the power of this.
-const NUMBER_BITS: [f64; NUMBERS] = [
-    3.0, 9.0, 8.0, 4.0, 16.0, 9.0, 6.0, 5.0, 9.0, 2.0, 5.0, 4.0, 6.0,
-];
+const NUMBER_BITS: [f64; NUMBERS] =
+    [3.0, 9.0, 8.0, 4.0, 16.0, 9.0, 6.0, 5.0, 9.0, 2.0, 5.0, 4.0, 6.0];
 
 /// How many of 256 counts are missing.
 const NUMBER_MISSING: [u8; NUMBERS] = [115, 0, 55, 55, 7, 57, 11, 0, 11, 115, 11, 195, 55];
 
 /// Categories whose pairs have effects of their own.
-const PAIRS: [(usize, usize); 8] = [
-    (0, 5),
-    (1, 7),
-    (2, 6),
-    (3, 4),
-    (2, 9),
-    (5, 8),
-    (6, 10),
-    (0, 11),
-];
+const PAIRS: [(usize, usize); 8] =
+    [(0, 5), (1, 7), (2, 6), (3, 4), (2, 9), (5, 8), (6, 10), (0, 11)];
 
 /// Deviations of the effects against each other; [`Difficulty`] scales them all.
 const NUMBER_EFFECT: f64 = 0.34;
@@ -85,11 +76,7 @@ impl ClickSpec {
 
     /// So many events of the truth of this seed.
     pub fn new(events: u64, seed: u64) -> ClickSpec {
-        ClickSpec {
-            events,
-            seed,
-            start_ms: ClickSpec::START_MS,
-        }
+        ClickSpec { events, seed, start_ms: ClickSpec::START_MS }
     }
 }
 
@@ -282,18 +269,10 @@ impl ClickGenerator {
             let sum = (bits >> 36) + ((bits >> 8) & 0x0FFF_FFFF);
             let place = sum as f64 * (0.5 / f64::from(1u32 << 28));
             let value = exp2(place * NUMBER_BITS[index]) as i32 - 1;
-            numbers[index] = if is_missing {
-                ClickRecord::MISSING
-            } else {
-                value
-            };
+            numbers[index] = if is_missing { ClickRecord::MISSING } else { value };
             // The deviation of the triangular place is 0.204.
             let known = (place - 0.5) * (1.0 / 0.204) * self.number_effects[index];
-            log_odds += if is_missing {
-                self.missing_effects[index]
-            } else {
-                known
-            };
+            log_odds += if is_missing { self.missing_effects[index] } else { known };
         }
         log_odds
     }

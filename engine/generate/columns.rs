@@ -37,12 +37,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         let buffers = fields.map(Buffer::new).collect();
         Ok(ParquetWriter {
             file: SerializedFileWriter::new(out, schema, Arc::new(properties))?,
-            columns: Columns {
-                parts,
-                buffers,
-                next: 0,
-                has_overflow: false,
-            },
+            columns: Columns { parts, buffers, next: 0, has_overflow: false },
             rows: 0,
         })
     }
@@ -51,11 +46,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         self.columns.next = 0;
         record.visit(&mut self.columns);
         self.rows += 1;
-        if self.rows == GROUP_ROWS {
-            self.write_group()
-        } else {
-            Ok(())
-        }
+        if self.rows == GROUP_ROWS { self.write_group() } else { Ok(()) }
     }
 
     pub(super) fn finish(mut self) -> Result<W> {
@@ -67,9 +58,7 @@ impl<W: Write + Send> ParquetWriter<W> {
 
     fn write_group(&mut self) -> Result<()> {
         if self.columns.has_overflow {
-            return Err(ParquetError::General(
-                "an integer exceeds its column's type".to_owned(),
-            ));
+            return Err(ParquetError::General("an integer exceeds its column's type".to_owned()));
         }
         let mut group = self.file.next_row_group()?;
         for buffer in &mut self.columns.buffers {
@@ -79,21 +68,15 @@ impl<W: Write + Send> ParquetWriter<W> {
             let levels = buffer.is_nullable.then_some(buffer.levels.as_slice());
             match &mut buffer.values {
                 Values::Int32(values) => {
-                    column
-                        .typed::<Int32Type>()
-                        .write_batch(values, levels, None)?;
+                    column.typed::<Int32Type>().write_batch(values, levels, None)?;
                     values.clear();
                 }
                 Values::Int64(values) => {
-                    column
-                        .typed::<Int64Type>()
-                        .write_batch(values, levels, None)?;
+                    column.typed::<Int64Type>().write_batch(values, levels, None)?;
                     values.clear();
                 }
                 Values::Float64(values) => {
-                    column
-                        .typed::<DoubleType>()
-                        .write_batch(values, levels, None)?;
+                    column.typed::<DoubleType>().write_batch(values, levels, None)?;
                     values.clear();
                 }
             }
@@ -133,11 +116,7 @@ impl Buffer {
             FieldKind::Int64 => Values::Int64(Vec::new()),
             FieldKind::Float64 => Values::Float64(Vec::new()),
         };
-        Buffer {
-            values,
-            is_nullable: field.is_nullable,
-            levels: Vec::new(),
-        }
+        Buffer { values, is_nullable: field.is_nullable, levels: Vec::new() }
     }
 }
 
@@ -175,11 +154,7 @@ impl FieldVisitor for Columns {
 
     #[inline]
     fn decimal(&mut self, field: &'static Field, value: f64) {
-        if let Some(Buffer {
-            values: Values::Float64(values),
-            ..
-        }) = self.next(field, 1)
-        {
+        if let Some(Buffer { values: Values::Float64(values), .. }) = self.next(field, 1) {
             values.push(value);
         }
     }
@@ -203,11 +178,8 @@ fn schema<'a>(fields: impl Iterator<Item = &'a Field>) -> Result<TypePtr> {
             FieldKind::Int64 => (PhysicalType::INT64, None),
             FieldKind::Float64 => (PhysicalType::DOUBLE, None),
         };
-        let repetition = if field.is_nullable {
-            Repetition::OPTIONAL
-        } else {
-            Repetition::REQUIRED
-        };
+        let repetition =
+            if field.is_nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED };
         let logical = width.map(|bit_width| LogicalType::integer(bit_width, true));
         let column = Type::primitive_type_builder(field.name, physical)
             .with_repetition(repetition)
@@ -216,9 +188,5 @@ fn schema<'a>(fields: impl Iterator<Item = &'a Field>) -> Result<TypePtr> {
         Ok(Arc::new(column))
     });
     let columns = columns.collect::<Result<Vec<TypePtr>>>()?;
-    Ok(Arc::new(
-        Type::group_type_builder("records")
-            .with_fields(columns)
-            .build()?,
-    ))
+    Ok(Arc::new(Type::group_type_builder("records").with_fields(columns).build()?))
 }

@@ -104,35 +104,22 @@ pub fn write_file<G: Generator>(
     parts: Parts,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Written, GenerateError> {
-    let format = FileFormat::of(path).ok_or_else(|| GenerateError::Extension {
-        path: path.to_owned(),
-    })?;
-    let failed = |source| GenerateError::Write {
-        path: path.to_owned(),
-        source,
-    };
+    let format =
+        FileFormat::of(path).ok_or_else(|| GenerateError::Extension { path: path.to_owned() })?;
+    let failed = |source| GenerateError::Write { path: path.to_owned(), source };
     let temporary = Temporary::create(path).map_err(failed)?;
     let file = temporary.file.try_clone().map_err(failed)?;
-    let mut run = Run {
-        generator,
-        parts,
-        progress,
-        records: 0,
-    };
+    let mut run = Run { generator, parts, progress, records: 0 };
     match format {
-        FileFormat::Parquet => run.parquet(file).map_err(|source| GenerateError::Parquet {
-            path: path.to_owned(),
-            source,
-        })?,
+        FileFormat::Parquet => run
+            .parquet(file)
+            .map_err(|source| GenerateError::Parquet { path: path.to_owned(), source })?,
         FileFormat::JsonLines { is_gzip: false } | FileFormat::Csv { is_gzip: false } => {
             run.text(format, file).map(drop).map_err(failed)?;
         }
         FileFormat::JsonLines { .. } | FileFormat::Csv { .. } => {
             let encoder = GzEncoder::new(file, Compression::new(GZIP_LEVEL));
-            run.text(format, encoder)
-                .and_then(GzEncoder::finish)
-                .map(drop)
-                .map_err(failed)?;
+            run.text(format, encoder).and_then(GzEncoder::finish).map(drop).map_err(failed)?;
         }
     }
     let records = run.records;
@@ -154,9 +141,7 @@ impl<G: Generator> Run<'_, G> {
         let mut record = G::Record::default();
         let mut buffer = Vec::with_capacity(BUFFER_BYTES + (1 << 14));
         if is_csv {
-            let fields = G::Record::FIELDS
-                .iter()
-                .filter(|field| self.parts.take(field));
+            let fields = G::Record::FIELDS.iter().filter(|field| self.parts.take(field));
             let names: Vec<&str> = fields.map(|field| field.name).collect();
             writeln!(buffer, "{}", names.join(","))?;
         }
@@ -207,10 +192,7 @@ impl Temporary {
     fn create(wanted: &Path) -> io::Result<Temporary> {
         let name = wanted.file_name().unwrap_or_default().to_string_lossy();
         let path = wanted.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-        Ok(Temporary {
-            file: File::create(&path)?,
-            path,
-        })
+        Ok(Temporary { file: File::create(&path)?, path })
     }
 
     /// Gives the file its name and returns its size.

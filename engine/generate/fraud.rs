@@ -54,12 +54,7 @@ impl FraudSpec {
 
     /// So many payments of the world of this seed.
     pub fn new(events: u64, seed: u64) -> FraudSpec {
-        FraudSpec {
-            events,
-            seed,
-            customers: None,
-            start_ms: FraudSpec::START_MS,
-        }
+        FraudSpec { events, seed, customers: None, start_ms: FraudSpec::START_MS }
     }
 
     /// The customers there will be, at least 1.
@@ -170,18 +165,8 @@ impl FraudGenerator {
         let day = self.next_day;
         self.next_day += 1;
         let mut random = Random::new(self.spec.seed, FIRST_DAY_SEQUENCE + u64::from(day));
-        take_over(
-            &mut self.terminal_until,
-            TERMINALS_PER_DAY,
-            day + TERMINAL_DAYS,
-            &mut random,
-        );
-        take_over(
-            &mut self.card_until,
-            CARDS_PER_DAY,
-            day + CARD_DAYS,
-            &mut random,
-        );
+        take_over(&mut self.terminal_until, TERMINALS_PER_DAY, day + TERMINAL_DAYS, &mut random);
+        take_over(&mut self.card_until, CARDS_PER_DAY, day + CARD_DAYS, &mut random);
         for customer_id in 0..self.card_until.len() as u32 {
             let customer = self.world.customers[customer_id as usize];
             for _ in 0..random.poisson(customer.exp_of_minus_rate) {
@@ -233,10 +218,7 @@ impl Generator for FraudGenerator {
                 None => self.make_day(),
             }
         };
-        *record = FraudRecord {
-            transaction_id: self.next_id,
-            ..payment
-        };
+        *record = FraudRecord { transaction_id: self.next_id, ..payment };
         self.next_id += 1;
         true
     }

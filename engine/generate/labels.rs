@@ -45,12 +45,7 @@ pub struct LabelRecord<R> {
 
 impl<R> Default for LabelRecord<R> {
     fn default() -> LabelRecord<R> {
-        LabelRecord {
-            id: 0,
-            arrival_ms: 0,
-            is_positive: false,
-            of: PhantomData,
-        }
+        LabelRecord { id: 0, arrival_ms: 0, is_positive: false, of: PhantomData }
     }
 }
 
@@ -89,11 +84,7 @@ where
 {
     /// The labels of `events`, each `delay_ms` after its event.
     pub fn new(events: G, delay_ms: i64) -> Labels<G> {
-        Labels {
-            events,
-            event: G::Record::default(),
-            delay_ms,
-        }
+        Labels { events, event: G::Record::default(), delay_ms }
     }
 }
 

@@ -85,10 +85,7 @@ mod tests {
     fn mean_and_variance(count: u32, mut draw: impl FnMut() -> f64) -> (f64, f64) {
         let values: Vec<f64> = (0..count).map(|_| draw()).collect();
         let mean = values.iter().sum::<f64>() / f64::from(count);
-        let spread = values
-            .iter()
-            .map(|value| (value - mean).powi(2))
-            .sum::<f64>();
+        let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
         (mean, spread / f64::from(count))
     }
 

@@ -71,20 +71,11 @@ pub struct Parts {
 
 impl Parts {
     /// The event alone: its label travels on its own.
-    pub const EVENT: Parts = Parts {
-        has_label: false,
-        has_hidden: false,
-    };
+    pub const EVENT: Parts = Parts { has_label: false, has_hidden: false };
     /// The event with its label, as recorded streams have it.
-    pub const RECORD: Parts = Parts {
-        has_label: true,
-        has_hidden: false,
-    };
+    pub const RECORD: Parts = Parts { has_label: true, has_hidden: false };
     /// Hidden fields as well.
-    pub const ALL: Parts = Parts {
-        has_label: true,
-        has_hidden: true,
-    };
+    pub const ALL: Parts = Parts { has_label: true, has_hidden: true };
 
     /// Whether the field is written.
     #[inline]
@@ -165,8 +156,7 @@ impl FieldVisitor for Json<'_> {
     fn decimal(&mut self, field: &'static Field, value: f64) {
         if self.parts.take(field) {
             self.out.extend_from_slice(field.json.as_bytes());
-            self.out
-                .extend_from_slice(ryu::Buffer::new().format(value).as_bytes());
+            self.out.extend_from_slice(ryu::Buffer::new().format(value).as_bytes());
         }
     }
 
@@ -204,8 +194,7 @@ impl FieldVisitor for Csv<'_> {
     #[inline(always)]
     fn decimal(&mut self, field: &'static Field, value: f64) {
         if self.parts.take(field) {
-            self.out
-                .extend_from_slice(ryu::Buffer::new().format(value).as_bytes());
+            self.out.extend_from_slice(ryu::Buffer::new().format(value).as_bytes());
             self.out.push(b',');
         }
     }

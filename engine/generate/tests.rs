@@ -47,10 +47,7 @@ fn the_bytes_are_fixed() {
 #[test]
 fn payments_come_in_order_with_ids_that_count_up() {
     for (events, customers) in [(0, None), (1, None), (30_000, None), (5_000, Some(1))] {
-        let spec = FraudSpec {
-            customers,
-            ..FraudSpec::new(events, 3)
-        };
+        let spec = FraudSpec { customers, ..FraudSpec::new(events, 3) };
         let records = all(FraudGenerator::new(spec));
         assert_eq!(records.len() as u64, events);
         assert!(records.is_sorted_by_key(|record| (record.datetime_ms, record.transaction_id)));
@@ -71,10 +68,7 @@ fn payments_are_of_the_promised_make_up() {
     let days = (records[350_999].datetime_ms - spec.start_ms) as f64 / 86_400_000.0;
     assert!((170.0..190.0).contains(&days), "{days}");
     let percent = |scenario| {
-        let count = records
-            .iter()
-            .filter(|record| record.scenario == scenario)
-            .count();
+        let count = records.iter().filter(|record| record.scenario == scenario).count();
         count as f64 * 100.0 / 351_000.0
     };
     let shares = [1, 2, 3].map(percent);
@@ -90,29 +84,16 @@ fn payments_are_of_the_promised_make_up() {
 
 #[test]
 fn a_terminal_taken_over_is_so_for_28_days() {
-    let spec = FraudSpec {
-        customers: Some(300),
-        ..FraudSpec::new(60_000, 8)
-    };
+    let spec = FraudSpec { customers: Some(300), ..FraudSpec::new(60_000, 8) };
     let records = all(FraudGenerator::new(spec));
     let day = |record: &FraudRecord| (record.datetime_ms - spec.start_ms) / 86_400_000;
     let hit = records.iter().find(|record| record.scenario == 2).unwrap();
     let at_it = |record: &&FraudRecord| record.terminal_id == hit.terminal_id;
-    let frauds: Vec<_> = records
-        .iter()
-        .filter(at_it)
-        .filter(|record| record.scenario == 2)
-        .collect();
+    let frauds: Vec<_> =
+        records.iter().filter(at_it).filter(|record| record.scenario == 2).collect();
     let (first, last) = (day(frauds[0]), day(frauds[frauds.len() - 1]));
-    assert!(
-        frauds.len() > 3 && last - first < 28,
-        "{} in {first}..={last}",
-        frauds.len()
-    );
-    let between = records
-        .iter()
-        .filter(at_it)
-        .filter(|r| (first..=last).contains(&day(r)));
+    assert!(frauds.len() > 3 && last - first < 28, "{} in {first}..={last}", frauds.len());
+    let between = records.iter().filter(at_it).filter(|r| (first..=last).contains(&day(r)));
     assert!(between.clone().count() >= frauds.len());
     assert!(between.clone().all(|record| record.scenario != 0));
 }
@@ -120,10 +101,7 @@ fn a_terminal_taken_over_is_so_for_28_days() {
 #[test]
 fn a_shorter_stream_is_the_beginning_of_a_longer_one() {
     let of = |events| {
-        let spec = FraudSpec {
-            customers: Some(200),
-            ..FraudSpec::new(events, 4)
-        };
+        let spec = FraudSpec { customers: Some(200), ..FraudSpec::new(events, 4) };
         all(FraudGenerator::new(spec))
     };
     assert_eq!(of(3_000)[..], of(20_000)[..3_000]);
@@ -137,19 +115,12 @@ fn clicks_are_of_the_promised_make_up() {
         assert!(records.is_sorted_by_key(|record| record.time_ms));
         let share = records.iter().filter(|record| record.is_click).count() as f64 / 1e5;
         let loss = records.iter().map(|record| {
-            -if record.is_click {
-                record.truth.ln()
-            } else {
-                (1.0 - record.truth).ln()
-            }
+            -if record.is_click { record.truth.ln() } else { (1.0 - record.truth).ln() }
         });
         let loss = loss.sum::<f64>() / 1e5;
         assert!((0.22..0.28).contains(&share), "{share}");
         assert!((0.38..0.412).contains(&loss), "{loss}");
-        let missing = records
-            .iter()
-            .filter(|r| r.numbers[0] == ClickRecord::MISSING)
-            .count();
+        let missing = records.iter().filter(|r| r.numbers[0] == ClickRecord::MISSING).count();
         assert!((0.42..0.48).contains(&(missing as f64 / 1e5)), "{missing}");
         for (column, &cardinality) in CARDINALITIES.iter().enumerate() {
             let values = || records.iter().map(|record| record.categories[column]);
@@ -157,16 +128,9 @@ fn clicks_are_of_the_promised_make_up() {
             // Zipf: value 0 has 1 / log2(cardinality + 1) of the mass.
             let first = values().filter(|&value| value == 0).count() as f64 / 1e5;
             let expected = 1.0 / (f64::from(cardinality) + 1.0).log2();
-            assert!(
-                (first - expected).abs() < 0.01,
-                "{column}: {first} against {expected}"
-            );
+            assert!((first - expected).abs() < 0.01, "{column}: {first} against {expected}");
         }
-        assert!(
-            records
-                .iter()
-                .any(|record| record.categories[25] > 1_000_000)
-        );
+        assert!(records.iter().any(|record| record.categories[25] > 1_000_000));
     }
 }
 
@@ -189,11 +153,7 @@ fn labels_follow_their_events() {
 
 #[test]
 fn parts_decide_what_is_told() {
-    let record = FraudRecord {
-        amount_cents: 1205,
-        scenario: 2,
-        ..FraudRecord::default()
-    };
+    let record = FraudRecord { amount_cents: 1205, scenario: 2, ..FraudRecord::default() };
     let json = |parts| {
         let mut text = b"before ".to_vec();
         record.write_json_parts(parts, &mut text);
@@ -205,11 +165,7 @@ fn parts_decide_what_is_told() {
     assert_eq!(json(Parts::RECORD), format!("{event},\"TX_FRAUD\":1}}"));
     assert!(json(Parts::ALL).ends_with(",\"TX_FRAUD\":1,\"TX_FRAUD_SCENARIO\":2}"));
     let mut key = Vec::new();
-    FraudRecord {
-        customer_id: 4711,
-        ..record
-    }
-    .write_key(&mut key);
+    FraudRecord { customer_id: 4711, ..record }.write_key(&mut key);
     assert_eq!(key, b"4711");
 }
 
@@ -252,12 +208,7 @@ fn read_parquet(path: &Path) -> Vec<Vec<u64>> {
         other => panic!("{other}"),
     };
     let rows = reader.get_row_iter(None).unwrap().map(Result::unwrap);
-    rows.map(|row| {
-        row.get_column_iter()
-            .map(|(_, v)| value(v).to_bits())
-            .collect()
-    })
-    .collect()
+    rows.map(|row| row.get_column_iter().map(|(_, v)| value(v).to_bits()).collect()).collect()
 }
 
 fn read_text(path: &Path) -> Vec<Vec<u64>> {
@@ -265,27 +216,18 @@ fn read_text(path: &Path) -> Vec<Vec<u64>> {
     let mut text = String::new();
     if path.extension().unwrap() == "gz" {
         use std::io::Read;
-        flate2::read::GzDecoder::new(bytes.as_slice())
-            .read_to_string(&mut text)
-            .unwrap();
+        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();
     } else {
         text = String::from_utf8(bytes).unwrap();
     }
     let float = |text: &str| text.parse().unwrap_or(f64::NAN).to_bits();
     if path.to_string_lossy().contains(".csv") {
-        return text
-            .lines()
-            .skip(1)
-            .map(|line| line.split(',').map(float).collect())
-            .collect();
+        return text.lines().skip(1).map(|line| line.split(',').map(float).collect()).collect();
     }
     let fields = |line: &str| {
         serde_json::from_str::<serde_json::Value>(line).expect("each line is JSON");
         let inner = line.trim_matches(['{', '}']);
-        inner
-            .split(',')
-            .map(|pair| float(pair.split_once(':').unwrap().1))
-            .collect()
+        inner.split(',').map(|pair| float(pair.split_once(':').unwrap().1)).collect()
     };
     text.lines().map(fields).collect()
 }
@@ -301,19 +243,11 @@ fn comes_back<G: Generator + Clone>(generator: G, name: &str) {
         assert_eq!(written.records, records.len() as u64);
         assert_eq!(written.bytes, std::fs::metadata(&path).unwrap().len());
         assert_eq!(told.last(), Some(&written.records));
-        let given = if extension == "parquet" {
-            read_parquet(&path)
-        } else {
-            read_text(&path)
-        };
+        let given = if extension == "parquet" { read_parquet(&path) } else { read_text(&path) };
         assert!(given == floats(&records), "{extension}");
         std::fs::remove_file(&path).unwrap();
     }
-    assert_eq!(
-        std::fs::read_dir(folder.path()).unwrap().count(),
-        0,
-        "nothing is left behind"
-    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
 }
 
 #[test]
@@ -332,10 +266,8 @@ fn a_parquet_file_has_several_row_groups_and_the_promised_types() {
     let metadata = reader.metadata().file_metadata();
     assert_eq!((reader.num_row_groups(), metadata.num_rows()), (2, 140_000));
     let columns = metadata.schema_descr().columns();
-    let types: Vec<String> = columns
-        .iter()
-        .map(|c| format!("{} {}", c.name(), c.physical_type()))
-        .collect();
+    let types: Vec<String> =
+        columns.iter().map(|c| format!("{} {}", c.name(), c.physical_type())).collect();
     let expected = "TRANSACTION_ID INT32, TX_DATETIME INT64, CUSTOMER_ID INT32, \
                     TERMINAL_ID INT32, TX_AMOUNT DOUBLE, TX_FRAUD INT32";
     assert_eq!(types.join(", "), expected);
@@ -345,29 +277,12 @@ fn a_parquet_file_has_several_row_groups_and_the_promised_types() {
 fn a_file_that_cannot_be_written_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str| {
-        write_file(
-            &mut frauds(5, 1),
-            &folder.path().join(name),
-            Parts::RECORD,
-            &mut |_| (),
-        )
+        write_file(&mut frauds(5, 1), &folder.path().join(name), Parts::RECORD, &mut |_| ())
     };
-    assert!(matches!(
-        write("a.txt"),
-        Err(GenerateError::Extension { .. })
-    ));
-    assert!(matches!(
-        write("a.parquet.gz"),
-        Err(GenerateError::Extension { .. })
-    ));
-    assert!(matches!(
-        write("no/such/a.csv"),
-        Err(GenerateError::Write { .. })
-    ));
+    assert!(matches!(write("a.txt"), Err(GenerateError::Extension { .. })));
+    assert!(matches!(write("a.parquet.gz"), Err(GenerateError::Extension { .. })));
+    assert!(matches!(write("no/such/a.csv"), Err(GenerateError::Write { .. })));
     std::fs::create_dir(folder.path().join("taken.csv")).unwrap();
-    assert!(matches!(
-        write("taken.csv"),
-        Err(GenerateError::Write { .. })
-    ));
+    assert!(matches!(write("taken.csv"), Err(GenerateError::Write { .. })));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

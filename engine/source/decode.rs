@@ -128,7 +128,7 @@ pub fn label(
 }
 
 /// Key, headers and body of a message into the cells.
-fn read_message<C: Cells>(
+pub(crate) fn read_message<C: Cells>(
     names: &Names,
     message: &MessageParts<'_>,
     cells: &mut C,

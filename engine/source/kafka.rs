@@ -9,20 +9,24 @@
 //! record that was put into a slot. That is all a restart needs; what the group has committed is
 //! for dashboards. While no broker can be reached the source waits, as for records.
 
+mod callbacks;
 pub mod group;
 pub mod merge;
+pub mod messages;
 pub mod queue;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::stream::{KafkaConfig, Start};
+use crate::config::Config;
+use crate::config::stream::{KafkaConfig, SourceConfig, Start};
 use crate::error::Error;
 use crate::ring::{Position, Slot, Span};
 use crate::source::{Progress, Source};
 
-use group::{Change, Group, Partition};
+use group::{Change, From, Group, Partition};
 use merge::{Merge, Stand};
+use messages::Messages;
 use queue::{Bell, Front, PartitionQueue, Record};
 
 /// What makes rows and labels of records.
@@ -46,12 +50,40 @@ pub struct Subscription {
     pub label_topic: Option<String>,
     /// Consumer group.
     pub group: String,
+    /// Read all partitions and take no part in the group's balancing: nothing is waited for at the
+    /// start. Offsets are committed under the group's name all the same.
+    pub alone: bool,
     /// Static member name.
     pub member: Option<String>,
     /// Where to start a partition that `resume` of [`KafkaSource::open`] does not name.
     pub start: Start,
     /// End once every partition has been read to its end.
     pub stop_at_end: bool,
+}
+
+/// Opens the source of a configuration; partitions that `resume` names are read on from there.
+///
+/// # Errors
+/// As [`KafkaSource::open`]; [`Error::Usage`] when the configuration names no topics.
+pub fn open(config: &Config, resume: &[Span]) -> Result<Box<dyn Source>, Error> {
+    let SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end } = &config.source
+    else {
+        return Err(Error::Usage {
+            what: "the configuration names no Kafka topics".into(),
+            remedy: "give [source] topics".into(),
+        });
+    };
+    let subscription = Subscription {
+        topics: topics.clone(),
+        label_topic: config.labels.topic.clone(),
+        group: group.clone(),
+        alone: *alone,
+        member: member.clone(),
+        start: *start,
+        stop_at_end: *stop_at_end,
+    };
+    let source = KafkaSource::open(&config.kafka, &subscription, Messages::new(config), resume)?;
+    Ok(Box::new(source))
 }
 
 /// How often lag is shown.
@@ -66,6 +98,8 @@ struct Lane {
     is_label: bool,
     /// Offset after the last record put into a slot.
     next: i64,
+    /// Records are passed over until one is of this time.
+    not_before_ms: Option<i64>,
     /// Where an end was last seen.
     end_at: i64,
     has_ended: bool,
@@ -104,10 +138,7 @@ impl<D: Decode> KafkaSource<D> {
         resume: &[Span],
     ) -> Result<KafkaSource<D>, Error> {
         let bell = Bell::new();
-        let topics = subscription.topics.iter().chain(&subscription.label_topic);
-        let topics: Vec<&str> = topics.map(String::as_str).collect();
-        let name = (subscription.group.as_str(), subscription.member.as_deref());
-        let mut group = Group::join(kafka, name, &topics, subscription.start, &bell)?;
+        let mut group = Group::join(kafka, subscription, &bell)?;
         group.resume_from(resume.iter().map(|s| ((Arc::clone(&s.topic), s.partition), s.next)));
         Ok(KafkaSource {
             lanes: Vec::new(),
@@ -143,8 +174,8 @@ impl<D: Decode> KafkaSource<D> {
                 Change::Assigned(ours) => {
                     tracing::info!(?ours, "partitions assigned");
                     // Queues first: records fetched before would go to the common queue.
-                    for (name, next) in &ours {
-                        let lane = self.lane(name.clone(), *next);
+                    for (name, from) in &ours {
+                        let lane = self.lane(name.clone(), *from);
                         self.lanes.extend(lane);
                     }
                     self.group.begin(&ours)?;
@@ -156,13 +187,14 @@ impl<D: Decode> KafkaSource<D> {
         Ok(())
     }
 
-    fn lane(&self, name: Partition, next: i64) -> Option<Lane> {
+    fn lane(&self, name: Partition, from: From) -> Option<Lane> {
         let queue = PartitionQueue::open(self.group.consumer(), &name.0, name.1, &self.bell)?;
         Some(Lane {
             is_label: self.label_topic.as_deref() == Some(&*name.0),
             name,
             queue,
-            next,
+            next: from.next,
+            not_before_ms: from.not_before_ms,
             end_at: -1,
             has_ended: false,
             time_ms: i64::MIN,
@@ -198,7 +230,12 @@ impl<D: Decode> KafkaSource<D> {
         let lane = &mut self.lanes[rank];
         loop {
             match lane.queue.front() {
+                Some(Front::Record(record)) if is_before(&record, lane.not_before_ms) => {
+                    lane.next = record.offset() + 1;
+                    lane.queue.pass();
+                }
                 Some(Front::Record(record)) => {
+                    lane.not_before_ms = None;
                     let time = match lane.is_label {
                         true => self.decode.label_time_ms(&record),
                         false => self.decode.event_time_ms(&record),
@@ -320,4 +357,9 @@ impl<D: Decode> Source for KafkaSource<D> {
 fn is_full(slot: &Slot) -> bool {
     let rows_max = slot.rows_max();
     slot.is_full() || slot.labels.len() >= rows_max || slot.rejects.len() >= rows_max
+}
+
+/// A record without a time is before nothing.
+fn is_before(record: &Record<'_>, time_ms: Option<i64>) -> bool {
+    time_ms.is_some_and(|limit| record.time_ms().is_some_and(|time| time < limit))
 }

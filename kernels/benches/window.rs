@@ -46,7 +46,7 @@ fn payments(events: usize, customers: u64, terminals: u64) -> Payments {
     };
     let (customers, terminals) = (codes(customers), codes(terminals));
     let amounts = (0..events).map(|_| (next(&mut state) % 20_000) as f32 / 100.0).collect();
-    let frauds = (0..events).map(|_| f32::from(next(&mut state) % 119 == 0)).collect();
+    let frauds = (0..events).map(|_| f32::from(next(&mut state).is_multiple_of(119))).collect();
     let label_times_ms = times_ms.iter().map(|time| time + 7 * DAY_MS).collect();
     Payments { times_ms, customers, terminals, amounts, label_times_ms, frauds }
 }
@@ -110,9 +110,9 @@ fn over_labels(payments: &Payments, mut table: WindowTable) -> WindowTable {
     let (keys, times_ms) = (&payments.terminals[..], &payments.times_ms[..]);
     let rows = Rows { keys, times_ms, values: &[], codes: &[] };
     let labels = Rows { keys, times_ms: &payments.label_times_ms, values: &frauds, codes: &[] };
-    for row in 0..keys.len() {
+    for (row, &time_ms) in times_ms.iter().enumerate() {
         let due = arrived;
-        while payments.label_times_ms[arrived] <= times_ms[row] {
+        while payments.label_times_ms[arrived] <= time_ms {
             arrived += 1;
         }
         if arrived > due {

@@ -12,7 +12,9 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::kafka::world::{Reader, Words, Writer, brokers, config, schema, subscription, topic};
+use crate::kafka::world::{
+    Reader, Words, Writer, brokers, config, schema, subscription, topic, unique,
+};
 
 fn offsets(reader: &Reader) -> Vec<i64> {
     reader.read.iter().map(|read| read.offset).collect()
@@ -29,7 +31,7 @@ fn reading_starts_where_it_is_told() {
     let read = |start, resume: &[Span]| {
         let mut what = subscription(&[&events], None);
         what.start = start;
-        offsets(&Reader::open(&config(&brokers, &[]), &what, 100, resume).to_end())
+        offsets(&Reader::open(&config(&brokers, &[]), &what, 100, resume).read_to_end())
     };
     assert_eq!(read(Start::Earliest, &[]), Vec::from_iter(0..10));
     assert_eq!(read(Start::Offset(4), &[]), Vec::from_iter(4..10));
@@ -59,7 +61,7 @@ fn what_was_processed_is_committed_and_found_by_the_next_member() {
     list.add_partition(&events, 0);
     let committed = client.committed_offsets(list, Duration::from_secs(10)).unwrap();
     assert_eq!(committed.elements()[0].offset().to_raw(), Some(6), "the next offset, not the last");
-    let second = Reader::open(&config(&brokers, &[]), &what, 6, &[]).to_end();
+    let second = Reader::open(&config(&brokers, &[]), &what, 6, &[]).read_to_end();
     assert_eq!(offsets(&second), Vec::from_iter(6..10));
 }
 
@@ -73,14 +75,14 @@ fn members_share_partitions_and_take_over_from_one_another() {
         writer.write_all(bodies);
     };
     let mut what = subscription(&[&events], None);
-    (what.start, what.stop_at_end) = (Start::Committed, false);
+    (what.start, what.stop_at_end, what.alone) = (Start::Committed, false, false);
     let kafka = config(&brokers, &[("heartbeat.interval.ms", "300")]);
     let mut first = Reader::open(&kafka, &what, 100, &[]);
     write(1);
     first.until(40);
     first.source.acknowledge(&first.next).unwrap();
     let mut second = Reader::open(&kafka, &what, 100, &[]);
-    for _ in 0..300 {
+    for _ in 0..600 {
         first.batch(Duration::from_millis(20));
         second.batch(Duration::from_millis(20));
         if second.source.lag().count() == 2 && first.source.lag().count() == 2 {
@@ -120,7 +122,7 @@ fn what_the_user_can_fix_is_said_so() {
     assert!(error.to_string().contains("fetch.min.byte"), "{error}");
     let error = open(&[&events], &[("enable.partition.eof", "false")]);
     assert_eq!(error.actor(), Actor::User);
-    let error = open(&["there-is-no-such-topic"], &[]);
+    let error = open(&[&unique("no-such-topic")], &[]);
     assert!(matches!(&error, Error::Kafka { action, .. } if action.contains("no-such-topic")));
     assert_eq!(error.actor(), Actor::Outside);
 }
@@ -132,12 +134,12 @@ fn a_static_member_that_restarts_gets_its_partitions_back_at_once() {
     let writer = Writer::new(&brokers);
     writer.write_all((0..10).map(|i| (&*events, i % 2, format!("{i} {i} 1"))));
     let mut what = subscription(&[&events], None);
-    what.member = Some("engine-1".to_owned());
-    let first = Reader::open(&config(&brokers, &[]), &what, 100, &[]).to_end();
+    (what.member, what.alone) = (Some("engine-1".to_owned()), false);
+    let first = Reader::open(&config(&brokers, &[]), &what, 100, &[]).read_to_end();
     assert_eq!(first.read.len(), 10);
     let checkpoint = first.next.clone();
     drop(first);
     writer.write_all((0..4).map(|i| (&*events, i % 2, format!("{i} {i} 1"))));
-    let second = Reader::open(&config(&brokers, &[]), &what, 100, &checkpoint).to_end();
+    let second = Reader::open(&config(&brokers, &[]), &what, 100, &checkpoint).read_to_end();
     assert_eq!(second.read.len(), 4);
 }

@@ -45,7 +45,7 @@ fn a_backlog_comes_in_event_time_order_whatever_the_cuts() {
         // Small fetches make some partitions come in much later than others.
         let properties = [("max.partition.fetch.bytes", fetch_bytes)];
         let what = subscription(&[&a, &b], Some(&labels));
-        let reader = Reader::open(&config(&brokers, &properties), &what, rows, &[]).to_end();
+        let reader = Reader::open(&config(&brokers, &properties), &what, rows, &[]).read_to_end();
         assert_eq!(reader.read, expected, "slots of {rows} rows, fetches of {fetch_bytes} bytes");
     }
 }
@@ -63,7 +63,7 @@ fn a_restart_reads_on_where_the_checkpoint_stood() {
     first.until(2500);
     drop(first);
     assert_eq!(checkpoint.len(), 4, "every partition is named, even one nothing was read from");
-    let second = Reader::open(&kafka, &what, 64, &checkpoint).to_end();
+    let second = Reader::open(&kafka, &what, 64, &checkpoint).read_to_end();
     read.extend(second.read);
     assert_eq!(read, expected);
 }
@@ -101,7 +101,7 @@ fn poison_becomes_rejects_with_position_and_bytes_and_keeps_its_place() {
     writer.write_all(bodies.map(|body| (&*events, 0, body.to_owned())));
     writer.write(&labels, 0, "1 1001 maybe");
     let what = subscription(&[&events], Some(&labels));
-    let reader = Reader::open(&config(&brokers, &[]), &what, 100, &[]).to_end();
+    let reader = Reader::open(&config(&brokers, &[]), &what, 100, &[]).read_to_end();
     let times: Vec<_> = reader.read.iter().map(|read| read.time_ms).collect();
     assert_eq!(times, [1000, 1001, 1002]);
     let found: Vec<_> = reader

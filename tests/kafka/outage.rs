@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pelton::emit::kafka::KafkaSink;
+use pelton::emit::{Record, Sink};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
@@ -23,7 +24,7 @@ fn the_source_reads_on_after_an_outage() {
     let write = || writer.write_all((0..20).map(|i| (&*events, i % 2, format!("{i} {i} 1"))));
     write();
     let mut what = subscription(&[&events], None);
-    what.stop_at_end = false;
+    (what.stop_at_end, what.alone) = (false, false);
     let mut reader = Reader::open(&config(&brokers, &[]), &what, 100, &[]);
     reader.until(20);
     cluster.broker_down(1).unwrap();
@@ -45,16 +46,19 @@ fn the_sink_holds_what_it_was_given_and_delivers_it_after_an_outage() {
     let (cluster, brokers) = cluster();
     let scores = unique("outage-scores");
     cluster.create_topic(&scores, 1, 1).unwrap();
-    let mut sink = KafkaSink::open(&config(&brokers, &[]), 0, &[&scores]).unwrap();
-    sink.send(&scores, b"k", b"before").unwrap();
-    sink.flush(Duration::from_secs(20)).unwrap();
+    let mut sink = KafkaSink::open(&config(&brokers, &[]), 0, &scores).unwrap();
+    let send = |sink: &mut KafkaSink, payload: &[u8]| {
+        sink.send(&Record { key: b"k", payload, time_ms: None, headers: &[] }).unwrap();
+    };
+    send(&mut sink, b"before");
+    sink.flush().unwrap();
     cluster.broker_down(1).unwrap();
     for i in 0..100 {
-        sink.send(&scores, b"k", format!("during {i}").as_bytes()).unwrap();
+        send(&mut sink, format!("during {i}").as_bytes());
     }
-    assert!(sink.flush(Duration::from_secs(1)).is_err(), "what is not acknowledged is said");
+    assert!(sink.flush_within(Duration::from_secs(1)).is_err(), "what is not acknowledged is said");
     assert_eq!(sink.waiting_count(), 100);
     cluster.broker_up(1).unwrap();
-    sink.flush(Duration::from_secs(30)).unwrap();
+    sink.flush().unwrap();
     assert_eq!(sink.waiting_count(), 0);
 }

@@ -1,7 +1,6 @@
 //! Topics of a test's own, records whose bodies are `id time_ms amount`, and sources that read
 //! them.
 
-use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +20,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 /// Headers of this name replace the amount in the body.
-pub const AMOUNT_HEADER: &CStr = c"amount";
+pub const AMOUNT_HEADER: &str = "amount";
 
 /// The brokers under test; `None` after a printed skip.
 pub fn brokers() -> Option<String> {
@@ -62,6 +61,7 @@ pub fn subscription(topics: &[&str], labels: Option<&str>) -> Subscription {
         topics: topics.iter().map(|&t| t.to_owned()).collect(),
         label_topic: labels.map(str::to_owned),
         group: unique("group"),
+        alone: true,
         member: None,
         start: Start::Earliest,
         stop_at_end: true,
@@ -142,7 +142,8 @@ impl Decode for Words {
 
     fn event(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot) {
         let [id, time, amount] = words(record.body());
-        let header = record.header(AMOUNT_HEADER).and_then(|v| std::str::from_utf8(v).ok());
+        let header = record.headers().filter(|(name, _)| *name == AMOUNT_HEADER).last();
+        let header = header.and_then(|(_, value)| std::str::from_utf8(value).ok());
         let amount = header.map_or(amount.map_or(Scalar::Null, Scalar::Int), Scalar::Text);
         let key = record.key().and_then(|v| std::str::from_utf8(v).ok());
         let mut row = RowWriter::begin(&self.0, slot);
@@ -215,7 +216,7 @@ impl Reader {
     }
 
     /// Reads until the source has ended.
-    pub fn to_end(mut self) -> Reader {
+    pub fn read_to_end(mut self) -> Reader {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.batch(Duration::from_millis(200)).is_some() {
             assert!(Instant::now() < deadline, "no end after {} records", self.read.len());

@@ -71,19 +71,11 @@ impl World {
         let cell_of = |t: &Terminal| cell(t.y, side) * side + cell(t.x, side);
         terminals.sort_by_key(|terminal| (cell_of(terminal), terminal.id));
         let mut cell_starts = vec![0; side * side + 1];
-        terminals
-            .iter()
-            .for_each(|terminal| cell_starts[cell_of(terminal) + 1] += 1);
+        terminals.iter().for_each(|terminal| cell_starts[cell_of(terminal) + 1] += 1);
         for cell in 0..side * side {
             cell_starts[cell + 1] += cell_starts[cell];
         }
-        World {
-            customers,
-            side,
-            reach,
-            terminals,
-            cell_starts,
-        }
+        World { customers, side, reach, terminals, cell_starts }
     }
 
     /// How many terminals there are.
@@ -134,11 +126,7 @@ impl Customer {
     pub(super) fn amount_cents(&self, random: &mut Random) -> u64 {
         let mean = f64::from(self.amount_mean);
         let normal = mean + 0.5 * mean * random.normal();
-        let amount = if normal < 0.0 {
-            2.0 * mean * random.unit()
-        } else {
-            normal
-        };
+        let amount = if normal < 0.0 { 2.0 * mean * random.unit() } else { normal };
         (amount * 100.0 + 0.5) as u64
     }
 }

@@ -5,17 +5,17 @@
 //! on. Committed offsets serve dashboards, and partitions that came over from another member.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
 
+use super::Subscription;
+use super::callbacks::{Callbacks, Decision};
 use super::queue::Bell;
 use crate::config::stream::{KafkaConfig, Start};
 use crate::error::Error;
@@ -28,72 +28,39 @@ pub type Partition = (Arc<str>, i32);
 const ASK: Duration = Duration::from_secs(5);
 /// How long the brokers and topics are waited for at the start.
 const CONNECT: Duration = Duration::from_secs(30);
+/// Events (rebalances, errors, log lines) that are served at a time.
+const POLLS_PER_SERVE: usize = 8;
 /// Committed offsets are for the eye: no need to send them more often.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
-
-/// What the group decided, in order, until [`Group::serve`] carries it out.
-#[derive(Debug)]
-enum Decision {
-    Assign(TopicPartitionList),
-    Revoked(Vec<Partition>),
-}
-
-/// What librdkafka calls back.
-pub struct GroupContext {
-    decisions: Mutex<Vec<Decision>>,
-}
-
-impl ClientContext for GroupContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        kafka::log(level, facility, message);
-    }
-
-    fn error(&self, _error: KafkaError, _reason: &str) {
-        // The same error is returned by the next poll, where it is judged.
-    }
-}
-
-impl ConsumerContext for GroupContext {
-    /// Assignments wait until their offsets are known; revocations are carried out at once, since
-    /// the group waits for them.
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        code: RDKafkaRespErr,
-        list: &mut TopicPartitionList,
-    ) {
-        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        let decision = match code {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Decision::Assign(list.clone()),
-            _ => {
-                let done = if cooperative {
-                    consumer.incremental_unassign(list)
-                } else {
-                    consumer.unassign()
-                };
-                if let Err(error) = done {
-                    tracing::warn!(%error, "partitions could not be handed back");
-                }
-                Decision::Revoked(partitions(list))
-            }
-        };
-        self.decisions.lock().unwrap_or_else(PoisonError::into_inner).push(decision);
-    }
-}
 
 /// What changed by [`Group::serve`].
 #[derive(Debug)]
 pub enum Change {
-    /// Ours from now on, each with the offset it is to be read from; not fetched before
-    /// [`Group::begin`].
-    Assigned(Vec<(Partition, i64)>),
+    /// Ours from now on; not fetched before [`Group::begin`].
+    Assigned(Vec<(Partition, From)>),
     /// Not ours any more.
     Revoked(Vec<Partition>),
 }
 
+/// From where a partition is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct From {
+    /// Its first offset.
+    pub next: i64,
+    /// Records before the first of this time or later are passed over: not every broker finds
+    /// offsets by time exactly.
+    pub not_before_ms: Option<i64>,
+}
+
+impl From {
+    fn offset(next: i64) -> From {
+        From { next, not_before_ms: None }
+    }
+}
+
 /// The group as this member sees it.
 pub struct Group {
-    consumer: Arc<BaseConsumer<GroupContext>>,
+    consumer: Arc<BaseConsumer<Callbacks>>,
     brokers: String,
     start: Start,
     /// Where the checkpoint says to go on; an entry is used up when its partition is assigned.
@@ -115,31 +82,38 @@ impl Group {
     /// answers in time, refuses us, or a topic does not exist.
     pub fn join(
         kafka: &KafkaConfig,
-        name: (&str, Option<&str>),
-        topics: &[&str],
-        start: Start,
+        subscription: &Subscription,
         bell: &Arc<Bell>,
     ) -> Result<Group, Error> {
-        let context = GroupContext { decisions: Mutex::new(Vec::new()) };
-        let config = client_config(kafka, name)?;
-        let mut consumer: BaseConsumer<GroupContext> = config
-            .create_with_context(context)
+        let config = client_config(kafka, subscription)?;
+        let mut consumer: BaseConsumer<Callbacks> = config
+            .create_with_context(Callbacks::default())
             .map_err(kafka::error(&kafka.brokers, || "create a consumer".to_owned()))?;
         let rung = Arc::clone(bell);
         consumer.set_nonempty_callback(move || rung.ring());
-        for topic in topics {
-            kafka::check_topic(consumer.client(), &kafka.brokers, topic, CONNECT)?;
+        let topics = subscription.topics.iter().chain(&subscription.label_topic);
+        let topics: Vec<&str> = topics.map(String::as_str).collect();
+        let mut all = TopicPartitionList::new();
+        for &topic in &topics {
+            let partitions = kafka::find_topic(consumer.client(), &kafka.brokers, topic, CONNECT)?;
+            for partition in partitions {
+                all.add_partition(topic, partition);
+            }
         }
-        consumer
-            .subscribe(topics)
-            .map_err(kafka::error(&kafka.brokers, || format!("subscribe to {topics:?}")))?;
+        let mut waiting = Vec::new();
+        if subscription.alone {
+            waiting.push(Decision::Assign(all));
+        } else {
+            let failed = || format!("subscribe to {topics:?}");
+            consumer.subscribe(&topics).map_err(kafka::error(&kafka.brokers, failed))?;
+        }
         Ok(Group {
             consumer: Arc::new(consumer),
             brokers: kafka.brokers.clone(),
-            start,
+            start: subscription.start,
             resume: BTreeMap::new(),
             left: BTreeMap::new(),
-            waiting: Vec::new(),
+            waiting,
             processed: BTreeMap::new(),
             committed_at: Instant::now(),
             is_away: false,
@@ -153,7 +127,7 @@ impl Group {
 
     /// The consumer, for the queues of its partitions.
     #[must_use]
-    pub fn consumer(&self) -> &Arc<BaseConsumer<GroupContext>> {
+    pub fn consumer(&self) -> &Arc<BaseConsumer<Callbacks>> {
         &self.consumer
     }
 
@@ -163,10 +137,12 @@ impl Group {
     /// # Errors
     /// [`Error::Kafka`] when the brokers refuse us for good.
     pub fn serve(&mut self) -> Result<Vec<Change>, Error> {
-        while let Some(polled) = self.consumer.poll(Duration::ZERO) {
-            match polled {
-                Ok(stray) => self.send_back(&stray.topic().into(), &stray),
-                Err(error) => self.judge(error)?,
+        // One poll serves one event, and does not say whether there was one.
+        for _ in 0..POLLS_PER_SERVE {
+            match self.consumer.poll(Duration::ZERO) {
+                Some(Ok(stray)) => self.send_back(&stray.topic().into(), &stray),
+                Some(Err(error)) => self.judge(error)?,
+                None => {}
             }
         }
         if self.is_away {
@@ -180,11 +156,11 @@ impl Group {
     ///
     /// # Errors
     /// [`Error::Kafka`] when librdkafka refuses the assignment.
-    pub fn begin(&mut self, assigned: &[(Partition, i64)]) -> Result<(), Error> {
+    pub fn begin(&mut self, assigned: &[(Partition, From)]) -> Result<(), Error> {
         let failed = || format!("begin to read {assigned:?}");
         let mut list = TopicPartitionList::with_capacity(assigned.len());
-        for ((topic, partition), next) in assigned {
-            list.add_partition_offset(topic, *partition, Offset::Offset(*next))
+        for ((topic, partition), from) in assigned {
+            list.add_partition_offset(topic, *partition, Offset::Offset(from.next))
                 .map_err(kafka::error(&self.brokers, failed))?;
         }
         match self.consumer.rebalance_protocol() {
@@ -258,10 +234,7 @@ impl Group {
     }
 
     fn carry_out(&mut self) -> Result<Vec<Change>, Error> {
-        let context = self.consumer.context();
-        let mut decisions = context.decisions.lock().unwrap_or_else(PoisonError::into_inner);
-        self.waiting.append(&mut decisions);
-        drop(decisions);
+        self.waiting.append(&mut self.consumer.context().take());
         let mut changes = Vec::new();
         let mut waiting = std::mem::take(&mut self.waiting).into_iter();
         for decision in waiting.by_ref() {
@@ -283,20 +256,14 @@ impl Group {
     }
 
     /// From where each of the partitions is to be read.
-    fn offsets(&mut self, list: &TopicPartitionList) -> KafkaResult<Vec<(Partition, i64)>> {
+    fn offsets(&mut self, list: &TopicPartitionList) -> KafkaResult<Vec<(Partition, From)>> {
         let mut found = Vec::new();
         for partition in partitions(list) {
-            let next = if let Some(&next) = self.resume.get(&partition) {
-                next
-            } else {
-                let committed = self.committed(&partition)?;
-                match (self.left.get(&partition), committed, self.start) {
-                    (Some(&left), committed, _) => left.max(committed.unwrap_or(left)),
-                    (None, Some(committed), Start::Committed) => committed,
-                    _ => self.start_of(&partition)?,
-                }
+            let from = match self.resume.get(&partition) {
+                Some(&next) => From::offset(next),
+                None => self.first_offset(&partition)?,
             };
-            found.push((partition, next));
+            found.push((partition, from));
         }
         for (partition, _) in &found {
             self.resume.remove(partition);
@@ -304,34 +271,39 @@ impl Group {
         Ok(found)
     }
 
+    /// A partition the checkpoint does not know: one that was ours before is read on from there, or
+    /// from where another member got to; others from the start of the settings.
+    fn first_offset(&self, name: &Partition) -> KafkaResult<From> {
+        let left = self.left.get(name).copied();
+        if left.is_some() || self.start == Start::Committed {
+            let next = left.max(self.committed(name)?);
+            if let Some(next) = next {
+                return Ok(From::offset(next));
+            }
+        }
+        let (low, high) = self.consumer.fetch_watermarks(&name.0, name.1, ASK)?;
+        Ok(match self.start {
+            Start::Earliest | Start::Committed => From::offset(low),
+            Start::Latest => From::offset(high),
+            Start::Offset(offset) => From::offset(offset.clamp(low, high)),
+            Start::Timestamp(time_ms) => {
+                let next = self.offset_of(name, time_ms)?.map_or(high, |o| o.clamp(low, high));
+                From { next, not_before_ms: Some(time_ms) }
+            }
+        })
+    }
+
     fn committed(&self, (topic, partition): &Partition) -> KafkaResult<Option<i64>> {
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, *partition);
-        let list = self.consumer.committed_offsets(list, ASK)?;
-        Ok(list
-            .elements()
-            .first()
-            .and_then(|element| element.offset().to_raw())
-            .filter(|&o| o >= 0))
+        Ok(known_offset(&self.consumer.committed_offsets(list, ASK)?))
     }
 
-    fn start_of(&self, (topic, partition): &Partition) -> KafkaResult<i64> {
-        let (low, high) = self.consumer.fetch_watermarks(topic, *partition, ASK)?;
-        Ok(match self.start {
-            Start::Earliest | Start::Committed => low,
-            Start::Latest => high,
-            Start::Offset(offset) => offset.clamp(low, high),
-            Start::Timestamp(time_ms) => {
-                let mut list = TopicPartitionList::new();
-                list.add_partition_offset(topic, *partition, Offset::Offset(time_ms))?;
-                let list = self.consumer.offsets_for_times(list, ASK)?;
-                match list.elements().first().map(|element| element.offset()) {
-                    Some(Offset::Offset(offset)) if offset >= 0 => offset,
-                    // No record of that time or later.
-                    _ => high,
-                }
-            }
-        })
+    /// The first offset of this time or later; `None` when there is none yet.
+    fn offset_of(&self, (topic, partition): &Partition, time_ms: i64) -> KafkaResult<Option<i64>> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, *partition, Offset::Offset(time_ms))?;
+        Ok(known_offset(&self.consumer.offsets_for_times(list, ASK)?))
     }
 
     fn commit_when_due(&mut self) {
@@ -365,7 +337,10 @@ impl Drop for Group {
 
 /// Throughput and latency on one setting: fetches answer with the first byte, queues are refilled
 /// long before they are empty, and a lost broker is found again within a second.
-const DEFAULTS: [(&str, &str); 9] = [
+/// A member that died is noticed after 6 s, the shortest that brokers allow by default.
+const DEFAULTS: [(&str, &str); 11] = [
+    ("session.timeout.ms", "6000"),
+    ("heartbeat.interval.ms", "2000"),
     ("fetch.min.bytes", "1"),
     ("fetch.wait.max.ms", "100"),
     ("fetch.error.backoff.ms", "50"),
@@ -384,16 +359,20 @@ const OURS: [(&str, &str); 3] = [
     ("enable.partition.eof", "true"),
 ];
 
-fn client_config(kafka: &KafkaConfig, name: (&str, Option<&str>)) -> Result<ClientConfig, Error> {
-    let (group, member) = name;
+fn client_config(kafka: &KafkaConfig, as_member: &Subscription) -> Result<ClientConfig, Error> {
     let mut config = kafka::client_config(kafka, &DEFAULTS, &OURS)?;
-    config.set("group.id", group);
-    if let Some(member) = member {
+    config.set("group.id", &as_member.group);
+    if let Some(member) = &as_member.member {
         config.set("group.instance.id", member);
     }
     Ok(config)
 }
 
-fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+fn known_offset(answer: &TopicPartitionList) -> Option<i64> {
+    answer.elements().first()?.offset().to_raw().filter(|&offset| offset >= 0)
+}
+
+/// The partitions a list names.
+pub fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
     list.elements().iter().map(|e| (Arc::from(e.topic()), e.partition())).collect()
 }

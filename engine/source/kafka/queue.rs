@@ -19,7 +19,7 @@ use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::group::GroupContext;
+use super::callbacks::Callbacks;
 
 /// Most records taken by one call.
 const BATCH: usize = 512;
@@ -98,24 +98,32 @@ impl<'a> Record<'a> {
         (time >= 0).then_some(time)
     }
 
-    /// The last header of that name.
-    #[must_use]
-    pub fn header(&self, name: &CStr) -> Option<&'a [u8]> {
+    /// Its headers, in order; those whose names are not UTF-8 or whose values are null are left out.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let mut headers = ptr::null_mut();
-        let (mut value, mut size) = (ptr::null(), 0);
-        // SAFETY: the message lives as long as the loan, and so do its headers, which it owns; the
-        // value is read only when the call says that it has written it.
-        unsafe {
-            let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-            if sys::rd_kafka_message_headers(self.message, &raw mut headers) != none {
+        // SAFETY: the message lives as long as the loan, and so do its headers, which it owns.
+        let count = unsafe {
+            match sys::rd_kafka_message_headers(self.message, &raw mut headers) {
+                sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
+                    sys::rd_kafka_header_cnt(headers)
+                }
+                _ => 0,
+            }
+        };
+        (0..count).filter_map(move |index| {
+            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+            // SAFETY: the index is below the count, so that all three are written; name (ending in
+            // NUL) and value belong to the headers.
+            unsafe {
+                let (name, value) = (&raw mut name, &raw mut value);
+                sys::rd_kafka_header_get_all(headers, index, name, value, &raw mut size);
+            }
+            if name.is_null() {
                 return None;
             }
-            let name = name.as_ptr();
-            if sys::rd_kafka_header_get_last(headers, name, &raw mut value, &raw mut size) != none {
-                return None;
-            }
-            bytes(value, size)
-        }
+            // SAFETY: as above.
+            unsafe { Some((CStr::from_ptr(name).to_str().ok()?, bytes(value, size)?)) }
+        })
     }
 }
 
@@ -137,7 +145,7 @@ pub struct PartitionQueue {
     /// Keeps alive what librdkafka rings; used through its address only.
     _bell: Arc<Bell>,
     /// Dropped last: records must be freed before their client.
-    consumer: Arc<BaseConsumer<GroupContext>>,
+    consumer: Arc<BaseConsumer<Callbacks>>,
 }
 
 // SAFETY: librdkafka's queues and messages may be used from any thread, and the pointers are
@@ -149,7 +157,7 @@ impl PartitionQueue {
     /// partition is assigned, or records could go astray. `None` when the name holds a NUL.
     #[must_use]
     pub fn open(
-        consumer: &Arc<BaseConsumer<GroupContext>>,
+        consumer: &Arc<BaseConsumer<Callbacks>>,
         topic: &str,
         partition: i32,
         bell: &Arc<Bell>,
