@@ -1,6 +1,9 @@
 //! The command line.
 
+mod bench;
 mod check;
+mod demo;
+mod generate;
 mod progress;
 mod replay;
 mod report;
@@ -47,6 +50,12 @@ enum Command {
     Replay(replay::Replay),
     /// Validate a configuration and explain what it does: features, memory, slots.
     Check(check::Check),
+    /// Write a synthetic stream, the same bytes for the same seed, to a file or to Kafka.
+    Generate(generate::Generate),
+    /// Measure this machine: learning, features, the whole pipeline.
+    Bench(bench::Bench),
+    /// Run everything on an embedded default, with a live view, in under a minute.
+    Demo(demo::Demo),
 }
 
 /// Carries out what was asked for.
@@ -55,6 +64,9 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Run(command) => command.run(),
         Command::Replay(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Generate(command) => command.run(),
+        Command::Bench(command) => command.run(),
+        Command::Demo(command) => command.run(),
     }
 }
 

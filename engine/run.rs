@@ -120,7 +120,9 @@ fn ingest(
     Ok(batcher)
 }
 
-const SHOW_EVERY: Duration = Duration::from_secs(1);
+const SHOW_EVERY: Duration = Duration::from_millis(250);
+/// Longer waits count as this one: an hour.
+const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 
 fn compute(
     mut pipeline: Pipeline,
@@ -159,7 +161,8 @@ fn send_out(
     from_compute: &Receiver<Box<Slot>>,
     home: &Sender<Box<Slot>>,
 ) -> Result<Histogram<u64>, Error> {
-    let mut latency_ns = Histogram::new(3).expect("three digits are a legal precision");
+    let mut latency_ns =
+        Histogram::new_with_max(LATENCY_NS_MAX, 3).expect("legal bounds and precision");
     let seconds = metrics::histogram!("pelton_score_latency_seconds");
     let batch_rows = metrics::histogram!("pelton_batch_rows");
     for slot in from_compute {

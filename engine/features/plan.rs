@@ -358,3 +358,10 @@ pub fn duration(ms: i64) -> String {
     let (unit, size) = UNITS.iter().find(|(_, size)| ms % size == 0).unwrap_or(&UNITS[4]);
     format!("{}{unit}", ms / size)
 }
+
+/// The UTC date of an instant; `None` outside the years a calendar knows.
+#[must_use]
+pub fn date(time_ms: i64) -> Option<String> {
+    let at = jiff::Timestamp::from_millisecond(time_ms).ok()?;
+    Some(at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string())
+}
