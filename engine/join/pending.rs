@@ -82,7 +82,7 @@ impl Pending {
         self.len() == 0
     }
 
-    /// Keeps row `row` of the batch; its features and scores follow by [`Pending::store`].
+    /// Keeps row `row` of the batch; what was scored follows by [`Pending::store_features`].
     pub fn admit(&mut self, slot: &Slot, row: usize) -> Entry {
         let entry = self.free.pop().unwrap_or_else(|| self.grow());
         let at = entry as usize;

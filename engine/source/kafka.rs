@@ -1,7 +1,7 @@
 //! Events and labels from Kafka topics, as one stream ordered by event time while it is behind.
 //!
 //! One thread reads all partitions of all topics that the consumer group gives us. Each has a
-//! [queue](queue) of its own; [`Merge`] says whose record is next, and the record is decoded
+//! [queue] of its own; [`Merge`] says whose record is next, and the record is decoded
 //! straight into the slot from the memory it was received in. A record that cannot be decoded
 //! becomes a reject of the batch with its topic, partition, offset and bytes.
 //!

@@ -1,7 +1,7 @@
 //! Where reading starts, how partitions move between members, what is committed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pelton::config::stream::Start;
 use pelton::error::{Actor, Error};
@@ -90,9 +90,12 @@ fn members_share_partitions_and_take_over_from_one_another() {
         }
     }
     write(2);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while first.read.len() + second.read.len() < 80 {
         first.batch(Duration::from_millis(20));
         second.batch(Duration::from_millis(20));
+        let read = (first.read.len(), second.read.len());
+        assert!(Instant::now() < deadline, "a record was lost: {read:?} read");
     }
     assert_eq!((first.read.len(), second.read.len()), (60, 20), "two partitions each");
     second.source.acknowledge(&second.next).unwrap();

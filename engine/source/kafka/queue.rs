@@ -226,12 +226,16 @@ impl PartitionQueue {
     fn take(&mut self) -> usize {
         self.taken.clear();
         self.at = 0;
-        // SAFETY: the queue is alive until `Drop`; the vector has room for `BATCH` pointers, and as
-        // many as the call returns are initialised. No timeout: what is there, and back.
-        unsafe {
-            let start = self.taken.as_mut_ptr();
-            let count = sys::rd_kafka_consume_batch_queue(self.queue, 0, start, BATCH);
-            self.taken.set_len(usize::try_from(count).unwrap_or(0));
+        // One by one: `rd_kafka_consume_batch_queue` of librdkafka 2.12 counts the end of a partition
+        // as a consumed record, and after the next rebalance the fetch resumes behind the record that
+        // came there. `members_share_partitions_and_take_over_from_one_another` holds this.
+        while self.taken.len() < BATCH {
+            // SAFETY: the queue is alive until `Drop`. No timeout: what is there, and back.
+            let message = unsafe { sys::rd_kafka_consume_queue(self.queue, 0) };
+            if message.is_null() {
+                break;
+            }
+            self.taken.push(message);
         }
         self.taken.len()
     }
