@@ -80,8 +80,11 @@ impl FeatureStage {
         let width = self.plan.width();
         self.dense.resize(slot.rows * width, 0.0);
         self.sparse.resize(slot.rows * self.plan.sparse.len(), 0);
-        self.fill_dense(slot);
-        self.fill_sparse(slot);
+        // A batch of labels alone has no rows to make features of.
+        if slot.rows > 0 {
+            self.fill_dense(slot);
+            self.fill_sparse(slot);
+        }
         for table in &mut self.events {
             table.run(slot, &mut self.dense, width)?;
         }

@@ -9,4 +9,4 @@ mod group;
 mod order;
 mod outage;
 mod sink;
-mod world;
+pub mod world;

@@ -1,5 +1,7 @@
 //! Tests that cross modules.
 
+/// The program as a child process: exit codes, errors, reports, the drain.
+mod cli;
 /// Records of every kind into columns, from messages and from files.
 mod decode;
 /// The Kafka source and sink, against a broker.
