@@ -100,7 +100,7 @@ pub enum Error {
     #[error("[evaluate] asks for what cannot be measured")]
     Evaluate(#[from] EvaluateError),
     /// A thread of the pipeline ended by a panic.
-    #[error("the {stage} thread panicked; please report this with the log")]
+    #[error("the {stage} thread panicked")]
     Panicked {
         /// The stage.
         stage: &'static str,
