@@ -36,4 +36,3 @@ pub mod ring;
 pub mod run;
 pub mod schema;
 pub mod source;
-mod stub_state;
