@@ -99,6 +99,14 @@ pub enum Error {
     /// The evaluation is not possible.
     #[error("[evaluate] asks for what cannot be measured")]
     Evaluate(#[from] EvaluateError),
+    /// A saved state is damaged, or of another configuration.
+    #[error("the saved state of {section:?} cannot be read")]
+    State {
+        /// The section of it.
+        section: String,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
     /// A thread of the pipeline ended by a panic.
     #[error("the {stage} thread panicked")]
     Panicked {
@@ -119,7 +127,10 @@ impl Error {
             Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Actor::User
             }
-            Error::File { .. } | Error::Kafka { .. } | Error::Metrics { .. } => Actor::Outside,
+            Error::File { .. }
+            | Error::Kafka { .. }
+            | Error::Metrics { .. }
+            | Error::State { .. } => Actor::Outside,
             Error::Kernel(_) | Error::Model(_) | Error::Panicked { .. } => Actor::Us,
         }
     }

@@ -29,7 +29,7 @@ use std::io::{self, Read, Write};
 
 use crate::KernelError;
 use crate::fixed::{self, U256};
-use crate::state::{StateReader, StateWriter, finite};
+use crate::state::{StateReader, StateWriter, invalid};
 
 /// How columns are standardised.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -135,6 +135,11 @@ impl Moments {
         Ok(())
     }
 
+    /// What it was made with.
+    pub fn spec(&self) -> &MomentsSpec {
+        &self.spec
+    }
+
     /// Rows seen so far.
     pub fn rows(&self) -> u64 {
         self.position
@@ -179,9 +184,10 @@ impl Moments {
         }
         state.fill(&mut moments.means)?;
         state.fill(&mut moments.inverses)?;
-        let mut rates = moments.means.iter().chain(&moments.inverses);
-        rates.try_for_each(|&rate| finite(rate).map(drop))?;
-        Ok(moments)
+        match moments.means.iter().chain(&moments.inverses).all(|rate| rate.is_finite()) {
+            true => Ok(moments),
+            false => Err(invalid("a mean or deviation is not finite")),
+        }
     }
 
     #[inline]

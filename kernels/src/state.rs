@@ -17,7 +17,7 @@ use std::io::{self, Read, Write};
 const CHUNK: usize = 8192;
 
 /// The largest number that is written alone.
-const ONE: usize = 64;
+const ONE: usize = 128;
 
 /// Cells per block of [`StateWriter::blocks`]; a block of zeros is one byte.
 const BLOCK: usize = 256;
@@ -274,11 +274,11 @@ impl<'a> StateReader<'a> {
     /// Reads what [`StateWriter::blocks`] wrote into cells that are all zero.
     ///
     /// # Errors
-    /// Those of the reader and of `cell`; `InvalidData` for what is no block.
+    /// Those of the reader; `InvalidData` for what is no block.
     pub fn blocks<C, T: Number>(
         &mut self,
         cells: &mut [C],
-        cell: impl Fn(T) -> io::Result<C>,
+        cell: impl Fn(T) -> C,
     ) -> io::Result<()> {
         let mut bytes = vec![0; BLOCK * T::BYTES];
         for block in cells.chunks_mut(BLOCK) {
@@ -290,7 +290,7 @@ impl<'a> StateReader<'a> {
             let bytes = &mut bytes[..block.len() * T::BYTES];
             self.0.read_exact(bytes)?;
             for (slot, bytes) in block.iter_mut().zip(bytes.chunks_exact(T::BYTES)) {
-                *slot = cell(T::get(bytes))?;
+                *slot = cell(T::get(bytes));
             }
         }
         Ok(())
@@ -325,14 +325,6 @@ impl<'a> StateReader<'a> {
 /// The error of a state whose bytes are there but cannot be right.
 pub fn invalid(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
-}
-
-/// Passes a number on if it is finite; damaged ones would spread.
-///
-/// # Errors
-/// `InvalidData` for NaN and infinities.
-pub fn finite<T: Copy + Into<f64>>(number: T) -> io::Result<T> {
-    if number.into().is_finite() { Ok(number) } else { Err(invalid("a number is not finite")) }
 }
 
 #[inline]

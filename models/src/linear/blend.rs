@@ -20,7 +20,6 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::link::{Link, class_log_odds, softmax};
 use super::rows::{Row, RowLearner, is_finite, padded};
-use super::state::{read_cells, read_f64s};
 use crate::{ABSENT, FeatureShape, Task};
 
 /// Dense inputs, with the bias, up to which the filters keep full covariances.
@@ -346,12 +345,12 @@ impl RowLearner for Blend {
 
     fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         self.link.read(state)?;
-        read_cells(state, std::slice::from_mut(&mut self.mixture), |weights| weights)?;
+        state.blocks(std::slice::from_mut(&mut self.mixture), |weights| weights)?;
         for covariance in &mut self.covariances {
-            read_f64s(state, covariance.values_mut())?;
+            state.fill(covariance.values_mut())?;
         }
-        read_cells(state, &mut self.dense, cell)?;
-        read_cells(state, &mut self.sparse, cell)
+        state.blocks(&mut self.dense, cell)?;
+        state.blocks(&mut self.sparse, cell)
     }
 }
 

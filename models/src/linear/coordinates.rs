@@ -11,11 +11,10 @@ use pelton_kernels::coordinate::{
 };
 use pelton_kernels::implicit::{PROBLEMS, pulls};
 use pelton_kernels::prefetch::prefetch;
-use pelton_kernels::state::{StateReader, StateWriter, finite};
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::link::{Link, class_log_odds, softmax};
 use super::rows::{Row, RowLearner, is_finite, padded};
-use super::state::read_cells;
 use crate::{FeatureShape, Task};
 
 /// Inputs longer than this (squared) are refused: products of two stay finite.
@@ -237,9 +236,9 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
 
     fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         self.link.read(state)?;
-        self.lengths = Lengths { rows: state.get()?, sum: finite(state.get()?)? };
-        read_cells(state, &mut self.dense, |cell| cell)?;
-        read_cells(state, &mut self.sparse, |cell| cell)
+        self.lengths = Lengths { rows: state.get()?, sum: state.get()? };
+        state.blocks(&mut self.dense, |cell| cell)?;
+        state.blocks(&mut self.sparse, |cell| cell)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use pelton_kernels::math::{exp_f32, ln_f32, logit_f32, sigmoid_f32, softplus_f32};
-use pelton_kernels::state::{StateReader, StateWriter, finite};
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::Task;
 
@@ -120,8 +120,8 @@ impl Link {
 
     pub fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         let count = state.get()?;
-        let (mean, squares) = (finite(state.get()?)?, finite(state.get()?)?);
-        self.target = Target { count, mean, squares, residual: finite(state.get()?)? };
+        let [mean, squares] = state.get()?;
+        self.target = Target { count, mean, squares, residual: state.get()? };
         Ok(())
     }
 }

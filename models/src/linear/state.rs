@@ -1,8 +1,8 @@
-//! Which model a saved state is of, and its cells, with blocks of zeros left out.
+//! Which model a saved state is of.
 
 use std::io;
 
-use pelton_kernels::state::{StateReader, StateWriter, finite};
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::config::{LinearConfig, Optimizer};
 use crate::{FeatureShape, Task};
@@ -43,21 +43,4 @@ pub(super) fn read_header(
     shape: FeatureShape,
 ) -> io::Result<()> {
     state.expect(&header(config, shape), "the model had another shape, task or optimizer")
-}
-
-/// Reads cells that were written as blocks of `N` floats; a weight is always finite.
-pub(super) fn read_cells<C, const N: usize>(
-    state: &mut StateReader<'_>,
-    cells: &mut [C],
-    cell: impl Fn([f32; N]) -> C,
-) -> io::Result<()> {
-    state.blocks(cells, |numbers: [f32; N]| {
-        numbers.into_iter().try_for_each(|number| finite(number).map(drop))?;
-        Ok(cell(numbers))
-    })
-}
-
-pub(super) fn read_f64s(state: &mut StateReader<'_>, values: &mut [f64]) -> io::Result<()> {
-    state.fill(values)?;
-    values.iter().try_for_each(|&value| finite(value).map(drop))
 }
