@@ -14,6 +14,7 @@
 //! Not here: what is learned from a resolved label ([`learn`](crate::learn)).
 
 mod pending;
+mod state;
 mod timeline;
 
 use std::collections::HashMap;
@@ -211,7 +212,8 @@ impl Join {
     }
 
     fn admit(&mut self, slot: &Slot, row: usize, resolved: &mut Vec<Resolved>) {
-        if self.pending.len() >= self.config.pending_max {
+        // Not the length of the slab, where an entry stays until its batch ends.
+        if self.future.len() + self.deadlines.len() >= self.config.pending_max {
             self.evict();
         }
         let (id, time_ms) = (slot.ids[row], slot.times_ms[row]);

@@ -10,5 +10,7 @@ mod decode;
 mod kafka;
 /// The promises of the whole path: exact features, no influence of batch cuts.
 mod pipeline;
+/// The whole state as bytes: a run that is cut there and goes on elsewhere shows nothing of it.
+mod state;
 /// Streams made from a seed, and the engine run over them step by step.
 mod support;

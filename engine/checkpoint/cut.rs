@@ -18,7 +18,7 @@ use super::order_path;
 use super::writer::Snapshot;
 use crate::error::Error;
 use crate::metrics::Totals;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, SECTIONS};
 use crate::ring::{Lead, Slot, Span};
 
 /// What compute needs for checkpoints.
@@ -123,14 +123,14 @@ impl Cutter {
     ) -> Result<Snapshot, Error> {
         let started = Instant::now();
         self.sequence += 1;
-        for section in Pipeline::SECTIONS {
+        for section in SECTIONS {
             sections
                 .add(section, |out| pipeline.write_section(section, out))
-                .map_err(|source| Error::State { section, source })?;
+                .map_err(|source| Error::State { section: section.to_owned(), source })?;
         }
         sections
             .add(TOTALS, |out| totals.write_state(out))
-            .map_err(|source| Error::State { section: TOTALS, source })?;
+            .map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
         self.order.begin(self.sequence);
         self.taken_at = Instant::now();
         metrics::histogram!("pelton_checkpoint_copy_seconds")

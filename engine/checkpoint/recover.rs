@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::emit::Positions;
 use crate::error::Error;
 use crate::metrics::Totals;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, SECTIONS};
 use crate::ring::Span;
 
 /// Where a run begins.
@@ -166,13 +166,13 @@ pub fn read(
         return Err(Error::Foreign { name, section: section.clone() });
     }
     let mut recovery = Recovery::none(config)?;
-    for section in Pipeline::SECTIONS {
+    for section in SECTIONS {
         let mut bytes = whole.section(section).map_err(damaged)?;
         recovery.pipeline.read_section(section, &mut bytes)?;
     }
     let mut bytes = whole.section(TOTALS).map_err(damaged)?;
     let totals = Totals::read_state(&mut bytes);
-    recovery.totals = totals.map_err(|source| Error::State { section: TOTALS, source })?;
+    recovery.totals = totals.map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
     Ok((recovery, manifest))
 }
 
@@ -203,12 +203,12 @@ fn empty_manifest(settings: std::collections::BTreeMap<String, String>) -> Manif
 
 fn snapshot_of(recovery: &Recovery, manifest: &Manifest) -> Result<Snapshot, Error> {
     let mut sections = Sections::default();
-    for section in Pipeline::SECTIONS {
+    for section in SECTIONS {
         let written = sections.add(section, |out| recovery.pipeline.write_section(section, out));
-        written.map_err(|source| Error::State { section, source })?;
+        written.map_err(|source| Error::State { section: section.to_owned(), source })?;
     }
     let written = sections.add(TOTALS, |out| recovery.totals.write_state(out));
-    written.map_err(|source| Error::State { section: TOTALS, source })?;
+    written.map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
     Ok(Snapshot { sections, manifest: manifest.clone() })
 }
 
