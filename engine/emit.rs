@@ -9,6 +9,8 @@ pub mod file;
 pub mod kafka;
 mod records;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -48,7 +50,7 @@ pub enum SinkPosition {
     Kafka {
         /// The topic.
         topic: String,
-        /// Partition and the offset its next record gets, or a later one.
+        /// Partition and the offset its next record gets, or an earlier one.
         next: Vec<(i32, i64)>,
     },
 }
@@ -73,12 +75,18 @@ pub trait Sink: Send {
     /// As [`Sink::send`].
     fn position(&mut self) -> Result<SinkPosition, Error>;
 
-    /// Shows every record the sink holds behind `position`. A record that a crash tore is removed.
-    /// Nothing is shown when the position is of another sink.
+    /// Notes every record the sink holds behind `position`, once nothing more of an earlier process
+    /// has arrived for `settle`. A record that a crash tore is removed. Nothing is noted when the
+    /// position is of another sink.
     ///
     /// # Errors
     /// As [`Sink::send`].
-    fn tail(&mut self, position: &SinkPosition, delivered: &mut Delivered) -> Result<(), Error>;
+    fn tail(
+        &mut self,
+        position: &SinkPosition,
+        settle: Duration,
+        delivered: &mut Delivered,
+    ) -> Result<(), Error>;
 
     /// A batch has ended: a chance to look after deliveries without waiting for them.
     ///
@@ -115,17 +123,17 @@ impl Emit {
         })
     }
 
-    /// Finds out what an earlier run has sent behind these positions, which is not sent again.
-    /// Returns how many records that are.
+    /// Finds out what an earlier run has sent behind these positions, which is not sent again;
+    /// `settle` is how long the sinks must be quiet first. Returns how many records that are.
     ///
     /// # Errors
     /// As [`Sink::tail`].
-    pub fn resume(&mut self, positions: &Positions) -> Result<usize, Error> {
+    pub fn resume(&mut self, positions: &Positions, settle: Duration) -> Result<usize, Error> {
         let scores = self.scores.as_mut().map(|(_, sink)| sink);
         let letters = self.dead_letters.as_mut().map(|(_, sink)| sink);
         for (index, sink) in [scores, letters].into_iter().enumerate() {
             if let (Some(sink), Some(position)) = (sink, &positions[index]) {
-                sink.tail(position, &mut self.sent_before[index])?;
+                sink.tail(position, settle, &mut self.sent_before[index])?;
             }
         }
         Ok(self.sent_before.iter().map(Delivered::left).sum())

@@ -112,7 +112,9 @@ impl Cutter {
         if self.is_led {
             return Ok(None);
         }
-        self.snapshot(Sections::default(), pipeline, totals).map(Some)
+        let mut last = self.snapshot(Sections::default(), pipeline, totals)?;
+        last.manifest.is_last = true;
+        Ok(Some(last))
     }
 
     fn snapshot(
@@ -149,6 +151,7 @@ impl Cutter {
             taken_ms: now_ms(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             settings: self.settings.clone(),
+            is_last: false,
             consumed: totals.consumed,
             watermark_ms: pipeline.join().watermark_ms(),
             positions: self.positions.iter().map(position).collect(),

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::Error;
 
@@ -82,7 +83,12 @@ impl Sink for FileSink {
         Ok(SinkPosition::File { path: self.path.display().to_string(), bytes: about.len() })
     }
 
-    fn tail(&mut self, position: &SinkPosition, delivered: &mut Delivered) -> Result<(), Error> {
+    fn tail(
+        &mut self,
+        position: &SinkPosition,
+        _settle: Duration,
+        delivered: &mut Delivered,
+    ) -> Result<(), Error> {
         match position {
             SinkPosition::File { path, bytes } if *path == self.path.display().to_string() => {
                 self.read_tail(*bytes, delivered).map_err(Error::file("read", &self.path))
