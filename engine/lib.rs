@@ -5,7 +5,7 @@
 //! | | module | what happens |
 //! | --- | --- | --- |
 //! | 1 | [`source`], [`batch`] | records are decoded into the columns of a [`ring`] slot |
-//! | 2 | [`clean`] | rows that cannot be scored leave, values that are missing or wild are repaired |
+//! | 2 | [`clean`] | rows that cannot be scored leave, missing or wild values are repaired |
 //! | 3 | [`join`] | rows become pending events, labels find theirs |
 //! | 4 | [`features`] | what the model sees is made, once, exact windows among it |
 //! | 5 | [`learn`] | rows are scored, labels judge and are learned, in stream order |

@@ -10,3 +10,5 @@ mod kafka;
 mod pipeline;
 /// Streams made from a seed, and the engine run over them step by step.
 mod support;
+/// The rules of the house, checked on every file.
+mod tidy;

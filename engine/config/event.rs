@@ -217,7 +217,7 @@ fn place(text: &str) -> Place {
 fn read_time(section: &mut Section<'_>, fields: &mut Fields) -> TimeFrom {
     let name = section.text_maybe(Key(
         "time",
-        "the field with the event's time; \"message\" = the Kafka timestamp; \"row\" = the row number",
+        "the field with the event's time; \"message\" = the Kafka timestamp; \"row\" = its index",
     ));
     let unit = section.choice(
         Key("time_unit", "how the time is written"),
