@@ -82,13 +82,7 @@ pub fn start_log(arguments: &Arguments) {
 
 /// Opens a recorded stream for this configuration; `limit` events at most.
 fn open_file(path: &Path, config: &Config, limit: Option<u64>) -> Result<Box<dyn Source>, Error> {
-    let options = FileOptions {
-        limit,
-        csv_delimiter: config.batch.csv_delimiter,
-        record_bytes_max: config.event.record_bytes_max,
-        batch_bytes_max: config.batch.bytes_max,
-        ..FileOptions::default()
-    };
+    let options = FileOptions { limit, ..FileOptions::of(config) };
     source::file::open(path, &config.event.schema, &options)
 }
 

@@ -348,12 +348,21 @@ fn read_filter(root: &mut Section<'_>, fields: &Fields) -> Vec<FilterRule> {
         let number = fields.numbers.iter().position(|n| n.name == name);
         let category = fields.categories.iter().position(|c| c.name == name);
         match (number, category) {
-            (Some(column), _) => rules.push(FilterRule::Number {
-                column,
-                min: min.map_or(f32::NEG_INFINITY, |x| x as f32),
-                max: max.map_or(f32::INFINITY, |x| x as f32),
-            }),
+            (Some(column), _) => {
+                if !(only.is_empty() && except.is_empty()) {
+                    section.problem("field", format!("{name:?} is a number: give min or max"));
+                }
+                rules.push(FilterRule::Number {
+                    column,
+                    min: min.map_or(f32::NEG_INFINITY, |x| x as f32),
+                    max: max.map_or(f32::INFINITY, |x| x as f32),
+                });
+            }
             (None, Some(column)) => {
+                if min.or(max).is_some() {
+                    let message = format!("{name:?} is a category: give only or except");
+                    section.problem("field", message);
+                }
                 if only.is_empty() == except.is_empty() {
                     section.problem("only", "give one of `only` and `except`");
                 }

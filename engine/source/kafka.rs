@@ -59,6 +59,30 @@ pub struct Subscription {
     pub start: Start,
     /// End once every partition has been read to its end.
     pub stop_at_end: bool,
+    /// Bytes of records after which a batch is full.
+    pub batch_bytes_max: usize,
+}
+
+impl Subscription {
+    /// What a configuration subscribes to; none when it names no topics.
+    #[must_use]
+    pub fn of(config: &Config) -> Option<Subscription> {
+        let SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end } =
+            &config.source
+        else {
+            return None;
+        };
+        Some(Subscription {
+            topics: topics.clone(),
+            label_topic: config.labels.topic.clone(),
+            group: group.clone(),
+            alone: *alone,
+            member: member.clone(),
+            start: *start,
+            stop_at_end: *stop_at_end,
+            batch_bytes_max: config.batch.bytes_max,
+        })
+    }
 }
 
 /// Opens the source of a configuration; partitions that `resume` names are read on from there.
@@ -66,22 +90,10 @@ pub struct Subscription {
 /// # Errors
 /// As [`KafkaSource::open`]; [`Error::Usage`] when the configuration names no topics.
 pub fn open(config: &Config, resume: &[Span]) -> Result<Box<dyn Source>, Error> {
-    let SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end } = &config.source
-    else {
-        return Err(Error::Usage {
-            what: "the configuration names no Kafka topics".into(),
-            remedy: "give [source] topics".into(),
-        });
-    };
-    let subscription = Subscription {
-        topics: topics.clone(),
-        label_topic: config.labels.topic.clone(),
-        group: group.clone(),
-        alone: *alone,
-        member: member.clone(),
-        start: *start,
-        stop_at_end: *stop_at_end,
-    };
+    let subscription = Subscription::of(config).ok_or_else(|| Error::Usage {
+        what: "the configuration names no Kafka topics".into(),
+        remedy: "give [source] topics".into(),
+    })?;
     let source = KafkaSource::open(&config.kafka, &subscription, Messages::new(config), resume)?;
     Ok(Box::new(source))
 }
@@ -121,6 +133,9 @@ pub struct KafkaSource<D> {
     decode: D,
     label_topic: Option<String>,
     stop_at_end: bool,
+    batch_bytes_max: usize,
+    /// Bytes of the records in the slot that is being filled.
+    batch_bytes: usize,
     served_at: Instant,
     lag_at: Instant,
 }
@@ -148,6 +163,8 @@ impl<D: Decode> KafkaSource<D> {
             decode,
             label_topic: subscription.label_topic.clone(),
             stop_at_end: subscription.stop_at_end,
+            batch_bytes_max: subscription.batch_bytes_max,
+            batch_bytes: 0,
             served_at: Instant::now(),
             lag_at: Instant::now(),
         })
@@ -264,14 +281,14 @@ impl<D: Decode> KafkaSource<D> {
     /// Moves records into the slot until it is full or nothing more can be said to be next.
     fn fill(&mut self, slot: &mut Slot) -> Result<bool, Error> {
         let mut has_read = false;
-        while !is_full(slot)
+        while !self.is_full(slot)
             && let Some(rank) = self.merge.take()
         {
             self.name_new_lanes(slot);
             has_read = true;
             self.decode_front(rank, slot);
             if self.merge.is_alone() {
-                while !is_full(slot) && self.decode_front(rank, slot) {}
+                while !self.is_full(slot) && self.decode_front(rank, slot) {}
             }
             self.tell(rank)?;
         }
@@ -289,6 +306,7 @@ impl<D: Decode> KafkaSource<D> {
         } else {
             self.decode.event(&record, position, slot);
         }
+        self.batch_bytes += record.body().len();
         lane.next = position.offset + 1;
         slot.spans[span as usize].next = lane.next;
         lane.queue.pass();
@@ -303,6 +321,13 @@ impl<D: Decode> KafkaSource<D> {
             slot.spans[span as usize].next = lane.next;
             lane.is_new = false;
         }
+    }
+
+    /// Labels and rejects have no limit of their own in a slot; a long run of them fills it too.
+    fn is_full(&self, slot: &Slot) -> bool {
+        let rows_max = slot.rows_max();
+        let is_long = slot.labels.len() >= rows_max || slot.rejects.len() >= rows_max;
+        slot.is_full() || is_long || self.batch_bytes >= self.batch_bytes_max
     }
 
     fn show_lag(&mut self) {
@@ -321,6 +346,9 @@ impl<D: Decode> KafkaSource<D> {
 impl<D: Decode> Source for KafkaSource<D> {
     fn read(&mut self, slot: &mut Slot, until: Instant) -> Result<Progress, Error> {
         self.lanes.iter_mut().for_each(|lane| lane.span = None);
+        if slot.is_empty() {
+            self.batch_bytes = 0;
+        }
         loop {
             self.serve_group()?;
             if self.lag_at.elapsed() >= LAG_EVERY {
@@ -332,7 +360,7 @@ impl<D: Decode> Source for KafkaSource<D> {
             if has_read {
                 self.group.heard();
             }
-            if is_full(slot) {
+            if self.is_full(slot) {
                 return Ok(Progress::Full);
             }
             if self.has_ended() && !has_read {
@@ -351,12 +379,6 @@ impl<D: Decode> Source for KafkaSource<D> {
         }
         Ok(())
     }
-}
-
-/// Labels and rejects have no limit of their own in a slot; a long run of them closes it too.
-fn is_full(slot: &Slot) -> bool {
-    let rows_max = slot.rows_max();
-    slot.is_full() || slot.labels.len() >= rows_max || slot.rejects.len() >= rows_max
 }
 
 /// A record without a time is before nothing.
