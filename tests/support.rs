@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pelton::config::Config;
+use pelton::join::JoinCounts;
 use pelton::pipeline::Pipeline;
 use pelton::ring::{Position, Slot};
 use pelton::schema::Place;
@@ -57,12 +58,18 @@ pub struct Trace {
     pub model_digest: String,
     /// The metrics, as bits so that two traces can be compared.
     pub metrics: Vec<(&'static str, u64)>,
+    /// The same over the trailing window.
+    pub trailing: Vec<(&'static str, u64)>,
+    /// What happened to labels.
+    pub joins: JoinCounts,
+    /// Events left out by the filter.
+    pub filtered: u64,
 }
 
 /// Runs the stages over the stream in batches of `cut` rows, on this thread.
 pub fn trace(config: &Config, records: &[Record], cut: usize) -> Trace {
     let schema = &config.event.schema;
-    let names = Names::new(schema);
+    let names = Names::new(schema).limit(config.event.record_bytes_max);
     let labels = LabelNames::new(
         LabelFields {
             id: Place::Body(config.labels.id_field.clone()),
@@ -80,15 +87,20 @@ pub fn trace(config: &Config, records: &[Record], cut: usize) -> Trace {
         let span = slot.span_index(&"memory".into(), 0);
         while let Some((offset, record)) = records.next_if(|_| !slot.is_full()) {
             let position = Position { span, offset: offset as i64 };
+            let (Record::Event(json) | Record::Label(json)) = record;
+            let key = format!("key {}", offset % 5);
+            let header = format!("{}", offset % 7);
+            let message = MessageParts {
+                payload: json.as_bytes(),
+                key: Some(key.as_bytes()),
+                headers: &[("header", header.as_bytes())],
+                timestamp_ms: Some(1_532_000_000_000 + 500_000 * offset as i64),
+            };
             match record {
-                Record::Event(json) => {
-                    let message =
-                        MessageParts { payload: json.as_bytes(), ..MessageParts::default() };
+                Record::Event(_) => {
                     decode::event(schema, &names, &mut slot, &message, position);
                 }
-                Record::Label(json) => {
-                    let message =
-                        MessageParts { payload: json.as_bytes(), ..MessageParts::default() };
+                Record::Label(_) => {
                     decode::label(&schema.label, &labels, &mut slot, &message, position);
                 }
             }
@@ -99,8 +111,12 @@ pub fn trace(config: &Config, records: &[Record], cut: usize) -> Trace {
     pipeline.finish().expect("data never ends a run");
     trace.score_digest = pipeline.learner().score_digest();
     trace.model_digest = pipeline.learner().model_digest();
-    let metrics = pipeline.learner().evaluator().report();
-    trace.metrics = metrics.into_iter().map(|(name, value)| (name, value.to_bits())).collect();
+    let bits = |metrics: Vec<(&'static str, f64)>| {
+        metrics.into_iter().map(|(name, value)| (name, value.to_bits())).collect()
+    };
+    trace.metrics = bits(pipeline.learner().evaluator().report());
+    trace.trailing = bits(pipeline.learner().evaluator().trailing());
+    trace.joins = pipeline.join().counts();
     trace
 }
 
@@ -116,6 +132,7 @@ impl Trace {
             let scores = &slot.scores[row * outputs..(row + 1) * outputs];
             self.scores.insert(id, (bits(scores), slot.versions[row]));
         }
+        self.filtered += slot.filtered;
         self.rejects.extend(slot.rejects.iter().map(|reject| reject.reason.name()));
     }
 }
