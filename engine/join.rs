@@ -9,7 +9,8 @@
 //! recorded stream and released once event time has passed their delay. An event waits for its
 //! label until its horizon; then it is dropped or learned as negative. Rules, each with a counter:
 //! the first label of an event holds, a second one is a duplicate or a contradiction; a label
-//! before its event waits for it (orphan); a true label that contradicts an assumed one corrects it.
+//! before its event waits for it (orphan); a true label that contradicts an assumed one corrects
+//! it.
 //!
 //! Not here: what is learned from a resolved label ([`learn`](crate::learn)).
 

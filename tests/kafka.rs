@@ -8,5 +8,6 @@
 mod group;
 mod order;
 mod outage;
+pub mod settings;
 mod sink;
 pub mod world;

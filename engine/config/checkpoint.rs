@@ -35,7 +35,7 @@ impl CheckpointConfig {
         let every_ms = section.duration_ms(Key("every", doc), "30s", ["10ms", "1d"]);
         let keep = section.count(Key("keep", "newest checkpoints that are kept"), 3, 1..=10_000);
         let doc =
-            "older checkpoints are removed, the newest good one apart; 0ms = whatever their age";
+            "older checkpoints are removed, the newest good one apart; 0ms = of any age";
         let keep_for_ms = section.duration_ms(Key("keep_for", doc), "0ms", ["0ms", "3650d"]);
         let doc = "sync the order of each batch to the disk before its scores go out: scores then \
                    also survive the death of the machine, at the price of a sync a batch";

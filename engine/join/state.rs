@@ -158,7 +158,7 @@ impl Pending {
             State::Labelled(_) => LABELLED,
         };
         let has_features = self.features[at] != NO_FEATURES;
-        label | u8::from(has_features) * HAS_FEATURES | u8::from(named[at]) * IS_NAMED
+        label | (u8::from(has_features) * HAS_FEATURES) | (u8::from(named[at]) * IS_NAMED)
     }
 
     /// Reads entries `0..count`; returns those that a label of their id would find.
