@@ -10,4 +10,5 @@ mod order;
 mod outage;
 pub mod settings;
 mod sink;
+pub mod topics;
 pub mod world;
