@@ -132,7 +132,8 @@ impl World {
     pub fn records(&self, random: &mut Random, events: u64) -> Vec<Record> {
         let mut records = Vec::new();
         let mut due: Vec<(i64, String)> = Vec::new();
-        let mut now_ms = 1_600_000_000_000;
+        // A second before midnight, so that a day of the grouped measure ends.
+        let mut now_ms = 1_600_041_599_000;
         for index in 0..events {
             // Once in a while the stream rests, so that everything falls due; some clocks are off.
             now_ms += if random.per_mille(4) { 700 } else { random.below(4) as i64 };
