@@ -4,6 +4,8 @@
 //! pool and a free list. A full ring moves to the next capacity, one that is three quarters empty
 //! moves two capacities down, so a key never holds more than four times what it needs.
 
+use crate::prefetch::prefetch;
+
 /// Where a key's entries lie; position 0 is the oldest.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ring {
@@ -61,6 +63,16 @@ impl<'a> View<'a> {
             slot -= self.capacity;
         }
         &self.block[slot * self.words_per_entry..][..self.words_per_entry]
+    }
+
+    /// Asks for the entry at `position`.
+    #[inline]
+    pub(super) fn prefetch(&self, position: u32) {
+        let mut slot = self.start + position as usize;
+        if slot >= self.capacity {
+            slot -= self.capacity;
+        }
+        prefetch(self.block, slot * self.words_per_entry);
     }
 
     /// The time of the entry at `position`: its first two words.
