@@ -254,7 +254,7 @@ impl<D: Decode> KafkaSource<D> {
         Ok(if is_at_end { Stand::AtEnd } else { Stand::Behind })
     }
 
-    /// Moves records into the slot in the order of the script, to the end of its batch.
+    /// Moves records into the slot as the script says, to the end of its batch.
     fn fill_led(&mut self, slot: &mut Slot) -> Result<bool, Error> {
         let mut has_read = false;
         slot.lead = Lead::Led;
