@@ -222,7 +222,8 @@ fn damage(random: &mut Random, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_state_of_another_configuration_is_refused() {
-    let text = "event = { id = 'id', time = 't' }\nfields.a.type = 'number'\nfeatures = [{ number = 'a' }]\n";
+    let text = "event = { id = 'id', time = 't' }\nfields.a.type = 'number'\n\
+                features = [{ number = 'a' }]\n";
     let parse = |text: &str| Config::parse(text).expect("a valid configuration");
     let saved = save(&Pipeline::new(&parse(text)).expect("a possible configuration"));
     let refused = |other: &str, section: &str| {
