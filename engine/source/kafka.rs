@@ -146,7 +146,7 @@ impl<D: Decode> KafkaSource<D> {
         self.script = Script::new(script);
     }
 
-    /// Records not yet read, for each partition of ours as far as it is known.
+    /// Records not yet read of each partition, as far as it is known.
     pub fn lag(&self) -> impl Iterator<Item = (&str, i32, i64)> {
         self.lanes.iter().filter_map(|lane| {
             let behind = lane.queue.high()?.saturating_sub(lane.next).max(0);
@@ -276,7 +276,6 @@ impl<D: Decode> KafkaSource<D> {
                     slot.is_cut = !slot.is_empty();
                     if step == Step::End {
                         slot.lead = if slot.is_cut { Lead::LedToTheEnd } else { Lead::Free };
-                        // Now the traffic decides, and nothing is known of any partition yet.
                         self.rank_lanes();
                     }
                     break;
@@ -343,8 +342,8 @@ impl<D: Decode> KafkaSource<D> {
     fn show_lag(&mut self) {
         self.lag_at = Instant::now();
         for (topic, partition, lag) in self.lag() {
-            let labels = [("topic", topic.to_owned()), ("partition", partition.to_string())];
-            metrics::gauge!("pelton_kafka_lag_records", &labels).set(lag as f64);
+            let of = [("topic", topic.to_owned()), ("partition", partition.to_string())];
+            metrics::gauge!("pelton_kafka_lag_records", &of).set(lag as f64);
         }
     }
 
@@ -396,6 +395,6 @@ impl<D: Decode> Source for KafkaSource<D> {
 }
 
 /// A record without a time is before nothing.
-fn is_before(record: &Record<'_>, time_ms: Option<i64>) -> bool {
-    time_ms.is_some_and(|limit| record.time_ms().is_some_and(|time| time < limit))
+fn is_before(record: &Record<'_>, limit_ms: Option<i64>) -> bool {
+    limit_ms.zip(record.time_ms()).is_some_and(|(limit, time)| time < limit)
 }
