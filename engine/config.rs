@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod event;
 pub mod features;
 pub mod learn;
+mod listing;
 pub mod read;
 pub mod stream;
 
@@ -62,8 +63,12 @@ impl Config {
     /// # Errors
     /// [`Error::File`] when it cannot be read, [`Error::Config`] with every problem in it.
     pub fn load(path: &Path) -> Result<Config, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
-        Config::parse(&text).map_err(|problems| Error::Config { path: path.to_owned(), problems })
+        let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| Error::Config {
+            path: path.to_owned(),
+            problems: Problems(vec![Problem { path: "TOML".into(), message: error.to_string() }]),
+        })?;
+        Config::parse(text).map_err(|problems| Error::Config { path: path.to_owned(), problems })
     }
 
     /// Reads settings from TOML.
@@ -95,12 +100,19 @@ impl Config {
             fields.NUMBER.type = 'number'
             fields.CATEGORY.type = 'category'
             filter = [{ field = 'NUMBER' }]
-            features = [{ number = 'NUMBER' }, { category = 'CATEGORY' },
-                        { calendar = ['hour'] }, { window = 'CATEGORY' }]";
+            features = [{ number = 'NUMBER' }, { category = 'CATEGORY' }, { calendar = ['hour'] },
+                        { window = 'CATEGORY', widths = ['1h', '1d'], aggregates = ['count'] }]";
         let findings = Findings::default();
         let table = EVERY_KIND.parse().expect("a constant");
         Config::read(table, &Replaced::default(), &findings);
         findings.settings.into_inner()
+    }
+
+    /// The same as a configuration: reading it gives the defaults. Tables that the user names or
+    /// repeats, and settings without a default, are comments in it.
+    #[must_use]
+    pub fn settings_toml() -> String {
+        listing::toml(&Config::settings())
     }
 
     fn read(mut table: Table, replaced: &Replaced, findings: &Findings) -> Config {

@@ -9,7 +9,8 @@
 //! recorded stream and released once event time has passed their delay. An event waits for its
 //! label until its horizon; then it is dropped or learned as negative. Rules, each with a counter:
 //! the first label of an event holds, a second one is a duplicate or a contradiction; a label
-//! before its event waits for it (orphan); a true label that contradicts an assumed one corrects it.
+//! before its event waits for it (orphan); a true label that contradicts an assumed one corrects
+//! it.
 //!
 //! Not here: what is learned from a resolved label ([`learn`](crate::learn)).
 
@@ -197,6 +198,16 @@ impl Join {
     #[must_use]
     pub fn watermark_ms(&self) -> i64 {
         self.watermark_ms
+    }
+
+    /// After a batch, no event before this time waits for a label any more, or for a correction.
+    #[must_use]
+    pub fn settled_before_ms(&self) -> i64 {
+        let correct_within_ms = match self.config.unlabelled {
+            Unlabelled::Negative => self.config.correct_within_ms,
+            Unlabelled::Drop => 0,
+        };
+        self.watermark_ms.saturating_sub(self.config.horizon_ms.saturating_add(correct_within_ms))
     }
 
     /// Mean event time from an event to its label, milliseconds; 0 before the first.

@@ -6,7 +6,7 @@
 //! allocates: every column has its full length from the start (arenas of texts and raw bytes grow
 //! to the size the stream needs, once).
 //!
-//! Columns are contiguous, one after another (`numbers[column][row]`), as a device upload wants them.
+//! Columns are contiguous, one after another (`numbers[column][row]`), as an upload wants them.
 
 mod arena;
 mod reject;

@@ -8,5 +8,7 @@
 mod group;
 mod order;
 mod outage;
+pub mod settings;
 mod sink;
+pub mod topics;
 pub mod world;

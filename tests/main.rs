@@ -6,11 +6,17 @@ mod cli;
 mod crash;
 /// Records of every kind into columns, from messages and from files.
 mod decode;
+/// Configurations as strangers write them: refused by path, or runnable.
+mod fuzz_config;
 /// The Kafka source and sink, against a broker.
 mod kafka;
 /// The promises of the whole path: exact features, no influence of batch cuts.
 mod pipeline;
+/// Every setting does something, and illegal values are refused by name.
+mod settings;
 /// The whole state as bytes: a run that is cut there and goes on elsewhere shows nothing of it.
 mod state;
 /// Streams made from a seed, and the engine run over them step by step.
 mod support;
+/// The rules of the house, checked on every file.
+mod tidy;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pelton::config::Config;
+use pelton::join::JoinCounts;
 use pelton::pipeline::Pipeline;
 use pelton::ring::{Position, Slot};
 use pelton::schema::Place;
@@ -57,6 +58,12 @@ pub struct Trace {
     pub model_digest: String,
     /// The metrics, as bits so that two traces can be compared.
     pub metrics: Vec<(&'static str, u64)>,
+    /// The same over the trailing window.
+    pub trailing: Vec<(&'static str, u64)>,
+    /// What happened to labels.
+    pub joins: JoinCounts,
+    /// Events left out by the filter.
+    pub filtered: u64,
 }
 
 /// A stream that is read batch by batch, as a source would.
@@ -71,7 +78,7 @@ pub struct Feed<'a> {
 impl<'a> Feed<'a> {
     /// The stream from its beginning.
     pub fn new(config: &'a Config, records: &'a [Record]) -> Feed<'a> {
-        let names = Names::new(&config.event.schema);
+        let names = Names::new(&config.event.schema).limit(config.event.record_bytes_max);
         let labels = LabelNames::new(
             LabelFields {
                 id: Place::Body(config.labels.id_field.clone()),
@@ -92,7 +99,13 @@ impl<'a> Feed<'a> {
         while let Some(record) = self.records.get(self.next).filter(|_| !slot.is_full()) {
             let position = Position { span, offset: self.next as i64 };
             let (Record::Event(json) | Record::Label(json)) = record;
-            let message = MessageParts { payload: json.as_bytes(), ..MessageParts::default() };
+            let (key, header) = (format!("key {}", self.next % 5), format!("{}", self.next % 7));
+            let message = MessageParts {
+                payload: json.as_bytes(),
+                key: Some(key.as_bytes()),
+                headers: &[("header", header.as_bytes())],
+                timestamp_ms: Some(1_532_000_000_000 + 500_000 * self.next as i64),
+            };
             match record {
                 Record::Event(_) => decode::event(schema, &self.names, slot, &message, position),
                 Record::Label(_) => {
@@ -133,6 +146,7 @@ impl Trace {
             let scores = &slot.scores[row * outputs..(row + 1) * outputs];
             self.scores.insert(id, (bits(scores), slot.versions[row]));
         }
+        self.filtered += slot.filtered;
         self.rejects.extend(slot.rejects.iter().map(|reject| reject.reason.name()));
     }
 
@@ -140,7 +154,11 @@ impl Trace {
     pub fn end(&mut self, pipeline: &Pipeline) {
         self.score_digest = pipeline.learner().score_digest();
         self.model_digest = pipeline.learner().model_digest();
-        let metrics = pipeline.learner().evaluator().report();
-        self.metrics = metrics.into_iter().map(|(name, value)| (name, value.to_bits())).collect();
+        let bits = |metrics: Vec<(&'static str, f64)>| {
+            metrics.into_iter().map(|(name, value)| (name, value.to_bits())).collect()
+        };
+        self.metrics = bits(pipeline.learner().evaluator().report());
+        self.trailing = bits(pipeline.learner().evaluator().trailing());
+        self.joins = pipeline.join().counts();
     }
 }

@@ -42,6 +42,9 @@ pub struct Stretch {
 /// The stretches of one batch, in the order they were read.
 pub type BatchOrder = Vec<Stretch>;
 
+/// A partition that a log names: its topic and number.
+type Lane = (Arc<str>, i32);
+
 /// An entry's frame: length and checksum.
 const FRAME_BYTES: usize = 12;
 /// No entry is longer: a damaged length must not ask for memory.
@@ -53,8 +56,9 @@ pub struct OrderLog {
     path: PathBuf,
     file: File,
     sync: bool,
-    lanes: Vec<(Arc<str>, i32)>,
+    lanes: Vec<Lane>,
     entry: Vec<u8>,
+    sync_count: u64,
 }
 
 impl OrderLog {
@@ -68,7 +72,7 @@ impl OrderLog {
             File::open(folder).and_then(|f| f.sync_all()).map_err(Error::file("sync", folder))?;
         }
         let (lanes, entry) = (Vec::new(), Vec::new());
-        Ok(OrderLog { path: path.to_owned(), file, sync, lanes, entry })
+        Ok(OrderLog { path: path.to_owned(), file, sync, lanes, entry, sync_count: 0 })
     }
 
     /// Goes on with a log: what a crash tore is cut off, the whole entries are returned.
@@ -83,7 +87,8 @@ impl OrderLog {
         let (batches, lanes, whole) = parse_all(&bytes);
         let cut = file.set_len(whole as u64).and_then(|()| file.seek(SeekFrom::End(0)));
         cut.map_err(Error::file("write", path))?;
-        Ok((OrderLog { path: path.to_owned(), file, sync, lanes, entry: Vec::new() }, batches))
+        let (path, entry) = (path.to_owned(), Vec::new());
+        Ok((OrderLog { path, file, sync, lanes, entry, sync_count: 0 }, batches))
     }
 
     /// Appends the order of a batch; `runs` name their partitions by their index in `spans`.
@@ -98,7 +103,14 @@ impl OrderLog {
             self.file.write_all(tail)
         });
         let synced = written.and_then(|()| if self.sync { self.file.sync_data() } else { Ok(()) });
+        self.sync_count += u64::from(self.sync);
         synced.map_err(Error::file("write", &self.path))
+    }
+
+    /// How often an entry was synced to the disk.
+    #[must_use]
+    pub fn sync_count(&self) -> u64 {
+        self.sync_count
     }
 
     fn encode(&mut self, spans: &[Span], runs: &[Run]) {
@@ -106,9 +118,8 @@ impl OrderLog {
         self.entry.resize(FRAME_BYTES, 0);
         let known = self.lanes.len();
         for span in spans {
-            let is_known = |(topic, partition): &(Arc<str>, i32)| {
-                *topic == span.topic && *partition == span.partition
-            };
+            let is_known =
+                |(topic, partition): &Lane| *topic == span.topic && *partition == span.partition;
             if !self.lanes.iter().any(is_known) {
                 self.lanes.push((Arc::clone(&span.topic), span.partition));
             }
@@ -159,7 +170,7 @@ pub fn parse(bytes: &[u8]) -> Vec<BatchOrder> {
 }
 
 /// The whole entries, the lanes they name, and their bytes.
-fn parse_all(bytes: &[u8]) -> (Vec<BatchOrder>, Vec<(Arc<str>, i32)>, usize) {
+fn parse_all(bytes: &[u8]) -> (Vec<BatchOrder>, Vec<Lane>, usize) {
     let (mut batches, mut lanes) = (Vec::new(), Vec::new());
     let mut rest = bytes;
     while let Some((payload, after)) = frame(rest) {
@@ -185,7 +196,7 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (blake3::hash(payload).as_bytes()[..8] == head[4..]).then_some((payload, after))
 }
 
-fn batch(mut payload: &[u8], lanes: &mut Vec<(Arc<str>, i32)>) -> Option<BatchOrder> {
+fn batch(mut payload: &[u8], lanes: &mut Vec<Lane>) -> Option<BatchOrder> {
     let from = &mut payload;
     for _ in 0..get(from)? {
         let length = usize::try_from(get(from)?).ok()?;

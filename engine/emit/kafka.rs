@@ -222,7 +222,7 @@ impl Sink for KafkaSink {
         match position {
             SinkPosition::Kafka { topic, next } if *topic == self.topic => {
                 let ends = tail::ends(self.producer.client(), &self.brokers, topic)?;
-                tail::read(&self.kafka, topic, (next, &ends), settle, delivered)
+                tail::read(&self.kafka, topic, [next, &ends], settle, delivered)
             }
             _ => Ok(()),
         }

@@ -6,8 +6,8 @@ use crate::ring::{Reject, Slot};
 
 use super::{Record, Sink};
 
-/// Renders score records:
-/// `{"id":..,"time":..,"score":..,"model_version":..,"topic":..,"partition":..,"offset":..,FIELD:..}`.
+/// Renders score records: `{"id":..,"time":..,"score":..,"model_version":..,"topic":..,
+/// "partition":..,"offset":..,FIELD:..}`.
 ///
 /// `scores` with one number per class takes the place of `score` for multi-class models.
 pub struct ScoreRecords {

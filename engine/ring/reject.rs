@@ -1,7 +1,7 @@
 //! Records that will not be scored, and why: what becomes a dead letter.
 //!
-//! Every stage that refuses a record leaves a [`Reject`] in the slot; emit writes it out. The names of
-//! the [`Reason`]s are an interface: metrics and dead letters carry them.
+//! Every stage that refuses a record leaves a [`Reject`] in the slot; emit writes it out. The names
+//! of the [`Reason`]s are an interface: metrics and dead letters carry them.
 
 use std::sync::Arc;
 

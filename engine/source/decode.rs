@@ -29,7 +29,7 @@ pub struct MessageParts<'a> {
 
 /// Appends an event to `slot`, which must not be full; false when it became a reject.
 ///
-/// `names` is [`Names::new`] of the same schema, and `position.span` an index into the slot's spans.
+/// `names` is [`Names::new`] of the same schema, `position.span` an index into the slot's spans.
 pub fn event(
     schema: &Schema,
     names: &Names,
@@ -98,7 +98,7 @@ impl LabelNames {
     }
 }
 
-/// Appends a label to `slot`, as read before the row that comes next; false when it became a reject.
+/// Appends a label to `slot`, as read before the next row; false when it became a reject.
 pub fn label(
     meaning: &LabelMeaning,
     labels: &LabelNames,

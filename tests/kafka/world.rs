@@ -52,8 +52,12 @@ pub fn unique(what: &str) -> String {
 
 pub fn topic(brokers: &str, what: &str, partitions: i32) -> String {
     let name = unique(what);
-    create_topics(&config(brokers, &[]), &[(&name, partitions)]).unwrap();
+    create(brokers, &[(&name, partitions)]);
     name
+}
+
+pub fn create(brokers: &str, topics: &[(&str, i32)]) {
+    create_topics(&config(brokers, &[]), topics).unwrap();
 }
 
 pub fn subscription(topics: &[&str], labels: Option<&str>) -> Subscription {
@@ -65,6 +69,7 @@ pub fn subscription(topics: &[&str], labels: Option<&str>) -> Subscription {
         member: None,
         start: Start::Earliest,
         stop_at_end: true,
+        batch_bytes_max: 1 << 30,
     }
 }
 

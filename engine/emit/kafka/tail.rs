@@ -51,7 +51,7 @@ pub fn ends<C: ClientContext>(
 pub fn read(
     config: &KafkaConfig,
     topic: &str,
-    (from, ends): (&[(i32, i64)], &[(i32, i64)]),
+    [from, ends]: [&[(i32, i64)]; 2],
     settle: Duration,
     delivered: &mut Delivered,
 ) -> Result<(), Error> {

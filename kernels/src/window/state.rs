@@ -8,7 +8,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::arena::{Ring, View, read_i64};
+use super::arena::{Ring, read_i64};
 use super::plan::TIME_MAX_MS;
 use super::table::WindowTable;
 use super::{TableSpec, WindowCounts};
@@ -28,17 +28,20 @@ impl WindowTable {
         let horizon_ms = self.plan.horizon_ms(self.watermark_ms);
         let view = |slot: u32| self.arena.view(self.keys.ring(slot));
         let mut keys = self.keys.sorted();
-        keys.retain(|&(_, slot)| {
-            let view = view(slot);
-            view.time_ms(view.len() - 1) > horizon_ms
-        });
+        // Mostly the queue knows that all can be reached, which saves a look at each.
+        if self.keys.newest_at_least_ms().is_some_and(|newest_ms| newest_ms <= horizon_ms) {
+            keys.retain(|&(_, slot)| {
+                let view = view(slot);
+                view.time_ms(view.len() - 1) > horizon_ms
+            });
+        }
         let state = &mut StateWriter::new(writer);
         state.put(self.watermark_ms)?;
         state.slice(&self.counts.words())?;
         state.length(keys.len())?;
         state.each(keys.iter().map(|&(key, _)| key))?;
         state.each(keys.iter().map(|&(_, slot)| view(slot).len()))?;
-        state.slices(keys.iter().flat_map(|&(_, slot)| View::pieces(&view(slot))))
+        state.slices(keys.iter().flat_map(|&(_, slot)| view(slot).pieces()))
     }
 
     /// A table of `spec` with a state that [`WindowTable::write_state`] wrote for an equal one.
