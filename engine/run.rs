@@ -194,6 +194,8 @@ fn compute(
         state.step(&mut slot)?;
         live.add_batch(&slot);
         if to_emit.send(slot).is_err() {
+            // The writer ends when this closes its channel; the caller waits for it.
+            state.cutting = None;
             return Ok((state, None));
         }
         if shown_at.elapsed() >= SHOW_EVERY {

@@ -12,6 +12,8 @@ mod fuzz_config;
 mod kafka;
 /// The promises of the whole path: exact features, no influence of batch cuts.
 mod pipeline;
+/// The hand-over of slots between the threads, under thousands of schedules.
+mod ring_model;
 /// Every setting does something, and illegal values are refused by name.
 mod settings;
 /// The whole state as bytes: a run that is cut there and goes on elsewhere shows nothing of it.
