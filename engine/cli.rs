@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod checkpoint;
 mod demo;
 mod generate;
 mod progress;
@@ -50,6 +51,8 @@ enum Command {
     Replay(replay::Replay),
     /// Validate a configuration and explain what it does: features, memory, slots.
     Check(check::Check),
+    /// Look at checkpoints: what lies there, and whether a run could go on from it.
+    Checkpoint(checkpoint::Checkpoint),
     /// Write a synthetic stream, the same bytes for the same seed, to a file or to Kafka.
     Generate(generate::Generate),
     /// Measure this machine: learning, features, the whole pipeline.
@@ -64,6 +67,7 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Run(command) => command.run(),
         Command::Replay(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Checkpoint(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Demo(command) => command.run(),
