@@ -14,7 +14,9 @@
 //! [`pipeline`] calls them in order, [`run`] puts them on threads, [`config`] says what they do.
 #![deny(unsafe_code)]
 
+pub mod backoff;
 pub mod batch;
+pub mod breaker;
 pub mod clean;
 pub mod config;
 pub mod control;
