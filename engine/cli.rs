@@ -80,9 +80,16 @@ pub fn start_log(arguments: &Arguments) {
     if arguments.log_json { log.json().init() } else { log.init() }
 }
 
-/// Opens a recorded stream for this configuration; `limit` events at most.
-fn open_file(path: &Path, config: &Config, limit: Option<u64>) -> Result<Box<dyn Source>, Error> {
+/// Opens a recorded stream for this configuration; `limit` events at most, the first being
+/// `from_row`.
+fn open_file(
+    path: &Path,
+    config: &Config,
+    limit: Option<u64>,
+    from_row: u64,
+) -> Result<Box<dyn Source>, Error> {
     let options = FileOptions {
+        from_row,
         limit,
         csv_delimiter: config.batch.csv_delimiter,
         record_bytes_max: config.event.record_bytes_max,

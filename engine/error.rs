@@ -9,6 +9,7 @@ use pelton_kernels::KernelError;
 use pelton_models::ModelError;
 use pelton_models::evaluate::EvaluateError;
 
+use crate::checkpoint::format::Damage;
 use crate::config::Problems;
 
 /// Who must act on an error; decides the exit code of the program.
@@ -99,6 +100,46 @@ pub enum Error {
     /// The evaluation is not possible.
     #[error("[evaluate] asks for what cannot be measured")]
     Evaluate(#[from] EvaluateError),
+    /// A part of the state could not be written or read.
+    #[error("the state of `{section}` cannot be written or read")]
+    State {
+        /// The part.
+        section: &'static str,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A checkpoint is not what was written.
+    #[error("{name} cannot be used")]
+    Checkpoint {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        source: Damage,
+    },
+    /// A checkpoint was written under other settings.
+    #[error(
+        "{name} was written under another [{section}]; restore those settings, or choose another \
+         [checkpoint] dir to begin anew"
+    )]
+    Foreign {
+        /// The file.
+        name: String,
+        /// The part of the settings that differs.
+        section: String,
+    },
+    /// There are checkpoints, and none of them can be used.
+    #[error(
+        "none of the {count} checkpoints in {place} can be used; choose another [checkpoint] dir \
+         to begin anew"
+    )]
+    NoCheckpoint {
+        /// Where they lie.
+        place: String,
+        /// How many there are.
+        count: usize,
+        /// Why the newest was refused.
+        source: Box<Error>,
+    },
     /// A thread of the pipeline ended by a panic.
     #[error("the {stage} thread panicked")]
     Panicked {
@@ -115,11 +156,17 @@ impl Error {
             Error::Config { .. }
             | Error::Evaluate(_)
             | Error::Usage { .. }
+            | Error::Foreign { .. }
             | Error::Recording { .. } => Actor::User,
+            Error::NoCheckpoint { source, .. } => source.actor(),
             Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Actor::User
             }
-            Error::File { .. } | Error::Kafka { .. } | Error::Metrics { .. } => Actor::Outside,
+            Error::File { .. }
+            | Error::Kafka { .. }
+            | Error::State { .. }
+            | Error::Checkpoint { .. }
+            | Error::Metrics { .. } => Actor::Outside,
             Error::Kernel(_) | Error::Model(_) | Error::Panicked { .. } => Actor::Us,
         }
     }

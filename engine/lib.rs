@@ -10,6 +10,7 @@
 //! | 4 | [`features`] | what the model sees is made, once, exact windows among it |
 //! | 5 | [`learn`] | rows are scored, labels judge and are learned, in stream order |
 //! | 6 | [`emit`] | scores and dead letters go out |
+//! | 7 | [`checkpoint`] | every so often the whole state is kept, and a restart goes on from there |
 //!
 //! [`pipeline`] calls them in order, [`run`] puts them on threads, [`config`] says what they do.
 #![deny(unsafe_code)]
@@ -17,11 +18,13 @@
 pub mod backoff;
 pub mod batch;
 pub mod breaker;
+pub mod checkpoint;
 pub mod clean;
 pub mod config;
 pub mod control;
 pub mod emit;
 pub mod error;
+pub mod fail;
 pub mod features;
 pub mod generate;
 pub mod join;
@@ -35,3 +38,4 @@ pub mod ring;
 pub mod run;
 pub mod schema;
 pub mod source;
+mod stub_state;

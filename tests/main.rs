@@ -2,6 +2,8 @@
 
 /// The program as a child process: exit codes, errors, reports, the drain.
 mod cli;
+/// The program killed again and again: nothing lost, nothing doubled, the same bytes.
+mod crash;
 /// Records of every kind into columns, from messages and from files.
 mod decode;
 /// The Kafka source and sink, against a broker.

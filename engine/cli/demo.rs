@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use pelton::checkpoint::recover::Recovery;
 use pelton::config::Config;
 use pelton::config::stream::{KafkaConfig, SourceConfig};
 use pelton::control::Control;
@@ -83,7 +84,7 @@ impl Demo {
         let open = || FraudGenerator::new(self.spec());
         topics.fill(&kafka, open(), Labels::new(open(), LABEL_DELAY_MS), |_| {})?;
         println!("reading them back: topics {events}, {labels}; scores go to {}\n", name("scores"));
-        let source = source::kafka::open(&config, &[])?;
+        let source = source::kafka::open(&config, &[], Vec::new())?;
         Ok((config, source))
     }
 
@@ -103,7 +104,7 @@ impl Demo {
         table.remove("source");
         let mut config = parse(&table)?;
         config.source = SourceConfig::File { path: path.clone() };
-        let source = open_file(&path, &config, None)?;
+        let source = open_file(&path, &config, None, 0)?;
         Ok((config, source))
     }
 }
@@ -140,7 +141,8 @@ fn watch(config: &Config, source: Box<dyn Source>) -> Result<(), Error> {
         let (live, done) = (Arc::clone(&live), Arc::clone(&done));
         std::thread::spawn(move || show(&live, &done))
     };
-    let outcome = pelton::run::run(config, source, &stop, &live);
+    let recovery = Recovery::none(config)?;
+    let outcome = pelton::run::run(config, source, recovery, &stop, &live);
     done.store(true, Ordering::Relaxed);
     view.thread().unpark();
     // A view that failed to print is no reason to fail the run.

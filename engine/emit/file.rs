@@ -4,12 +4,13 @@
 //! bytes, as text where they are UTF-8, else as hexadecimal.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-use super::{Record, Sink};
+use super::delivered::Delivered;
+use super::{Record, Sink, SinkPosition};
 
 /// A file of JSON lines, appended to.
 pub struct FileSink {
@@ -26,6 +27,24 @@ impl FileSink {
         let file = File::options().create(true).append(true).open(path);
         let file = BufWriter::with_capacity(1 << 18, file.map_err(Error::file("open", path))?);
         Ok(FileSink { path: path.to_owned(), file })
+    }
+
+    /// Shows the lines behind `from`; a last one without its end is cut off, since the row it was
+    /// made from comes again.
+    fn read_tail(&mut self, from: u64, delivered: &mut Delivered) -> std::io::Result<()> {
+        let mut reader = BufReader::new(File::open(&self.path)?);
+        let mut at = reader.seek(SeekFrom::Start(from))?;
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            if line.last() != Some(&b'\n') {
+                self.file.get_ref().set_len(at)?;
+                break;
+            }
+            delivered.note_json(&line);
+            at += line.len() as u64;
+            line.clear();
+        }
+        Ok(())
     }
 
     fn write(&mut self, record: &Record<'_>) -> std::io::Result<()> {
@@ -52,7 +71,24 @@ impl Sink for FileSink {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        self.file.flush().map_err(Error::file("write", &self.path))
+        // On the disk, not in its cache: a checkpoint relies on it.
+        let flushed = self.file.flush().and_then(|()| self.file.get_ref().sync_data());
+        flushed.map_err(Error::file("write", &self.path))
+    }
+
+    fn position(&mut self) -> Result<SinkPosition, Error> {
+        self.file.flush().map_err(Error::file("write", &self.path))?;
+        let about = self.file.get_ref().metadata().map_err(Error::file("read", &self.path))?;
+        Ok(SinkPosition::File { path: self.path.display().to_string(), bytes: about.len() })
+    }
+
+    fn tail(&mut self, position: &SinkPosition, delivered: &mut Delivered) -> Result<(), Error> {
+        match position {
+            SinkPosition::File { path, bytes } if *path == self.path.display().to_string() => {
+                self.read_tail(*bytes, delivered).map_err(Error::file("read", &self.path))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

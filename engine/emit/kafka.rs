@@ -7,6 +7,8 @@
 //! failure ends the run at the next call. Successful deliveries cost no call each: once
 //! [`Sink::flush`] has returned, everything sent before has been acknowledged.
 
+mod tail;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,8 @@ use crate::config::stream::KafkaConfig;
 use crate::error::Error;
 use crate::kafka;
 
-use super::{Record, Sink};
+use super::delivered::Delivered;
+use super::{Record, Sink, SinkPosition};
 
 /// How long the brokers and topics are waited for at the start.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -76,6 +79,7 @@ impl ProducerContext for SinkContext {
 /// A producer for one topic.
 pub struct KafkaSink {
     producer: BaseProducer<SinkContext>,
+    kafka: KafkaConfig,
     brokers: String,
     topic: String,
     unpolled: u32,
@@ -95,7 +99,13 @@ impl KafkaSink {
             .create_with_context(SinkContext::default())
             .map_err(kafka::error(&brokers, || "create a producer".to_owned()))?;
         kafka::find_topic(producer.client(), &brokers, topic, CONNECT)?;
-        Ok(KafkaSink { producer, brokers, topic: topic.to_owned(), unpolled: 0 })
+        Ok(KafkaSink {
+            producer,
+            kafka: kafka.clone(),
+            brokers,
+            topic: topic.to_owned(),
+            unpolled: 0,
+        })
     }
 
     /// Hands over a record that is too large for a message: its beginning, and how long it was.
@@ -196,6 +206,21 @@ impl Sink for KafkaSink {
 
     fn flush(&mut self) -> Result<(), Error> {
         self.flush_within(PATIENCE)
+    }
+
+    fn position(&mut self) -> Result<SinkPosition, Error> {
+        let next = tail::ends(self.producer.client(), &self.brokers, &self.topic)?;
+        Ok(SinkPosition::Kafka { topic: self.topic.clone(), next })
+    }
+
+    fn tail(&mut self, position: &SinkPosition, delivered: &mut Delivered) -> Result<(), Error> {
+        match position {
+            SinkPosition::Kafka { topic, next } if *topic == self.topic => {
+                let ends = tail::ends(self.producer.client(), &self.brokers, topic)?;
+                tail::read(&self.kafka, topic, next, &ends, delivered)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn batch_done(&mut self) -> Result<(), Error> {

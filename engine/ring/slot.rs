@@ -35,6 +35,29 @@ pub struct Span {
     pub next: i64,
 }
 
+/// A stretch of one partition that was read without another in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Index into [`Slot::spans`].
+    pub span: u32,
+    /// Where the partition was read from.
+    pub first: i64,
+    /// Where the stretch ended: the offset read next.
+    pub next: i64,
+}
+
+/// Who decided in which order the partitions of a batch were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lead {
+    /// The traffic did.
+    #[default]
+    Free,
+    /// The order log of an earlier run did, and it goes on.
+    Led,
+    /// The order log did, and ends with this batch.
+    LedToTheEnd,
+}
+
 /// A label as it arrived: the truth about one event id, known from `time_ms` on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LabelRecord {
@@ -83,6 +106,14 @@ pub struct Slot {
     pub consumed: u64,
     /// The partitions this batch was read from.
     pub spans: Vec<Span>,
+    /// In which order they were read, where a source has more than one.
+    pub runs: Vec<Run>,
+    /// Who decided that order.
+    pub lead: Lead,
+    /// Whether the batch ends here, whatever room is left.
+    pub is_cut: bool,
+    /// The checkpoint whose cut lies right behind this batch.
+    pub checkpoint: Option<u64>,
     /// Start of the clock of [`Slot::arrived_ns`].
     pub opened_at: Instant,
     /// The arrival given to the rows that are finished next; see [`Slot::mark_arrival`].
@@ -113,6 +144,10 @@ impl Slot {
             filtered: 0,
             consumed: 0,
             spans: Vec::new(),
+            runs: Vec::new(),
+            lead: Lead::Free,
+            is_cut: false,
+            checkpoint: None,
             opened_at: Instant::now(),
             arriving_ns: 0,
             scores: Vec::new(),
@@ -174,6 +209,14 @@ impl Slot {
         u32::try_from(index).expect("partitions are few")
     }
 
+    /// Notes that a partition was read from `first` to `next`, after all that was noted before.
+    pub fn note_run(&mut self, span: u32, first: i64, next: i64) {
+        match self.runs.last_mut() {
+            Some(run) if run.span == span => run.next = next,
+            _ => self.runs.push(Run { span, first, next }),
+        }
+    }
+
     /// Keeps the rows that are wanted, in their order; labels move with the rows they precede.
     pub fn retain_rows(&mut self, keep: &[bool]) {
         let mut kept = 0;
@@ -230,6 +273,10 @@ impl Slot {
         self.filtered = 0;
         self.consumed = 0;
         self.spans.clear();
+        self.runs.clear();
+        self.lead = Lead::Free;
+        self.is_cut = false;
+        self.checkpoint = None;
         self.scores.clear();
         self.versions.clear();
         self.opened_at = Instant::now();

@@ -14,20 +14,23 @@ pub mod group;
 pub mod merge;
 pub mod messages;
 pub mod queue;
+pub mod script;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::checkpoint::order::BatchOrder;
 use crate::config::Config;
 use crate::config::stream::{KafkaConfig, SourceConfig, Start};
 use crate::error::Error;
-use crate::ring::{Position, Slot, Span};
+use crate::ring::{Lead, Position, Slot, Span};
 use crate::source::{Progress, Source};
 
 use group::{Change, From, Group, Partition};
 use merge::{Merge, Stand};
 use messages::Messages;
 use queue::{Bell, Front, PartitionQueue, Record};
+use script::{Script, Step};
 
 /// What makes rows and labels of records.
 pub trait Decode: Send {
@@ -61,11 +64,16 @@ pub struct Subscription {
     pub stop_at_end: bool,
 }
 
-/// Opens the source of a configuration; partitions that `resume` names are read on from there.
+/// Opens the source of a configuration; partitions that `resume` names are read on from there, at
+/// first in the order of `script`.
 ///
 /// # Errors
 /// As [`KafkaSource::open`]; [`Error::Usage`] when the configuration names no topics.
-pub fn open(config: &Config, resume: &[Span]) -> Result<Box<dyn Source>, Error> {
+pub fn open(
+    config: &Config,
+    resume: &[Span],
+    script: Vec<BatchOrder>,
+) -> Result<Box<dyn Source>, Error> {
     let SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end } = &config.source
     else {
         return Err(Error::Usage {
@@ -82,7 +90,9 @@ pub fn open(config: &Config, resume: &[Span]) -> Result<Box<dyn Source>, Error> 
         start: *start,
         stop_at_end: *stop_at_end,
     };
-    let source = KafkaSource::open(&config.kafka, &subscription, Messages::new(config), resume)?;
+    let decode = Messages::new(config);
+    let mut source = KafkaSource::open(&config.kafka, &subscription, decode, resume)?;
+    source.follow(script);
     Ok(Box::new(source))
 }
 
@@ -116,6 +126,7 @@ pub struct KafkaSource<D> {
     // Lanes hold records, which must be freed before the client: they are dropped first.
     lanes: Vec<Lane>,
     merge: Merge,
+    script: Script,
     group: Group,
     bell: Arc<Bell>,
     decode: D,
@@ -143,6 +154,7 @@ impl<D: Decode> KafkaSource<D> {
         Ok(KafkaSource {
             lanes: Vec::new(),
             merge: Merge::default(),
+            script: Script::default(),
             group,
             bell,
             decode,
@@ -151,6 +163,11 @@ impl<D: Decode> KafkaSource<D> {
             served_at: Instant::now(),
             lag_at: Instant::now(),
         })
+    }
+
+    /// Reads the next batches in this order, before the traffic decides again.
+    pub fn follow(&mut self, script: Vec<BatchOrder>) {
+        self.script = Script::new(script);
     }
 
     /// Records not yet read, for each partition of ours as far as it is known.
@@ -261,6 +278,40 @@ impl<D: Decode> KafkaSource<D> {
         Ok(if is_at_end { Stand::AtEnd } else { Stand::Behind })
     }
 
+    /// Moves records into the slot in the order of the script, to the end of its batch.
+    fn fill_led(&mut self, slot: &mut Slot) -> Result<bool, Error> {
+        let mut has_read = false;
+        slot.lead = Lead::Led;
+        while !is_full(slot) {
+            let place = |topic: &str, partition: i32| {
+                self.lanes.iter().position(|l| l.name.1 == partition && *l.name.0 == *topic)
+            };
+            match self.script.step(place, |rank| self.lanes[rank].next, Instant::now()) {
+                Step::Read(rank) => {
+                    self.name_new_lanes(slot);
+                    self.stand(rank)?;
+                    if !self.decode_front(rank, slot) {
+                        break;
+                    }
+                    has_read = true;
+                }
+                Step::Wait => break,
+                Step::BatchEnd => {
+                    slot.is_cut = !slot.is_empty();
+                    break;
+                }
+                Step::End => {
+                    slot.is_cut = !slot.is_empty();
+                    slot.lead = if slot.is_cut { Lead::LedToTheEnd } else { Lead::Free };
+                    // From here on the traffic decides; nothing is known of any partition yet.
+                    self.rank_lanes();
+                    break;
+                }
+            }
+        }
+        Ok(has_read)
+    }
+
     /// Moves records into the slot until it is full or nothing more can be said to be next.
     fn fill(&mut self, slot: &mut Slot) -> Result<bool, Error> {
         let mut has_read = false;
@@ -289,8 +340,9 @@ impl<D: Decode> KafkaSource<D> {
         } else {
             self.decode.event(&record, position, slot);
         }
-        lane.next = position.offset + 1;
+        let first = std::mem::replace(&mut lane.next, position.offset + 1);
         slot.spans[span as usize].next = lane.next;
+        slot.note_run(span, first, lane.next);
         lane.queue.pass();
         true
     }
@@ -301,6 +353,7 @@ impl<D: Decode> KafkaSource<D> {
         for lane in self.lanes.iter_mut().filter(|lane| lane.is_new) {
             let span = slot.span_index(&lane.name.0, lane.name.1);
             slot.spans[span as usize].next = lane.next;
+            slot.note_run(span, lane.next, lane.next);
             lane.is_new = false;
         }
     }
@@ -326,16 +379,20 @@ impl<D: Decode> Source for KafkaSource<D> {
             if self.lag_at.elapsed() >= LAG_EVERY {
                 self.show_lag();
             }
-            self.look()?;
             slot.mark_arrival();
-            let has_read = self.fill(slot)?;
+            let has_read = if self.script.is_done() {
+                self.look()?;
+                self.fill(slot)?
+            } else {
+                self.fill_led(slot)?
+            };
             if has_read {
                 self.group.heard();
             }
-            if is_full(slot) {
+            if is_full(slot) || slot.is_cut {
                 return Ok(Progress::Full);
             }
-            if self.has_ended() && !has_read {
+            if self.script.is_done() && self.has_ended() && !has_read {
                 return Ok(Progress::Ended);
             }
             if has_read || Instant::now() >= until {

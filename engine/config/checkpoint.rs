@@ -1,0 +1,44 @@
+//! `[checkpoint]`: where the state is kept, how often, for how long.
+
+use super::read::{Key, Section};
+
+/// How state survives the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointConfig {
+    /// A folder, or the URL of an object store; none = state is lost with the process.
+    pub dir: Option<String>,
+    /// The folder of the order log; the folder of the checkpoints by default.
+    pub order_dir: Option<String>,
+    /// Wall time between two checkpoints.
+    pub every_ms: i64,
+    /// So many of the newest are kept.
+    pub keep: usize,
+    /// Older ones are removed, the newest good one apart; 0 = whatever their age.
+    pub keep_for_ms: i64,
+    /// Whether the order of each batch is on the disk before its scores go out.
+    pub order_sync: bool,
+}
+
+impl CheckpointConfig {
+    /// Reads `[checkpoint]`.
+    pub fn read(root: &mut Section<'_>) -> CheckpointConfig {
+        let mut section = root.section("checkpoint");
+        let doc = "folder, or URL of an object store (s3://, gs://, az://); none = state is lost \
+                   with the process";
+        let dir = section.text_maybe(Key("dir", doc));
+        let doc =
+            "folder of the order log; else the checkpoints' folder (an object store has none)";
+        let order_dir = section.text_maybe(Key("order_dir", doc));
+        let doc = "wall time between two checkpoints";
+        let every_ms = section.duration_ms(Key("every", doc), "30s", ["10ms", "1d"]);
+        let keep = section.count(Key("keep", "newest checkpoints that are kept"), 3, 1..=10_000);
+        let doc =
+            "older checkpoints are removed, the newest good one apart; 0ms = whatever their age";
+        let keep_for_ms = section.duration_ms(Key("keep_for", doc), "0ms", ["0ms", "3650d"]);
+        let doc = "sync the order of each batch to the disk before its scores go out: scores then \
+                   also survive the death of the machine, at the price of a sync a batch";
+        let order_sync = section.flag(Key("order_sync", doc), false);
+        section.finish();
+        CheckpointConfig { dir, order_dir, every_ms, keep, keep_for_ms, order_sync }
+    }
+}

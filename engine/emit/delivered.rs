@@ -1,0 +1,100 @@
+//! What was already sent before a crash, so that it is not sent a second time.
+//!
+//! Every score record and dead letter names the record it was made from: topic, partition, offset.
+//! After a restart from a checkpoint the sink's own tail is read, from where it stood when the
+//! checkpoint was taken, and what is found there is passed over when the same rows come by again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::ring::{Position, Span};
+
+/// The records that were sent, by the offset of the record they were made from.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    partitions: HashMap<(Arc<str>, i32), HashSet<i64>>,
+    left: usize,
+}
+
+/// The parts of a score record that name its event.
+#[derive(Deserialize)]
+struct Origin<'a> {
+    #[serde(borrow)]
+    topic: std::borrow::Cow<'a, str>,
+    partition: i32,
+    offset: i64,
+}
+
+impl Delivered {
+    /// Notes a score record, or a dead letter in a file; false when it names no record.
+    pub fn note_json(&mut self, payload: &[u8]) -> bool {
+        let Ok(origin) = serde_json::from_slice::<Origin<'_>>(payload) else {
+            return self.note_letter(payload);
+        };
+        self.note(&origin.topic, origin.partition, origin.offset);
+        true
+    }
+
+    /// Notes a record that was made from this one.
+    pub fn note(&mut self, topic: &str, partition: i32, offset: i64) {
+        let offsets = self.partitions.entry((topic.into(), partition)).or_default();
+        self.left += usize::from(offsets.insert(offset));
+    }
+
+    /// Records noted and not yet passed over.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Whether a record made from this one was sent before; asked once of each.
+    pub fn passes_over(&mut self, spans: &[Span], position: Position) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        let span = &spans[position.span as usize];
+        let key = (Arc::clone(&span.topic), span.partition);
+        let found = self.partitions.get_mut(&key).is_some_and(|o| o.remove(&position.offset));
+        self.left -= usize::from(found);
+        found
+    }
+
+    /// A dead letter in a file carries its headers as texts.
+    fn note_letter(&mut self, payload: &[u8]) -> bool {
+        #[derive(Deserialize)]
+        struct Letter<'a> {
+            #[serde(borrow)]
+            topic: std::borrow::Cow<'a, str>,
+            partition: std::borrow::Cow<'a, str>,
+            offset: std::borrow::Cow<'a, str>,
+        }
+        let Ok(letter) = serde_json::from_slice::<Letter<'_>>(payload) else { return false };
+        let (Ok(partition), Ok(offset)) = (letter.partition.parse(), letter.offset.parse()) else {
+            return false;
+        };
+        self.note(&letter.topic, partition, offset);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_is_passed_over_once() {
+        let mut delivered = Delivered::default();
+        let score = br#"{"id":7,"score":0.5,"topic":"events","partition":3,"offset":12,"x":"y"}"#;
+        assert!(delivered.note_json(score));
+        assert!(delivered.note_json(score), "a duplicate is noted once");
+        assert!(delivered.note_json(br#"{"topic":"events","partition":"3","offset":"14"}"#));
+        assert!(!delivered.note_json(b"not ours") && !delivered.note_json(b"{}"));
+        assert_eq!(delivered.left(), 2);
+        let spans = [Span { topic: "events".into(), partition: 3, next: 0 }];
+        let mut asked = |offset| delivered.passes_over(&spans, Position { span: 0, offset });
+        assert_eq!([11, 12, 12, 13, 14].map(&mut asked), [false, true, false, false, true]);
+        assert_eq!(delivered.left(), 0);
+    }
+}

@@ -1,0 +1,105 @@
+//! The verifier of the crash tests: reads what the outside has seen and holds it against an oracle.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value;
+
+use super::job::{Job, World};
+
+/// The record an output was made from: partition and offset of the events' topic.
+type Origin = (i64, i64);
+
+/// Every score and dead letter is there once, and is the oracle's; the model is the oracle's.
+pub fn verify(world: &World, job: &Job, report: &Value) {
+    let (config, score_file, letter_file) = job.oracle();
+    let oracle = job.finish_as("oracle", &config);
+    for key in ["events", "scored", "dead_letters", "filtered", "labels", "model_digest"] {
+        assert_eq!(report[key], oracle[key], "{key}: {report} {oracle}");
+    }
+    assert_eq!(report["score_digest"], oracle["score_digest"]);
+    assert_eq!(report["metrics"], oracle["metrics"]);
+    let scores = read_topic(&world.brokers, &world.scores, |payload, _| {
+        let record: Value = serde_json::from_slice(payload).expect("scores are JSON");
+        (origin(&record), String::from_utf8_lossy(payload).into_owned())
+    });
+    assert_eq!(scores, lines(&score_file), "scores in the topic are not the oracle's");
+    let letters = read_topic(&world.brokers, &world.dead_letters, |payload, headers| {
+        let number = |name: &str| headers[name].parse().expect("a number");
+        let origin = (number("partition"), number("offset"));
+        (origin, format!("{} {}", headers["reason"], String::from_utf8_lossy(payload)))
+    });
+    let expected: BTreeMap<Origin, Vec<String>> = lines(&letter_file)
+        .into_iter()
+        .map(|(origin, lines)| {
+            let text = |line: String| {
+                let line: Value = serde_json::from_str(&line).expect("dead letters are JSON");
+                let text = |key: &str| line[key].as_str().expect("a text").to_owned();
+                format!("{} {}", text("reason"), text("bytes"))
+            };
+            (origin, lines.into_iter().map(text).collect())
+        })
+        .collect();
+    assert_eq!(letters, expected, "dead letters in the topic are not the oracle's");
+    let doubled = scores.values().chain(letters.values()).filter(|all| all.len() > 1).count();
+    assert_eq!(doubled, 0, "records were sent twice");
+    let total = scores.len() as u64 + letters.len() as u64;
+    assert_eq!(total + report["filtered"].as_u64().unwrap(), report["events"].as_u64().unwrap());
+}
+
+fn origin(record: &Value) -> Origin {
+    // In a file of dead letters the headers are texts.
+    let number = |key: &str| {
+        let value = &record[key];
+        value.as_i64().or_else(|| value.as_str()?.parse().ok()).expect("a number")
+    };
+    (number("partition"), number("offset"))
+}
+
+fn lines(path: &Path) -> BTreeMap<Origin, Vec<String>> {
+    let mut all: BTreeMap<Origin, Vec<String>> = BTreeMap::new();
+    for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
+        let record: Value = serde_json::from_str(line).expect("lines are JSON");
+        all.entry(origin(&record)).or_default().push(line.to_owned());
+    }
+    all
+}
+
+/// Everything in a topic, by the record it was made from.
+fn read_topic(
+    brokers: &str,
+    topic: &str,
+    read: impl Fn(&[u8], &BTreeMap<String, String>) -> (Origin, String),
+) -> BTreeMap<Origin, Vec<String>> {
+    let mut config = rdkafka::config::ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", "verifier");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let wait = Duration::from_secs(10);
+    let metadata = consumer.fetch_metadata(Some(topic), wait).unwrap();
+    let mut list = TopicPartitionList::new();
+    let mut left = 0;
+    for partition in metadata.topics()[0].partitions() {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), wait).unwrap();
+        left += high - low;
+        list.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let mut all: BTreeMap<Origin, Vec<String>> = BTreeMap::new();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while left > 0 {
+        assert!(Instant::now() < deadline, "{left} records of {topic} do not come");
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
+        left -= 1;
+        let headers = message.headers().map(|headers| {
+            let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap()).into_owned();
+            headers.iter().map(|h| (h.key.to_owned(), text(h.value))).collect()
+        });
+        let (origin, text) = read(message.payload().unwrap_or_default(), &headers.unwrap_or_default());
+        all.entry(origin).or_default().push(text);
+    }
+    all
+}
