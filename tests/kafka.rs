@@ -9,4 +9,5 @@ mod group;
 mod order;
 mod outage;
 mod sink;
+mod spill;
 pub mod world;
