@@ -1,8 +1,8 @@
 //! How long to wait before something that has failed is tried again.
 //!
-//! The wait doubles with each failure up to a limit, and half of it is left to chance, so that many
-//! who failed together do not come back together. Nothing here sleeps or looks at a clock: chance is
-//! an argument, and what is returned is only a length of time.
+//! The wait doubles with each failure up to a limit, and half of it is left to chance, so that
+//! many who failed together do not come back together. Nothing here sleeps or looks at a clock:
+//! chance is an argument, and what is returned is only a length of time.
 
 use std::time::Duration;
 

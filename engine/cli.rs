@@ -88,14 +88,7 @@ fn open_file(
     limit: Option<u64>,
     from_row: u64,
 ) -> Result<Box<dyn Source>, Error> {
-    let options = FileOptions {
-        from_row,
-        limit,
-        csv_delimiter: config.batch.csv_delimiter,
-        record_bytes_max: config.event.record_bytes_max,
-        batch_bytes_max: config.batch.bytes_max,
-        ..FileOptions::default()
-    };
+    let options = FileOptions { from_row, limit, ..FileOptions::of(config) };
     source::file::open(path, &config.event.schema, &options)
 }
 

@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod event;
 pub mod features;
 pub mod learn;
+mod listing;
 pub mod read;
 pub mod stream;
 
@@ -95,12 +96,19 @@ impl Config {
             fields.NUMBER.type = 'number'
             fields.CATEGORY.type = 'category'
             filter = [{ field = 'NUMBER' }]
-            features = [{ number = 'NUMBER' }, { category = 'CATEGORY' },
-                        { calendar = ['hour'] }, { window = 'CATEGORY' }]";
+            features = [{ number = 'NUMBER' }, { category = 'CATEGORY' }, { calendar = ['hour'] },
+                        { window = 'CATEGORY', widths = ['1h', '1d'], aggregates = ['count'] }]";
         let findings = Findings::default();
         let table = EVERY_KIND.parse().expect("a constant");
         Config::read(table, &Replaced::default(), &findings);
         findings.settings.into_inner()
+    }
+
+    /// The same as a configuration: reading it gives the defaults. Tables that the user names or
+    /// repeats, and settings without a default, are comments in it.
+    #[must_use]
+    pub fn settings_toml() -> String {
+        listing::toml(&Config::settings())
     }
 
     fn read(mut table: Table, replaced: &Replaced, findings: &Findings) -> Config {

@@ -7,7 +7,7 @@
 pub mod delivered;
 pub mod file;
 pub mod kafka;
-mod records;
+pub mod records;
 pub mod spill;
 
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub enum SinkPosition {
     Kafka {
         /// The topic.
         topic: String,
-        /// Partition and the offset its next record gets, or a later one.
+        /// Partition and the offset its next record gets, or an earlier one.
         next: Vec<(i32, i64)>,
     },
     /// A sink that may have records on the disk.
@@ -74,7 +74,8 @@ pub trait Sink: Send {
     /// What ends the run: a topic that does not exist, a disk that is full.
     fn send(&mut self, record: &Record<'_>) -> Result<(), Error>;
 
-    /// Hands a record over if there is room for it now; false, and nothing done, when there is none.
+    /// Hands a record over if there is room for it now; false, and nothing done, when there is
+    /// none.
     ///
     /// # Errors
     /// As [`Sink::send`].
@@ -131,12 +132,18 @@ pub trait Sink: Send {
     /// As [`Sink::send`].
     fn position(&mut self) -> Result<SinkPosition, Error>;
 
-    /// Shows every record the sink holds behind `position`. A record that a crash tore is removed.
-    /// Nothing is shown when the position is of another sink.
+    /// Notes every record the sink holds behind `position`, once nothing more of an earlier process
+    /// has arrived for `settle`. A record that a crash tore is removed. Nothing is noted when the
+    /// position is of another sink.
     ///
     /// # Errors
     /// As [`Sink::send`].
-    fn tail(&mut self, position: &SinkPosition, delivered: &mut Delivered) -> Result<(), Error>;
+    fn tail(
+        &mut self,
+        position: &SinkPosition,
+        settle: Duration,
+        delivered: &mut Delivered,
+    ) -> Result<(), Error>;
 
     /// A batch has ended, or none has come for a while: a chance to look after deliveries without
     /// waiting for them.
@@ -174,17 +181,17 @@ impl Emit {
         })
     }
 
-    /// Finds out what an earlier run has sent behind these positions, which is not sent again.
-    /// Returns how many records that are.
+    /// Finds out what an earlier run has sent behind these positions, which is not sent again;
+    /// `settle` is how long the sinks must be quiet first. Returns how many records that are.
     ///
     /// # Errors
     /// As [`Sink::tail`].
-    pub fn resume(&mut self, positions: &Positions) -> Result<usize, Error> {
+    pub fn resume(&mut self, positions: &Positions, settle: Duration) -> Result<usize, Error> {
         let scores = self.scores.as_mut().map(|(_, sink)| sink);
         let letters = self.dead_letters.as_mut().map(|(_, sink)| sink);
         for (index, sink) in [scores, letters].into_iter().enumerate() {
             if let (Some(sink), Some(position)) = (sink, &positions[index]) {
-                sink.tail(position, &mut self.sent_before[index])?;
+                sink.tail(position, settle, &mut self.sent_before[index])?;
             }
         }
         Ok(self.sent_before.iter().map(Delivered::left).sum())

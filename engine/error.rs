@@ -114,7 +114,7 @@ pub enum Error {
     #[error("the state of `{section}` cannot be written or read")]
     State {
         /// The part.
-        section: &'static str,
+        section: String,
         /// The cause.
         source: std::io::Error,
     },

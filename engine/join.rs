@@ -9,11 +9,13 @@
 //! recorded stream and released once event time has passed their delay. An event waits for its
 //! label until its horizon; then it is dropped or learned as negative. Rules, each with a counter:
 //! the first label of an event holds, a second one is a duplicate or a contradiction; a label
-//! before its event waits for it (orphan); a true label that contradicts an assumed one corrects it.
+//! before its event waits for it (orphan); a true label that contradicts an assumed one corrects
+//! it.
 //!
 //! Not here: what is learned from a resolved label ([`learn`](crate::learn)).
 
 mod pending;
+mod state;
 mod timeline;
 
 use std::collections::HashMap;
@@ -211,7 +213,8 @@ impl Join {
     }
 
     fn admit(&mut self, slot: &Slot, row: usize, resolved: &mut Vec<Resolved>) {
-        if self.pending.len() >= self.config.pending_max {
+        // Not the length of the slab, where an entry stays until its batch ends.
+        if self.future.len() + self.deadlines.len() >= self.config.pending_max {
             self.evict();
         }
         let (id, time_ms) = (slot.ids[row], slot.times_ms[row]);

@@ -5,6 +5,9 @@
 //! a larger step, labels are gathered and learned together at the next multiple of `step_rows` in
 //! the stream, never at the end of a batch: cutting a stream into other batches changes no score.
 
+mod digest;
+mod state;
+
 use pelton_models::evaluate::{EvaluateSpec, Evaluator};
 use pelton_models::{FeatureShape, Features, LabeledBatch, Model};
 
@@ -13,6 +16,8 @@ use crate::error::Error;
 use crate::features::FeatureStage;
 use crate::join::{Join, Kind, Resolved};
 use crate::ring::Slot;
+
+use digest::RunningDigest;
 
 /// What has been learned so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +39,7 @@ pub struct Learner {
     step_rows: u64,
     step: Step,
     counts: LearnCounts,
-    digest: blake3::Hasher,
+    digest: RunningDigest,
     digest_buffer: Vec<u8>,
 }
 
@@ -71,7 +76,7 @@ impl Learner {
                 weights: Vec::new(),
             },
             counts: LearnCounts::default(),
-            digest: blake3::Hasher::new(),
+            digest: RunningDigest::new(),
             digest_buffer: Vec::new(),
         })
     }
@@ -144,7 +149,7 @@ impl Learner {
     /// Digest of every id with its scores so far, in stream order, as hexadecimal text.
     #[must_use]
     pub fn score_digest(&self) -> String {
-        self.digest.finalize().to_hex().to_string()
+        self.digest.value().to_hex().to_string()
     }
 
     /// Rows until the model may change; without waiting labels it cannot.
@@ -226,7 +231,7 @@ impl Learner {
                 self.digest_buffer.extend_from_slice(&score.to_bits().to_le_bytes());
             }
         }
-        self.digest.update(&self.digest_buffer);
+        self.digest.add(&self.digest_buffer);
     }
 }
 

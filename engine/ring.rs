@@ -6,7 +6,7 @@
 //! allocates: every column has its full length from the start (arenas of texts and raw bytes grow
 //! to the size the stream needs, once).
 //!
-//! Columns are contiguous, one after another (`numbers[column][row]`), as a device upload wants them.
+//! Columns are contiguous, one after another (`numbers[column][row]`), as an upload wants them.
 
 mod arena;
 mod reject;
@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::schema::Schema;
 
 pub use arena::Arena;
-pub use reject::{Reason, Reject};
+pub use reject::{Envelope, Reason, Reject};
 pub use slot::{LabelRecord, Lead, Position, Run, Slot, Span};
 
 /// How long a wait for a slot goes on before it is asked whether to stop.

@@ -57,7 +57,8 @@ pub fn run(
     let started = Instant::now();
     let ring = Arc::new(Ring::new(&config.event.schema, config.batch.rows_max));
     let mut emit = Emit::open(config, stop)?;
-    let (cutter, writing) = begin_keeping(recovery.keeping, &recovery.sinks, &mut emit)?;
+    let (cutter, writing) =
+        begin_keeping(recovery.keeping, (&recovery.sinks, recovery.settle), &mut emit)?;
     let (work, writer) = match (cutter, writing.map(Writing::start)) {
         (Some(cutter), Some(Writer { snapshots, free, deliveries, thread, .. })) => {
             (Some(Cutting { cutter, free, snapshots }), Some((deliveries, thread)))
@@ -128,14 +129,14 @@ struct Cutting {
 /// what was already sent.
 fn begin_keeping(
     keeping: Option<Keeping>,
-    sinks: &Positions,
+    (sinks, settle): (&Positions, Duration),
     emit: &mut Emit,
 ) -> Result<(Option<Cutter>, Option<Writing>), Error> {
     let Some(Keeping { cutter, writing, first }) = keeping else { return Ok((None, None)) };
     match first {
         Some(first) => writing.write(first, emit.positions()?).1?,
         None => {
-            let count = emit.resume(sinks)?;
+            let count = emit.resume(sinks, settle)?;
             tracing::info!(count, "records behind the checkpoint were sent before");
         }
     }

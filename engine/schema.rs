@@ -320,7 +320,7 @@ pub fn time_ms(value: Scalar<'_>, unit: TimeUnit) -> Option<i64> {
     (TIME_MS_MIN..=TIME_MS_MAX).contains(&ms).then_some(ms)
 }
 
-/// Times outside the years 1 to 9999 are refused: sums with any window width stay far from overflow.
+/// Times outside the years 1 to 9999 are refused: sums with any width stay far from overflow.
 const TIME_MS_MIN: i64 = -62_135_596_800_000;
 const TIME_MS_MAX: i64 = 253_402_300_799_999;
 

@@ -10,13 +10,14 @@
 mod job;
 mod verifier;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::kafka::world::{self, Writer};
 use crate::support::Random;
-use job::{Job, World};
+use job::{Death, Job, World};
 
 /// What the driver has written.
 #[derive(Default)]
@@ -108,19 +109,19 @@ fn killed_again_and_again_it_scores_as_if_nothing_had_happened() {
         std::thread::spawn(move || drive(&world, Random::new(seed), &end))
     };
     let job = Job::new(&world);
-    let mut deaths = 0_u32;
-    for life in 0_u64.. {
-        if deaths >= kills {
-            break;
-        }
-        let (place, passes) = PLACES[(life as usize) % PLACES.len()];
+    let mut deaths = BTreeMap::new();
+    for life in 0..kills {
+        let (place, passes) = PLACES[life % PLACES.len()];
         let point = format!("{place}={}:die", 1 + random.below(passes));
-        deaths += u32::from(job.live_and_die(&point, Duration::from_millis(random.below(1500))));
+        let patience = Duration::from_millis(700 + random.below(1500));
+        let died = job.live_and_die(&point, patience) == Death::AtThePoint;
+        *deaths.entry(if died { place } else { "killed" }).or_insert(0) += 1;
     }
     end.store(true, Ordering::Relaxed);
     let written = driver.join().expect("the driver does not fail");
     let report = job.finish();
-    println!("{deaths} deaths, {} events", written.events);
+    println!("deaths: {deaths:?}, {} events", written.events);
+    assert!(deaths.len() > 3, "hardly any place was reached: {deaths:?}");
     assert_eq!(report["events"], written.events, "{report}");
     assert_eq!(report["dead_letters"], written.bad, "{report}");
     assert_eq!(report["filtered"], written.filtered, "{report}");

@@ -5,9 +5,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod away;
 mod group;
 mod order;
 mod outage;
+pub mod settings;
 mod sink;
 mod spill;
 pub mod world;

@@ -10,5 +10,11 @@ mod decode;
 mod kafka;
 /// The promises of the whole path: exact features, no influence of batch cuts.
 mod pipeline;
+/// Every setting does something, and illegal values are refused by name.
+mod settings;
+/// The whole state as bytes: a run that is cut there and goes on elsewhere shows nothing of it.
+mod state;
 /// Streams made from a seed, and the engine run over them step by step.
 mod support;
+/// The rules of the house, checked on every file.
+mod tidy;

@@ -18,7 +18,7 @@ use super::order_path;
 use super::writer::Snapshot;
 use crate::error::Error;
 use crate::metrics::Totals;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, SECTIONS};
 use crate::ring::{Lead, Slot, Span};
 
 /// What compute needs for checkpoints.
@@ -112,7 +112,9 @@ impl Cutter {
         if self.is_led {
             return Ok(None);
         }
-        self.snapshot(Sections::default(), pipeline, totals).map(Some)
+        let mut last = self.snapshot(Sections::default(), pipeline, totals)?;
+        last.manifest.is_last = true;
+        Ok(Some(last))
     }
 
     fn snapshot(
@@ -123,14 +125,14 @@ impl Cutter {
     ) -> Result<Snapshot, Error> {
         let started = Instant::now();
         self.sequence += 1;
-        for section in Pipeline::SECTIONS {
+        for section in SECTIONS {
             sections
                 .add(section, |out| pipeline.write_section(section, out))
-                .map_err(|source| Error::State { section, source })?;
+                .map_err(|source| Error::State { section: section.to_owned(), source })?;
         }
         sections
             .add(TOTALS, |out| totals.write_state(out))
-            .map_err(|source| Error::State { section: TOTALS, source })?;
+            .map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
         self.order.begin(self.sequence);
         self.taken_at = Instant::now();
         metrics::histogram!("pelton_checkpoint_copy_seconds")
@@ -149,6 +151,7 @@ impl Cutter {
             taken_ms: now_ms(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             settings: self.settings.clone(),
+            is_last: false,
             consumed: totals.consumed,
             watermark_ms: pipeline.join().watermark_ms(),
             positions: self.positions.iter().map(position).collect(),

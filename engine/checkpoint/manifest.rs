@@ -22,6 +22,8 @@ pub struct Manifest {
     pub program: String,
     /// Digest of each part of the settings that gives the state its shape and meaning.
     pub settings: BTreeMap<String, String>,
+    /// Whether the run ended right behind the cut, so that nothing lies behind it.
+    pub is_last: bool,
     /// Event records consumed before the cut.
     pub consumed: u64,
     /// Event time at the cut, milliseconds since the epoch.

@@ -42,6 +42,9 @@ pub struct Stretch {
 /// The stretches of one batch, in the order they were read.
 pub type BatchOrder = Vec<Stretch>;
 
+/// A partition that a log names: its topic and number.
+type Lane = (Arc<str>, i32);
+
 /// An entry's frame: length and checksum.
 const FRAME_BYTES: usize = 12;
 /// No entry is longer: a damaged length must not ask for memory.
@@ -53,7 +56,7 @@ pub struct OrderLog {
     path: PathBuf,
     file: File,
     sync: bool,
-    lanes: Vec<(Arc<str>, i32)>,
+    lanes: Vec<Lane>,
     entry: Vec<u8>,
 }
 
@@ -106,9 +109,8 @@ impl OrderLog {
         self.entry.resize(FRAME_BYTES, 0);
         let known = self.lanes.len();
         for span in spans {
-            let is_known = |(topic, partition): &(Arc<str>, i32)| {
-                *topic == span.topic && *partition == span.partition
-            };
+            let is_known =
+                |(topic, partition): &Lane| *topic == span.topic && *partition == span.partition;
             if !self.lanes.iter().any(is_known) {
                 self.lanes.push((Arc::clone(&span.topic), span.partition));
             }
@@ -159,7 +161,7 @@ pub fn parse(bytes: &[u8]) -> Vec<BatchOrder> {
 }
 
 /// The whole entries, the lanes they name, and their bytes.
-fn parse_all(bytes: &[u8]) -> (Vec<BatchOrder>, Vec<(Arc<str>, i32)>, usize) {
+fn parse_all(bytes: &[u8]) -> (Vec<BatchOrder>, Vec<Lane>, usize) {
     let (mut batches, mut lanes) = (Vec::new(), Vec::new());
     let mut rest = bytes;
     while let Some((payload, after)) = frame(rest) {
@@ -185,7 +187,7 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (blake3::hash(payload).as_bytes()[..8] == head[4..]).then_some((payload, after))
 }
 
-fn batch(mut payload: &[u8], lanes: &mut Vec<(Arc<str>, i32)>) -> Option<BatchOrder> {
+fn batch(mut payload: &[u8], lanes: &mut Vec<Lane>) -> Option<BatchOrder> {
     let from = &mut payload;
     for _ in 0..get(from)? {
         let length = usize::try_from(get(from)?).ok()?;

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::cut::{Cutter, TOTALS, now_ms};
 use super::format::{Sections, Whole};
@@ -21,7 +22,7 @@ use crate::config::Config;
 use crate::emit::Positions;
 use crate::error::Error;
 use crate::metrics::Totals;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, SECTIONS};
 use crate::ring::Span;
 
 /// Where a run begins.
@@ -36,6 +37,8 @@ pub struct Recovery {
     pub script: Vec<BatchOrder>,
     /// Where the sinks stood: what lies behind may be sent again and must not.
     pub sinks: Positions,
+    /// How long the sinks must be quiet before they are read.
+    pub settle: Duration,
     /// What takes checkpoints, where the settings ask for them.
     pub keeping: Option<Keeping>,
 }
@@ -62,6 +65,7 @@ impl Recovery {
             positions: Vec::new(),
             script: Vec::new(),
             sinks: Positions::default(),
+            settle: Duration::ZERO,
             keeping: None,
         })
     }
@@ -102,6 +106,9 @@ impl Recovery {
         }
         recovery.positions = manifest.spans();
         add_first_offsets(&mut recovery.positions, &script);
+        if !manifest.is_last {
+            recovery.settle = Duration::from_millis(config.checkpoint.settle_ms.unsigned_abs());
+        }
         recovery.sinks = [manifest.scores.clone(), manifest.dead_letters.clone()];
         let retention =
             Retention { count: config.checkpoint.keep, age_ms: config.checkpoint.keep_for_ms };
@@ -166,13 +173,14 @@ pub fn read(
         return Err(Error::Foreign { name, section: section.clone() });
     }
     let mut recovery = Recovery::none(config)?;
-    for section in Pipeline::SECTIONS {
+    for section in SECTIONS {
         let mut bytes = whole.section(section).map_err(damaged)?;
         recovery.pipeline.read_section(section, &mut bytes)?;
     }
     let mut bytes = whole.section(TOTALS).map_err(damaged)?;
     let totals = Totals::read_state(&mut bytes);
-    recovery.totals = totals.map_err(|source| Error::State { section: TOTALS, source })?;
+    recovery.totals =
+        totals.map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
     Ok((recovery, manifest))
 }
 
@@ -193,6 +201,7 @@ fn empty_manifest(settings: std::collections::BTreeMap<String, String>) -> Manif
         taken_ms: now_ms(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         settings,
+        is_last: false,
         consumed: 0,
         watermark_ms: i64::MIN,
         positions: Vec::new(),
@@ -203,12 +212,12 @@ fn empty_manifest(settings: std::collections::BTreeMap<String, String>) -> Manif
 
 fn snapshot_of(recovery: &Recovery, manifest: &Manifest) -> Result<Snapshot, Error> {
     let mut sections = Sections::default();
-    for section in Pipeline::SECTIONS {
+    for section in SECTIONS {
         let written = sections.add(section, |out| recovery.pipeline.write_section(section, out));
-        written.map_err(|source| Error::State { section, source })?;
+        written.map_err(|source| Error::State { section: section.to_owned(), source })?;
     }
     let written = sections.add(TOTALS, |out| recovery.totals.write_state(out));
-    written.map_err(|source| Error::State { section: TOTALS, source })?;
+    written.map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
     Ok(Snapshot { sections, manifest: manifest.clone() })
 }
 

@@ -217,7 +217,7 @@ fn place(text: &str) -> Place {
 fn read_time(section: &mut Section<'_>, fields: &mut Fields) -> TimeFrom {
     let name = section.text_maybe(Key(
         "time",
-        "the field with the event's time; \"message\" = the Kafka timestamp; \"row\" = the row number",
+        "the field with the event's time; \"message\" = the Kafka timestamp; \"row\" = its index",
     ));
     let unit = section.choice(
         Key("time_unit", "how the time is written"),
@@ -348,12 +348,21 @@ fn read_filter(root: &mut Section<'_>, fields: &Fields) -> Vec<FilterRule> {
         let number = fields.numbers.iter().position(|n| n.name == name);
         let category = fields.categories.iter().position(|c| c.name == name);
         match (number, category) {
-            (Some(column), _) => rules.push(FilterRule::Number {
-                column,
-                min: min.map_or(f32::NEG_INFINITY, |x| x as f32),
-                max: max.map_or(f32::INFINITY, |x| x as f32),
-            }),
+            (Some(column), _) => {
+                if !(only.is_empty() && except.is_empty()) {
+                    section.problem("field", format!("{name:?} is a number: give min or max"));
+                }
+                rules.push(FilterRule::Number {
+                    column,
+                    min: min.map_or(f32::NEG_INFINITY, |x| x as f32),
+                    max: max.map_or(f32::INFINITY, |x| x as f32),
+                });
+            }
             (None, Some(column)) => {
+                if min.or(max).is_some() {
+                    let message = format!("{name:?} is a category: give only or except");
+                    section.problem("field", message);
+                }
                 if only.is_empty() == except.is_empty() {
                     section.problem("only", "give one of `only` and `except`");
                 }

@@ -148,7 +148,8 @@ impl KafkaConfig {
         let doc = "host:port of the brokers, comma separated";
         let brokers = section.text_or(Key("brokers", doc), "127.0.0.1:9092");
         let mut properties = Vec::new();
-        for (name, value) in section.properties("properties") {
+        let doc = "librdkafka properties of every client; { env = \"NAME\" } for a secret";
+        for (name, value) in section.properties(Key("properties", doc)) {
             match property(&value) {
                 Ok(text) => properties.push((name, text)),
                 Err(reason) => section.problem(&format!("properties.{name}"), reason),

@@ -215,11 +215,16 @@ impl Sink for KafkaSink {
         Ok(SinkPosition::Kafka { topic: self.topic.clone(), next })
     }
 
-    fn tail(&mut self, position: &SinkPosition, delivered: &mut Delivered) -> Result<(), Error> {
+    fn tail(
+        &mut self,
+        position: &SinkPosition,
+        settle: Duration,
+        delivered: &mut Delivered,
+    ) -> Result<(), Error> {
         match position {
             SinkPosition::Kafka { topic, next } if *topic == self.topic => {
                 let ends = tail::ends(self.producer.client(), &self.brokers, topic)?;
-                tail::read(&self.kafka, topic, next, &ends, delivered)
+                tail::read(&self.kafka, topic, [next, &ends], settle, delivered)
             }
             _ => Ok(()),
         }

@@ -89,7 +89,8 @@ impl SpillSink {
         let spill = dir.map(|dir| Spill::open(&dir, options.bytes_max)).transpose()?;
         if let Some(spill) = spill.as_ref().filter(|spill| !spill.is_empty()) {
             let (records, dir) = (spill.records(), spill.dir().display());
-            tracing::info!(records, %dir, sink = options.name, "left by an earlier run; goes first");
+            let sink = options.name;
+            tracing::info!(records, %dir, sink, "left by an earlier run; goes out first");
         }
         let sink = SpillSink {
             inner,
@@ -281,11 +282,16 @@ impl Sink for SpillSink {
         })
     }
 
-    fn tail(&mut self, position: &SinkPosition, delivered: &mut Delivered) -> Result<(), Error> {
+    fn tail(
+        &mut self,
+        position: &SinkPosition,
+        settle: Duration,
+        delivered: &mut Delivered,
+    ) -> Result<(), Error> {
         let SinkPosition::Spilled { sink, next } = position else {
-            return self.inner.tail(position, delivered);
+            return self.inner.tail(position, settle, delivered);
         };
-        self.inner.tail(sink, delivered)?;
+        self.inner.tail(sink, settle, delivered)?;
         self.position = Some((**sink).clone());
         if let Some(spill) = &mut self.spill {
             // What was spilled behind the position is made again.

@@ -1,8 +1,8 @@
 //! Byte strings of a batch in one buffer: texts to repeat and the original bytes of rows.
 //!
-//! A [`Slot`](super::Slot) keeps its [`Arena`]s from batch to batch, so that no row allocates. Every
-//! entry lies within the buffer; bytes of entries that were replaced or dropped stay until the
-//! arena is cleared.
+//! A [`Slot`](super::Slot) keeps its [`Arena`]s from batch to batch, so that no row allocates.
+//! Every entry lies within the buffer; bytes of entries that were replaced or dropped stay until
+//! the arena is cleared.
 
 /// Byte strings in one buffer.
 #[derive(Clone, Debug, Default)]

@@ -15,13 +15,15 @@ pub mod merge;
 pub mod messages;
 pub mod queue;
 pub mod script;
+pub mod stored;
+mod subscription;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::checkpoint::order::BatchOrder;
 use crate::config::Config;
-use crate::config::stream::{KafkaConfig, SourceConfig, Start};
+use crate::config::stream::KafkaConfig;
 use crate::error::Error;
 use crate::ring::{Lead, Position, Slot, Span};
 use crate::source::{Progress, Source};
@@ -31,6 +33,8 @@ use merge::{Merge, Stand};
 use messages::Messages;
 use queue::{Bell, Front, PartitionQueue, Record};
 use script::{Script, Step};
+
+pub use subscription::Subscription;
 
 /// What makes rows and labels of records.
 pub trait Decode: Send {
@@ -44,26 +48,6 @@ pub trait Decode: Send {
     fn label(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot);
 }
 
-/// Which topics are read, as which member, from where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    /// Topics with events.
-    pub topics: Vec<String>,
-    /// The topic with labels, if they have one.
-    pub label_topic: Option<String>,
-    /// Consumer group.
-    pub group: String,
-    /// Read all partitions and take no part in the group's balancing: nothing is waited for at the
-    /// start. Offsets are committed under the group's name all the same.
-    pub alone: bool,
-    /// Static member name.
-    pub member: Option<String>,
-    /// Where to start a partition that `resume` of [`KafkaSource::open`] does not name.
-    pub start: Start,
-    /// End once every partition has been read to its end.
-    pub stop_at_end: bool,
-}
-
 /// Opens the source of a configuration; partitions that `resume` names are read on from there, at
 /// first in the order of `script`.
 ///
@@ -74,22 +58,10 @@ pub fn open(
     resume: &[Span],
     script: Vec<BatchOrder>,
 ) -> Result<Box<dyn Source>, Error> {
-    let SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end } = &config.source
-    else {
-        return Err(Error::Usage {
-            what: "the configuration names no Kafka topics".into(),
-            remedy: "give [source] topics".into(),
-        });
-    };
-    let subscription = Subscription {
-        topics: topics.clone(),
-        label_topic: config.labels.topic.clone(),
-        group: group.clone(),
-        alone: *alone,
-        member: member.clone(),
-        start: *start,
-        stop_at_end: *stop_at_end,
-    };
+    let subscription = Subscription::of(config).ok_or_else(|| Error::Usage {
+        what: "the configuration names no Kafka topics".into(),
+        remedy: "give [source] topics".into(),
+    })?;
     let decode = Messages::new(config);
     let mut source = KafkaSource::open(&config.kafka, &subscription, decode, resume)?;
     source.follow(script);
@@ -132,6 +104,9 @@ pub struct KafkaSource<D> {
     decode: D,
     label_topic: Option<String>,
     stop_at_end: bool,
+    batch_bytes_max: usize,
+    /// Bytes of the records in the slot that is being filled.
+    batch_bytes: usize,
     served_at: Instant,
     lag_at: Instant,
 }
@@ -160,6 +135,8 @@ impl<D: Decode> KafkaSource<D> {
             decode,
             label_topic: subscription.label_topic.clone(),
             stop_at_end: subscription.stop_at_end,
+            batch_bytes_max: subscription.batch_bytes_max,
+            batch_bytes: 0,
             served_at: Instant::now(),
             lag_at: Instant::now(),
         })
@@ -282,7 +259,7 @@ impl<D: Decode> KafkaSource<D> {
     fn fill_led(&mut self, slot: &mut Slot) -> Result<bool, Error> {
         let mut has_read = false;
         slot.lead = Lead::Led;
-        while !is_full(slot) {
+        while !self.is_full(slot) {
             let place = |topic: &str, partition: i32| {
                 self.lanes.iter().position(|l| l.name.1 == partition && *l.name.0 == *topic)
             };
@@ -315,14 +292,14 @@ impl<D: Decode> KafkaSource<D> {
     /// Moves records into the slot until it is full or nothing more can be said to be next.
     fn fill(&mut self, slot: &mut Slot) -> Result<bool, Error> {
         let mut has_read = false;
-        while !is_full(slot)
+        while !self.is_full(slot)
             && let Some(rank) = self.merge.take()
         {
             self.name_new_lanes(slot);
             has_read = true;
             self.decode_front(rank, slot);
             if self.merge.is_alone() {
-                while !is_full(slot) && self.decode_front(rank, slot) {}
+                while !self.is_full(slot) && self.decode_front(rank, slot) {}
             }
             self.tell(rank)?;
         }
@@ -340,6 +317,7 @@ impl<D: Decode> KafkaSource<D> {
         } else {
             self.decode.event(&record, position, slot);
         }
+        self.batch_bytes += record.body().len();
         let first = std::mem::replace(&mut lane.next, position.offset + 1);
         slot.spans[span as usize].next = lane.next;
         slot.note_run(span, first, lane.next);
@@ -358,6 +336,13 @@ impl<D: Decode> KafkaSource<D> {
         }
     }
 
+    /// Labels and rejects have no limit of their own in a slot; a long run of them fills it too.
+    fn is_full(&self, slot: &Slot) -> bool {
+        let rows_max = slot.rows_max();
+        let is_long = slot.labels.len() >= rows_max || slot.rejects.len() >= rows_max;
+        slot.is_full() || is_long || self.batch_bytes >= self.batch_bytes_max
+    }
+
     fn show_lag(&mut self) {
         self.lag_at = Instant::now();
         for (topic, partition, lag) in self.lag() {
@@ -374,6 +359,9 @@ impl<D: Decode> KafkaSource<D> {
 impl<D: Decode> Source for KafkaSource<D> {
     fn read(&mut self, slot: &mut Slot, until: Instant) -> Result<Progress, Error> {
         self.lanes.iter_mut().for_each(|lane| lane.span = None);
+        if slot.is_empty() {
+            self.batch_bytes = 0;
+        }
         loop {
             self.serve_group()?;
             if self.lag_at.elapsed() >= LAG_EVERY {
@@ -389,7 +377,7 @@ impl<D: Decode> Source for KafkaSource<D> {
             if has_read {
                 self.group.heard();
             }
-            if is_full(slot) || slot.is_cut {
+            if self.is_full(slot) || slot.is_cut {
                 return Ok(Progress::Full);
             }
             if self.script.is_done() && self.has_ended() && !has_read {
@@ -408,12 +396,6 @@ impl<D: Decode> Source for KafkaSource<D> {
         }
         Ok(())
     }
-}
-
-/// Labels and rejects have no limit of their own in a slot; a long run of them closes it too.
-fn is_full(slot: &Slot) -> bool {
-    let rows_max = slot.rows_max();
-    slot.is_full() || slot.labels.len() >= rows_max || slot.rejects.len() >= rows_max
 }
 
 /// A record without a time is before nothing.

@@ -32,6 +32,15 @@ impl World {
     }
 }
 
+/// How the program came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// At the fail point.
+    AtThePoint,
+    /// By SIGKILL, wherever it was.
+    Killed,
+}
+
 /// The program with a folder of its own.
 pub struct Job {
     folder: TempDir,
@@ -77,6 +86,7 @@ aggregates = ["count", "mean"]
 dir = "CHECKPOINTS"
 every = "40ms"
 keep = 10000
+settle = "200ms"
 "#;
 
 impl Job {
@@ -88,20 +98,21 @@ impl Job {
         self.folder.path().join("checkpoints")
     }
 
-    /// Runs until it dies at `point`, or is killed after `patience`; false when it was not running
-    /// any more but had not died.
-    pub fn live_and_die(&self, point: &str, patience: Duration) -> bool {
+    /// Runs until it dies at `point`, or is killed after `patience`; says which.
+    pub fn live_and_die(&self, point: &str, patience: Duration) -> Death {
         let mut child = self.start("run", &self.config("run", false), Some(point));
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if let Some(status) = child.try_wait().expect("a child") {
                 assert_eq!(status.code(), None, "it ended by itself at {point}: {status}");
-                return true;
+                return Death::AtThePoint;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         child.kill().expect("killed");
-        child.wait().expect("a child").code().is_none()
+        let status = child.wait().expect("a child");
+        assert_eq!(status.code(), None, "it ended by itself at {point}: {status}");
+        Death::Killed
     }
 
     /// Runs to the end of the topics and returns the report.

@@ -1,10 +1,11 @@
 //! The verifier of the crash tests: reads what the outside has seen and holds it against an oracle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -27,7 +28,7 @@ pub fn verify(world: &World, job: &Job, report: &Value) {
         let record: Value = serde_json::from_slice(payload).expect("scores are JSON");
         (origin(&record), String::from_utf8_lossy(payload).into_owned())
     });
-    assert_eq!(scores, lines(&score_file), "scores in the topic are not the oracle's");
+    assert_same(&scores, &lines(&score_file), "scores");
     let letters = read_topic(&world.brokers, &world.dead_letters, |payload, headers| {
         let number = |name: &str| headers[name].parse().expect("a number");
         let origin = (number("partition"), number("offset"));
@@ -44,11 +45,23 @@ pub fn verify(world: &World, job: &Job, report: &Value) {
             (origin, lines.into_iter().map(text).collect())
         })
         .collect();
-    assert_eq!(letters, expected, "dead letters in the topic are not the oracle's");
-    let doubled = scores.values().chain(letters.values()).filter(|all| all.len() > 1).count();
-    assert_eq!(doubled, 0, "records were sent twice");
+    assert_same(&letters, &expected, "dead letters");
     let total = scores.len() as u64 + letters.len() as u64;
     assert_eq!(total + report["filtered"].as_u64().unwrap(), report["events"].as_u64().unwrap());
+}
+
+/// What was sent is what the oracle says, each once; the first few differences are shown.
+fn assert_same(
+    sent: &BTreeMap<Origin, Vec<String>>,
+    expected: &BTreeMap<Origin, Vec<String>>,
+    what: &str,
+) {
+    let doubled: Vec<_> = sent.iter().filter(|(_, all)| all.len() > 1).collect();
+    assert!(doubled.is_empty(), "{} {what} sent twice: {:?}", doubled.len(), &doubled[..1]);
+    let differ = |(origin, all): &(&Origin, &Vec<String>)| sent.get(*origin) != Some(*all);
+    let wrong: Vec<_> = expected.iter().filter(differ).collect();
+    assert!(wrong.is_empty(), "{} {what} lost or wrong: {:?}", wrong.len(), &wrong[..1]);
+    assert_eq!(sent.len(), expected.len(), "{what} that the oracle does not know");
 }
 
 fn origin(record: &Value) -> Origin {
@@ -77,28 +90,34 @@ fn read_topic(
 ) -> BTreeMap<Origin, Vec<String>> {
     let mut config = rdkafka::config::ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("group.id", "verifier");
+    config.set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.create().unwrap();
-    let wait = Duration::from_secs(10);
-    let metadata = consumer.fetch_metadata(Some(topic), wait).unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
     let mut list = TopicPartitionList::new();
-    let mut left = 0;
-    for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), wait).unwrap();
-        left += high - low;
-        list.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+    let mut open: BTreeSet<i32> =
+        metadata.topics()[0].partitions().iter().map(|p| p.id()).collect();
+    for &partition in &open {
+        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
     }
     consumer.assign(&list).unwrap();
     let mut all: BTreeMap<Origin, Vec<String>> = BTreeMap::new();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while left > 0 {
-        assert!(Instant::now() < deadline, "{left} records of {topic} do not come");
-        let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
-        left -= 1;
+    while !open.is_empty() {
+        assert!(Instant::now() < deadline, "partitions {open:?} of {topic} do not end");
+        let message = match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => message,
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+                continue;
+            }
+            _ => continue,
+        };
         let headers = message.headers().map(|headers| {
             let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap()).into_owned();
             headers.iter().map(|h| (h.key.to_owned(), text(h.value))).collect()
         });
-        let (origin, text) = read(message.payload().unwrap_or_default(), &headers.unwrap_or_default());
+        let (origin, text) =
+            read(message.payload().unwrap_or_default(), &headers.unwrap_or_default());
         all.entry(origin).or_default().push(text);
     }
     all

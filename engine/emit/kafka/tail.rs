@@ -1,5 +1,6 @@
 //! The end of a topic we write to: where it is, and what lies before it.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::{Client, ClientContext};
@@ -18,7 +19,7 @@ const ASK: Duration = Duration::from_secs(10);
 /// How long nothing may come while the tail is read.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The offset that the next record of each partition gets, or a later one.
+/// The offset that the next record of each partition gets, or an earlier one.
 ///
 /// # Errors
 /// [`Error::Kafka`] when the brokers do not answer.
@@ -38,52 +39,49 @@ pub fn ends<C: ClientContext>(
     partitions.into_iter().map(end).collect()
 }
 
-/// Notes every record from the offsets `from` to the offsets `to`; a partition that `from` does
-/// not name is new since, and read whole.
+/// Notes every record from the offsets `from` on, until every partition of `ends` has been read to
+/// its end and nothing has come for `settle`: what a process that died had on its way, the broker
+/// may write only after we have come. A partition that `from` does not name is read whole.
+///
+/// The ends themselves are not believed: a broker was seen to answer with the first offset of the
+/// last batch.
 ///
 /// # Errors
 /// [`Error::Kafka`] when the brokers refuse, or send nothing for half a minute.
 pub fn read(
     config: &KafkaConfig,
     topic: &str,
-    from: &[(i32, i64)],
-    to: &[(i32, i64)],
+    [from, ends]: [&[(i32, i64)]; 2],
+    settle: Duration,
     delivered: &mut Delivered,
 ) -> Result<(), Error> {
     let action = || format!("read the end of {topic:?}");
     let failed = |error| kafka::error(&config.brokers, action)(error);
     let mut list = TopicPartitionList::new();
-    let mut open: Vec<(i32, i64)> = Vec::new();
-    for &(partition, end) in to {
+    for &(partition, _) in ends {
         let start = from.iter().find(|(p, _)| *p == partition).map_or(0, |&(_, next)| next);
-        if start < end {
-            let offset = if start == 0 { Offset::Beginning } else { Offset::Offset(start) };
-            list.add_partition_offset(topic, partition, offset).map_err(failed)?;
-            open.push((partition, end));
-        }
-    }
-    if open.is_empty() {
-        return Ok(());
+        let offset = if start == 0 { Offset::Beginning } else { Offset::Offset(start) };
+        list.add_partition_offset(topic, partition, offset).map_err(failed)?;
     }
     let mut client = kafka::client_config(config, &DEFAULTS, &OURS)?;
     client.set("group.id", "pelton-tail");
     let consumer: BaseConsumer = client.create().map_err(failed)?;
     consumer.assign(&list).map_err(failed)?;
+    let mut open: BTreeSet<i32> = ends.iter().map(|&(partition, _)| partition).collect();
     let mut heard_at = Instant::now();
-    while !open.is_empty() {
-        match consumer.poll(Duration::from_millis(100)) {
+    while !open.is_empty() || heard_at.elapsed() < settle {
+        match consumer.poll(Duration::from_millis(20)) {
             Some(Ok(message)) => {
                 heard_at = Instant::now();
                 note(&message, delivered);
-                let (at, next) = (message.partition(), message.offset() + 1);
-                open.retain(|&(partition, end)| partition != at || next < end);
             }
-            // Markers of transactions may be all that is left before the end.
-            Some(Err(KafkaError::PartitionEOF(at))) => open.retain(|&(p, _)| p != at),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
             Some(Err(error)) if kafka::ends_a_run(error.rdkafka_error_code()) => {
                 return Err(failed(error));
             }
-            _ if heard_at.elapsed() > PATIENCE => {
+            _ if !open.is_empty() && heard_at.elapsed() > PATIENCE => {
                 let timed_out = RDKafkaErrorCode::OperationTimedOut;
                 return Err(failed(KafkaError::MessageConsumption(timed_out)));
             }

@@ -264,7 +264,8 @@ impl Spill {
         {
             // A file that stays has nothing in it that is not confirmed.
             if let Err(error) = first.remove() {
-                tracing::warn!(path = %first.path().display(), %error, "a spill file that is done cannot be removed");
+                let path = first.path().display();
+                tracing::warn!(%path, %error, "a spill file that is done cannot be removed");
             }
             self.segments.pop_front();
             self.at = if self.at.0 > 0 { (self.at.0 - 1, self.at.1) } else { (0, 0) };

@@ -14,6 +14,8 @@ use super::{STEP, SpillSink};
 const WINDOW: usize = 4096;
 /// How long emptying may keep new records waiting, at a time.
 const TURN: Duration = Duration::from_millis(20);
+/// How long nothing more of what was on its way may arrive before the sink's end is believed.
+const SETTLE: Duration = Duration::from_secs(1);
 
 impl SpillSink {
     /// Looks after deliveries, and empties the spill for a while if the sink is there.
@@ -125,7 +127,7 @@ impl SpillSink {
         if !self.inner.is_reachable() {
             return false;
         }
-        match self.inner.tail(position, &mut self.sent_before) {
+        match self.inner.tail(position, SETTLE, &mut self.sent_before) {
             Ok(()) => self.is_uncertain = false,
             Err(error) => tracing::warn!(%error, "cannot read what the sink already has"),
         }

@@ -79,7 +79,7 @@ impl Sink for Shaky {
         let bytes = self.topic().delivered.len() as u64;
         Ok(SinkPosition::File { path: String::new(), bytes })
     }
-    fn tail(&mut self, _: &SinkPosition, _: &mut Delivered) -> Result<(), Error> {
+    fn tail(&mut self, _: &SinkPosition, _: Duration, _: &mut Delivered) -> Result<(), Error> {
         Ok(())
     }
     fn batch_done(&mut self) -> Result<(), Error> {

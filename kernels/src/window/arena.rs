@@ -63,6 +63,14 @@ impl<'a> View<'a> {
         &self.block[slot * self.words_per_entry..][..self.words_per_entry]
     }
 
+    /// The words of all entries, oldest first, in the two pieces in which they lie.
+    pub(super) fn pieces(&self) -> [&'a [u32]; 2] {
+        let from = self.start * self.words_per_entry;
+        let words = self.len as usize * self.words_per_entry;
+        let before_end = words.min(self.block.len() - from);
+        [&self.block[from..from + before_end], &self.block[..words - before_end]]
+    }
+
     /// The time of the entry at `position`: its first two words.
     #[inline]
     pub(super) fn time_ms(&self, position: u32) -> i64 {

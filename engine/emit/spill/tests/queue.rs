@@ -66,13 +66,10 @@ proptest! {
         let mut handed = 0;
         for (number, step) in (0_u64..).zip(steps) {
             match step {
-                Step::Append(length) => {
-                    if spill.append(&record(&body(number, length))).unwrap() {
-                        queue.push_back(number);
-                    } else {
-                        prop_assert!(spill.bytes() > (1 << 20) - 70_000);
-                    }
-                }
+                Step::Append(length) => match spill.append(&record(&body(number, length))) {
+                    Ok(true) => queue.push_back(number),
+                    _ => prop_assert!(spill.bytes() > (1 << 20) - 70_000),
+                },
                 Step::Pass if queue.is_empty() => {
                     spill.count_passed();
                     handed += 1;
