@@ -22,6 +22,7 @@ pub mod checkpoint;
 pub mod clean;
 pub mod config;
 pub mod control;
+pub mod dead_letters;
 pub mod emit;
 pub mod error;
 pub mod fail;
