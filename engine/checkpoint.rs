@@ -9,8 +9,8 @@
 //!
 //! After a crash ([`recover`]) the newest whole checkpoint is read, the source is led through the
 //! logged order, and scores that were already sent are passed over
-//! ([`emit::delivered`](crate::emit::delivered)): weights, windows and scores are the bytes of a run
-//! that never stopped.
+//! ([`emit::delivered`](crate::emit::delivered)): weights, windows and scores are the bytes of a
+//! run that never stopped.
 //!
 //! A checkpoint that cannot be written never stops the scoring: it is counted, logged, and tried
 //! again. Not here: what a state consists of; each stage writes its own section.

@@ -63,8 +63,12 @@ impl Config {
     /// # Errors
     /// [`Error::File`] when it cannot be read, [`Error::Config`] with every problem in it.
     pub fn load(path: &Path) -> Result<Config, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
-        Config::parse(&text).map_err(|problems| Error::Config { path: path.to_owned(), problems })
+        let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| Error::Config {
+            path: path.to_owned(),
+            problems: Problems(vec![Problem { path: "TOML".into(), message: error.to_string() }]),
+        })?;
+        Config::parse(text).map_err(|problems| Error::Config { path: path.to_owned(), problems })
     }
 
     /// Reads settings from TOML.

@@ -200,6 +200,16 @@ impl Join {
         self.watermark_ms
     }
 
+    /// After a batch, no event before this time waits for a label any more, or for a correction.
+    #[must_use]
+    pub fn settled_before_ms(&self) -> i64 {
+        let correct_within_ms = match self.config.unlabelled {
+            Unlabelled::Negative => self.config.correct_within_ms,
+            Unlabelled::Drop => 0,
+        };
+        self.watermark_ms.saturating_sub(self.config.horizon_ms.saturating_add(correct_within_ms))
+    }
+
     /// Mean event time from an event to its label, milliseconds; 0 before the first.
     #[must_use]
     pub fn label_delay_ms(&self) -> f64 {

@@ -36,6 +36,7 @@ pub struct LearnCounts {
 pub struct Learner {
     model: Box<dyn Model>,
     evaluator: Evaluator,
+    lateness_ms: i64,
     step_rows: u64,
     step: Step,
     counts: LearnCounts,
@@ -67,6 +68,7 @@ impl Learner {
         Ok(Learner {
             model: crate::model::build(&config.model, shape)?,
             evaluator: Evaluator::new(spec)?,
+            lateness_ms: config.event.lateness_ms,
             step_rows: config.learn.step_rows,
             step: Step {
                 shape,
@@ -112,6 +114,9 @@ impl Learner {
             row = until;
         }
         self.digest_scores(slot);
+        // An event that is still to come is no older than the lateness.
+        let oldest_ms = join.watermark_ms().saturating_sub(self.lateness_ms);
+        self.evaluator.close_days_before(join.settled_before_ms().min(oldest_ms));
         Ok(())
     }
 

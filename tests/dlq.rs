@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::cli::{pelton, text};
-use crate::kafka::topics::{self, Message};
-use crate::kafka::world::{Writer, brokers, create, unique};
+use crate::kafka::topics::{Stored, stored};
+use crate::kafka::world::{Writer, brokers, create, topic, unique};
 
 /// A folder with a configuration.
 struct Job {
@@ -73,7 +73,7 @@ fn dead_letters_of_a_topic_are_listed_shown_and_sent_again_once() {
     Writer::new(&brokers).write_all(records);
     let strict = job(&brokers, &run, 10);
     assert!(pelton(&["run", text(&strict.config)]).status.success());
-    assert_eq!(topics::read_all(&brokers, &topics[2], 1, 17).len(), 17);
+    assert_eq!(stored(&brokers, &topics[2], 17).len(), 17);
 
     let listed = strict.listed(&["--limit", "2"]);
     assert_eq!((&listed["total"], &listed["groups"][0]["count"]), (&3.into(), &2.into()));
@@ -99,7 +99,7 @@ fn dead_letters_of_a_topic_are_listed_shown_and_sent_again_once() {
     assert!(strict.dlq("replay", &wanted).starts_with("2 records sent and confirmed"));
     let again = strict.dlq("replay", &wanted);
     assert!(again.starts_with("0 records") && again.contains("2 were sent before"), "{again}");
-    let found = topics::read_all(&brokers, &topics[0], 1, 22);
+    let found = stored(&brokers, &topics[0], 22);
     assert_eq!(found.len(), 22, "sent once");
     for (copy, original) in [(20, 3), (21, 7)] {
         let (copy, original) = (&found[copy], &found[original]);
@@ -110,13 +110,16 @@ fn dead_letters_of_a_topic_are_listed_shown_and_sent_again_once() {
     }
     // Put right, the engine takes them.
     let lenient = job(&brokers, &run, 1000);
+    let config = std::fs::read_to_string(&lenient.config).expect("readable");
+    let config = config.replace("alone = true", "alone = true, start = 20");
+    std::fs::write(&lenient.config, config).expect("written");
     assert!(pelton(&["run", text(&lenient.config)]).status.success());
-    let scores = topics::read_all(&brokers, &topics[2], 1, 17 + 19);
-    let ids = |from: usize| -> Vec<i64> {
-        let id = |m: &Message| serde_json::from_slice::<Value>(&m.payload).expect("JSON")["id"].as_i64();
-        scores[from..].iter().filter_map(id).collect()
+    let scores = stored(&brokers, &topics[2], 19);
+    let id = |score: &Stored| {
+        serde_json::from_slice::<Value>(&score.payload).expect("JSON")["id"].as_i64()
     };
-    assert!(ids(17).contains(&3) && ids(17).contains(&7), "{:?}", ids(17));
+    let ids: Vec<_> = scores[17..].iter().filter_map(id).collect();
+    assert_eq!(ids, [3, 7]);
     let twice = strict.dlq("replay", &[&wanted[..], &["--again"]].concat());
     assert!(twice.starts_with("2 records sent"), "{twice}");
 }
@@ -146,11 +149,10 @@ fn dead_letters_of_a_file_are_listed_shown_and_sent_where_one_says() {
     let (code, error) = job.refused("replay", &[]);
     assert!(code == Some(2) && error.contains("give --into TOPIC"), "{error}");
     let Some(brokers) = brokers() else { return };
-    let events = topics::topic(&brokers, "from-file", 1);
+    let events = topic(&brokers, "from-file", 1);
     let sent = job.dlq("replay", &["--into", &events]);
     assert!(sent.starts_with("2 records sent"), "{sent}");
-    let mut bodies: Vec<_> =
-        topics::read_all(&brokers, &events, 1, 2).into_iter().map(|m| m.payload).collect();
+    let mut bodies: Vec<_> = stored(&brokers, &events, 2).into_iter().map(|m| m.payload).collect();
     bodies.sort();
     assert_eq!(bodies[1], b"\xff\xfe not JSON", "to the last byte");
 }

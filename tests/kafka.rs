@@ -12,4 +12,5 @@ mod outage;
 pub mod settings;
 mod sink;
 mod spill;
+pub mod topics;
 pub mod world;

@@ -132,7 +132,7 @@ fn a_state_goes_on_elsewhere_to_the_last_bit() {
 fn the_worlds_reach_every_corner() {
     let mut random = Random::new(32);
     let mut seen = pelton::join::JoinCounts::default();
-    let (mut clipped, mut imputed, mut evicted_keys, mut refolded) = (0, 0, 0, 0);
+    let (mut clipped, mut imputed, mut evicted_keys, mut corrected) = (0, 0, 0, 0);
     let mut reasons = std::collections::BTreeSet::new();
     for round in 0..24 {
         let world = World::new(&mut random, round);
@@ -160,9 +160,11 @@ fn the_worlds_reach_every_corner() {
         imputed += pipeline.clean().counts().map(|(_, counts)| counts.imputed).sum::<u64>();
         let gauges = pipeline.features().window_gauges();
         evicted_keys += gauges.map(|gauge| gauge.counts.evicted_keys).sum::<u64>();
-        refolded += pipeline.learner().evaluator().counts().corrected;
+        let judged = pipeline.learner().evaluator().counts();
+        corrected += judged.corrected;
+        assert_eq!(judged.late_for_groups, 0, "a day was folded before its time");
     }
-    let text = format!("{seen:?} {clipped} {imputed} {evicted_keys} {refolded}");
+    let text = format!("{seen:?} {clipped} {imputed} {evicted_keys} {corrected}");
     assert!(!text.split([' ', ',']).any(|word| word == "0"), "{text}");
     use pelton::ring::Reason;
     for reason in [Reason::Late, Reason::Ahead, Reason::Duplicate, Reason::OutOfRange] {
@@ -220,7 +222,8 @@ fn damage(random: &mut Random, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_state_of_another_configuration_is_refused() {
-    let text = "event = { id = 'id', time = 't' }\nfields.a.type = 'number'\nfeatures = [{ number = 'a' }]\n";
+    let text = "event = { id = 'id', time = 't' }\nfields.a.type = 'number'\n\
+                features = [{ number = 'a' }]\n";
     let parse = |text: &str| Config::parse(text).expect("a valid configuration");
     let saved = save(&Pipeline::new(&parse(text)).expect("a possible configuration"));
     let refused = |other: &str, section: &str| {

@@ -43,8 +43,8 @@ struct Order {
 }
 
 impl Cutter {
-    /// Goes on behind the checkpoint of `manifest`, with its order log; `last` is the highest number
-    /// in use. `is_led` says whether the log has anything that the source will be led through.
+    /// Goes on behind the checkpoint of `manifest`, with its order log; `last` is the highest
+    /// number in use. `is_led` says whether the log has anything to lead the source through.
     #[must_use]
     pub fn new(
         manifest: &Manifest,

@@ -58,6 +58,7 @@ pub struct OrderLog {
     sync: bool,
     lanes: Vec<Lane>,
     entry: Vec<u8>,
+    sync_count: u64,
 }
 
 impl OrderLog {
@@ -71,7 +72,7 @@ impl OrderLog {
             File::open(folder).and_then(|f| f.sync_all()).map_err(Error::file("sync", folder))?;
         }
         let (lanes, entry) = (Vec::new(), Vec::new());
-        Ok(OrderLog { path: path.to_owned(), file, sync, lanes, entry })
+        Ok(OrderLog { path: path.to_owned(), file, sync, lanes, entry, sync_count: 0 })
     }
 
     /// Goes on with a log: what a crash tore is cut off, the whole entries are returned.
@@ -86,7 +87,8 @@ impl OrderLog {
         let (batches, lanes, whole) = parse_all(&bytes);
         let cut = file.set_len(whole as u64).and_then(|()| file.seek(SeekFrom::End(0)));
         cut.map_err(Error::file("write", path))?;
-        Ok((OrderLog { path: path.to_owned(), file, sync, lanes, entry: Vec::new() }, batches))
+        let (path, entry) = (path.to_owned(), Vec::new());
+        Ok((OrderLog { path, file, sync, lanes, entry, sync_count: 0 }, batches))
     }
 
     /// Appends the order of a batch; `runs` name their partitions by their index in `spans`.
@@ -101,7 +103,14 @@ impl OrderLog {
             self.file.write_all(tail)
         });
         let synced = written.and_then(|()| if self.sync { self.file.sync_data() } else { Ok(()) });
+        self.sync_count += u64::from(self.sync);
         synced.map_err(Error::file("write", &self.path))
+    }
+
+    /// How often an entry was synced to the disk.
+    #[must_use]
+    pub fn sync_count(&self) -> u64 {
+        self.sync_count
     }
 
     fn encode(&mut self, spans: &[Span], runs: &[Run]) {

@@ -34,14 +34,13 @@ impl CheckpointConfig {
         let doc = "wall time between two checkpoints";
         let every_ms = section.duration_ms(Key("every", doc), "30s", ["10ms", "1d"]);
         let keep = section.count(Key("keep", "newest checkpoints that are kept"), 3, 1..=10_000);
-        let doc =
-            "older checkpoints are removed, the newest good one apart; 0ms = of any age";
+        let doc = "older checkpoints are removed, the newest good one apart; 0ms = of any age";
         let keep_for_ms = section.duration_ms(Key("keep_for", doc), "0ms", ["0ms", "3650d"]);
         let doc = "sync the order of each batch to the disk before its scores go out: scores then \
                    also survive the death of the machine, at the price of a sync a batch";
         let order_sync = section.flag(Key("order_sync", doc), false);
-        let doc = "after a crash the topics written to must be quiet for this long before their ends \
-                   are read: the broker may still be writing what was on its way";
+        let doc = "after a crash the topics written to must be quiet for this long before their \
+                   ends are read: the broker may still be writing what was on its way";
         let settle_ms = section.duration_ms(Key("settle", doc), "1s", ["0ms", "10m"]);
         section.finish();
         CheckpointConfig { dir, order_dir, every_ms, keep, keep_for_ms, order_sync, settle_ms }

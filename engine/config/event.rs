@@ -4,7 +4,7 @@ use toml::Value;
 
 use crate::schema::{Field, LabelMeaning, Place, Schema, Target, TimeFrom, TimeUnit};
 
-use super::read::{Key, Section};
+use super::read::{Key, Section, as_single};
 
 /// What to do with a missing number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -310,7 +310,7 @@ fn read_number(name: String, mut section: Section<'_>, categories: &[CategoryRul
                 (Some("mean"), _) => Some(Missing::Mean),
                 (Some("last"), Some(key)) => Some(Missing::Last { key }),
                 (Some("reject"), _) => Some(Missing::Reject),
-                _ => number(v).map(Missing::Constant),
+                _ => as_single(v).map(Missing::Constant),
             }
         });
     let outliers = read_outliers(&mut section);
@@ -381,14 +381,9 @@ fn read_filter(root: &mut Section<'_>, fields: &Fields) -> Vec<FilterRule> {
     rules
 }
 
-fn number(value: &Value) -> Option<f32> {
-    let x = value.as_float().or_else(|| value.as_integer().map(|i| i as f64))?;
-    x.is_finite().then_some(x as f32)
-}
-
 fn two(value: &Value) -> Option<(f32, f32)> {
     match value.as_array()?.as_slice() {
-        [low, high] => Some((number(low)?, number(high)?)).filter(|(low, high)| low <= high),
+        [low, high] => Some((as_single(low)?, as_single(high)?)).filter(|(low, high)| low <= high),
         _ => None,
     }
 }

@@ -94,6 +94,9 @@ impl ModelConfig {
             let message = "task \"multiclass\", and only it, needs two to 1024 of them";
             section.problem("classes", message);
         }
+        if let Some(twice) = (1..classes.len()).find(|&i| classes[..i].contains(&classes[i])) {
+            section.problem("classes", format!("{:?} is named twice", classes[twice]));
+        }
         schema.label = match kind {
             0 => LabelMeaning::Binary,
             1 => LabelMeaning::Classes(classes.clone()),

@@ -185,10 +185,10 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A list of numbers.
-    pub fn floats(&mut self, key: Key) -> Vec<f64> {
+    /// A list of numbers as features are, in single precision.
+    pub fn floats(&mut self, key: Key) -> Vec<f32> {
         self.scalar(key, Vec::new(), "[]", "a list of numbers", |value| {
-            value.as_array()?.iter().map(as_float).collect()
+            value.as_array()?.iter().map(as_single).collect()
         })
     }
 
@@ -302,6 +302,11 @@ impl<'a> Section<'a> {
             default
         })
     }
+}
+
+/// A number that is finite in single precision.
+pub(super) fn as_single(value: &Value) -> Option<f32> {
+    as_float(value).map(|x| x as f32).filter(|x| x.is_finite())
 }
 
 fn as_float(value: &Value) -> Option<f64> {

@@ -263,6 +263,12 @@ impl LabelsConfig {
         let orphan_wait_ms = section.duration_ms(Key("orphan_wait", doc), "1h", ["0ms", "3650d"]);
         let doc = "most events that may wait for labels; beyond it the oldest is given up";
         let pending_max = section.count(Key("pending_max", doc), 50_000_000, 1..=1 << 31);
+        if field == id_field {
+            section.problem("field", "is the name of the id too (labels.id)");
+        }
+        if time_name.as_ref().is_some_and(|time| *time == id_field || *time == field) {
+            section.problem("time", "is the name of the id or of the label too");
+        }
         if delay_ms >= horizon_ms {
             section.problem("delay", "must be less than labels.horizon, or no label is in time");
         }

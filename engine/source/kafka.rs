@@ -273,15 +273,13 @@ impl<D: Decode> KafkaSource<D> {
                     has_read = true;
                 }
                 Step::Wait => break,
-                Step::BatchEnd => {
+                step => {
                     slot.is_cut = !slot.is_empty();
-                    break;
-                }
-                Step::End => {
-                    slot.is_cut = !slot.is_empty();
-                    slot.lead = if slot.is_cut { Lead::LedToTheEnd } else { Lead::Free };
-                    // From here on the traffic decides; nothing is known of any partition yet.
-                    self.rank_lanes();
+                    if step == Step::End {
+                        slot.lead = if slot.is_cut { Lead::LedToTheEnd } else { Lead::Free };
+                        // Now the traffic decides, and nothing is known of any partition yet.
+                        self.rank_lanes();
+                    }
                     break;
                 }
             }

@@ -1,4 +1,4 @@
-//! State as bytes: little-endian numbers in a fixed order, long runs of them at the speed of memory.
+//! State as bytes: little-endian numbers in a fixed order, long runs at the speed of memory.
 //!
 //! Used by everything that is kept from one batch to the next, in kernels, models and stages; the
 //! one place that decides how a number lies in a saved state. Invariants: the same state gives the

@@ -1,14 +1,11 @@
 //! The verifier of the crash tests: reads what the outside has seen and holds it against an oracle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers, Message};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
+
+use crate::kafka::topics::read_topic;
 
 use super::job::{Job, World};
 
@@ -24,12 +21,12 @@ pub fn verify(world: &World, job: &Job, report: &Value) {
     }
     assert_eq!(report["score_digest"], oracle["score_digest"]);
     assert_eq!(report["metrics"], oracle["metrics"]);
-    let scores = read_topic(&world.brokers, &world.scores, |payload, _| {
+    let scores = by_origin(&world.brokers, &world.scores, |payload, _| {
         let record: Value = serde_json::from_slice(payload).expect("scores are JSON");
         (origin(&record), String::from_utf8_lossy(payload).into_owned())
     });
     assert_same(&scores, &lines(&score_file), "scores");
-    let letters = read_topic(&world.brokers, &world.dead_letters, |payload, headers| {
+    let letters = by_origin(&world.brokers, &world.dead_letters, |payload, headers| {
         let number = |name: &str| headers[name].parse().expect("a number");
         let origin = (number("partition"), number("offset"));
         (origin, format!("{} {}", headers["reason"], String::from_utf8_lossy(payload)))
@@ -83,42 +80,15 @@ fn lines(path: &Path) -> BTreeMap<Origin, Vec<String>> {
 }
 
 /// Everything in a topic, by the record it was made from.
-fn read_topic(
+fn by_origin(
     brokers: &str,
     topic: &str,
     read: impl Fn(&[u8], &BTreeMap<String, String>) -> (Origin, String),
 ) -> BTreeMap<Origin, Vec<String>> {
-    let mut config = rdkafka::config::ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("group.id", "verifier");
-    config.set("enable.partition.eof", "true");
-    let consumer: BaseConsumer = config.create().unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
-    let mut list = TopicPartitionList::new();
-    let mut open: BTreeSet<i32> =
-        metadata.topics()[0].partitions().iter().map(|p| p.id()).collect();
-    for &partition in &open {
-        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&list).unwrap();
     let mut all: BTreeMap<Origin, Vec<String>> = BTreeMap::new();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !open.is_empty() {
-        assert!(Instant::now() < deadline, "partitions {open:?} of {topic} do not end");
-        let message = match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) => message,
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                open.remove(&partition);
-                continue;
-            }
-            _ => continue,
-        };
-        let headers = message.headers().map(|headers| {
-            let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap()).into_owned();
-            headers.iter().map(|h| (h.key.to_owned(), text(h.value))).collect()
-        });
-        let (origin, text) =
-            read(message.payload().unwrap_or_default(), &headers.unwrap_or_default());
+    read_topic(brokers, topic, |payload, headers| {
+        let (origin, text) = read(payload, headers);
         all.entry(origin).or_default().push(text);
-    }
+    });
     all
 }

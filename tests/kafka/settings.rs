@@ -195,11 +195,16 @@ fn ends(world: &World) -> Option<String> {
     fill(world, &brokers()?);
     let mut source = kafka::open(&world.config, &[], Vec::new()).expect("a source");
     let mut slot = Slot::new(&world.config.event.schema, 100);
-    let ended = (0..30).any(|_| {
+    let patience = if told(world).stop_at_end { 300 } else { 20 };
+    let ended = (0..patience).any(|_| {
         let until = Instant::now() + Duration::from_millis(100);
         source.read(&mut slot, until).expect("readable") == Progress::Ended
     });
     Some(format!("ended: {ended}"))
+}
+
+fn told(world: &World) -> Subscription {
+    Subscription::of(&world.config).expect("topics")
 }
 
 fn shared(world: &World) -> (KafkaConfig, Subscription) {
@@ -218,7 +223,8 @@ fn beside_a_member(world: &World) -> Option<String> {
     first.until(11);
     let mut source = kafka::open(&world.config, &[], Vec::new()).expect("a source");
     let mut slot = Slot::new(&world.config.event.schema, 100);
-    let deadline = Instant::now() + Duration::from_secs(4);
+    let patience = Duration::from_secs(if told(world).alone { 30 } else { 4 });
+    let deadline = Instant::now() + patience;
     while slot.consumed < 11 && Instant::now() < deadline {
         first.batch(Duration::from_millis(20));
         source.read(&mut slot, Instant::now() + Duration::from_millis(20)).expect("readable");
@@ -256,8 +262,9 @@ fn held_back(world: &World) -> Option<String> {
     fill(world, &brokers);
     let mut emit = Emit::open(&world.config, &Arc::default()).expect("a sink");
     emit.run(&scored(world, 1)).expect("sent");
-    // Long enough for what is sent at once; what is held back is held for longer.
-    std::thread::sleep(Duration::from_secs(3));
-    let found = read_all(&brokers, &format!("scores-{}", world.run), 1, 0);
+    // What is sent at once is waited for; what is held back is held for longer than this.
+    let is_held = world.config.emit.linger_ms > 10_000;
+    std::thread::sleep(Duration::from_secs(if is_held { 3 } else { 0 }));
+    let found = read_all(&brokers, &format!("scores-{}", world.run), 1, usize::from(!is_held));
     Some(format!("{} arrived", found.len()))
 }

@@ -161,13 +161,13 @@ fn program(world: &World, arguments: &[&str]) -> Command {
     program
 }
 
-fn write_events(world: &World) -> PathBuf {
+pub fn write_events(world: &World) -> PathBuf {
     let path = world.folder.path().join("events.jsonl");
     std::fs::write(&path, stream::events().join("\n")).expect("written");
     path
 }
 
-fn open(config: &Config, path: &Path) -> Box<dyn Source> {
+pub fn open(config: &Config, path: &Path) -> Box<dyn Source> {
     file::open(path, &config.event.schema, &FileOptions::of(config)).expect("opened")
 }
 
@@ -206,7 +206,7 @@ impl Source for Logged {
 }
 
 /// A source that has one record at hand at a time.
-struct Trickle(Box<dyn Source>);
+pub struct Trickle(pub Box<dyn Source>);
 
 impl Source for Trickle {
     fn read(&mut self, slot: &mut Slot, until: Instant) -> Result<Progress, Error> {

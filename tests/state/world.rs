@@ -16,8 +16,15 @@ pub struct World {
 }
 
 const FIELDS: &str = r#"
-    fields.amount = { type = "number", missing = "last", missing_key = "card", clip_quantiles = [0.02, 0.98] }
-    fields.size = { type = "number", missing = "mean", clip_sigma = 2, range = [-50, 80], out_of_range = "missing" }
+    fields.amount.type = "number"
+    fields.amount.missing = "last"
+    fields.amount.missing_key = "card"
+    fields.amount.clip_quantiles = [0.02, 0.98]
+    fields.size.type = "number"
+    fields.size.missing = "mean"
+    fields.size.clip_sigma = 2
+    fields.size.range = [-50, 80]
+    fields.size.out_of_range = "missing"
     fields.plain = { type = "number", missing = 0.5, range = [0, 9], out_of_range = "reject" }
     fields.card = { type = "category" }
     fields.shop = { type = "category" }
@@ -40,7 +47,9 @@ const FEATURES: &str = r#"
     [[features]]
     window = "card"
     widths = ["50ms", "300ms"]
-    aggregates = ["count", "sum(amount)", "std(amount)", "max(size)", "distinct(shop)", "since_previous"]
+    aggregates = [
+        "count", "sum(amount)", "std(amount)", "max(size)", "distinct(shop)", "since_previous",
+    ]
     [[features]]
     window = "card"
     widths = ["200ms"]
@@ -55,7 +64,9 @@ const FEATURES: &str = r#"
     window = "shop"
     widths = ["100ms", "400ms"]
     tiles = 10
-    aggregates = ["count", "mean(amount)", "std(size)", "min(size)", "last(amount)", "since_previous"]
+    aggregates = [
+        "count", "mean(amount)", "std(size)", "min(size)", "last(amount)", "since_previous",
+    ]
     [[features]]
     window = "shop"
     over = "labels"
@@ -121,7 +132,8 @@ impl World {
     pub fn records(&self, random: &mut Random, events: u64) -> Vec<Record> {
         let mut records = Vec::new();
         let mut due: Vec<(i64, String)> = Vec::new();
-        let mut now_ms = 1_600_000_000_000;
+        // A second before midnight, so that a day of the grouped measure ends.
+        let mut now_ms = 1_600_041_599_000;
         for index in 0..events {
             // Once in a while the stream rests, so that everything falls due; some clocks are off.
             now_ms += if random.per_mille(4) { 700 } else { random.below(4) as i64 };
@@ -174,7 +186,8 @@ impl World {
             false => String::new(),
         };
         format!(
-            r#"{{"id":{id},"t":{time_ms},"amount":{amount},"size":{size},"plain":{plain},"card":{card},"shop":"s{shop}"{truth}}}"#
+            "{{\"id\":{id},\"t\":{time_ms},\"amount\":{amount},\"size\":{size},\
+             \"plain\":{plain},\"card\":{card},\"shop\":\"s{shop}\"{truth}}}"
         )
     }
 

@@ -53,12 +53,13 @@ pub fn read_stored(
     let mut list = TopicPartitionList::new();
     let mut open = Vec::new();
     for partition in partitions {
-        let watermarks = consumer.fetch_watermarks(topic, partition, PATIENCE);
-        let (low, high) = watermarks.map_err(failed)?;
-        if let Some(start) = from(partition).map(|from| from.max(low)).filter(|from| *from < high) {
-            let start = Offset::Offset(start);
+        if let Some(start) = from(partition) {
+            // Beyond the end some brokers are silent. What lies before `from` is passed over below.
+            let ends = consumer.fetch_watermarks(topic, partition, PATIENCE).map_err(failed)?;
+            let start = start.min(ends.1);
+            let start = if start == 0 { Offset::Beginning } else { Offset::Offset(start) };
             list.add_partition_offset(topic, partition, start).map_err(failed)?;
-            open.push((partition, high));
+            open.push(partition);
         }
     }
     consumer.assign(&list).map_err(failed)?;
@@ -67,15 +68,15 @@ pub fn read_stored(
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 heard_at = Instant::now();
-                let (at, offset) = (message.partition(), message.offset());
-                let is_wanted = open.iter().any(|&(p, end)| p == at && offset < end);
+                let at = message.partition();
+                let is_wanted =
+                    open.contains(&at) && from(at).is_some_and(|start| message.offset() >= start);
                 if is_wanted && each(&stored(&message))?.is_break() {
                     return Ok(());
                 }
-                open.retain(|&(partition, end)| partition != at || offset + 1 < end);
             }
-            // Markers of transactions may be all that is left before the end.
-            Some(Err(KafkaError::PartitionEOF(at))) => open.retain(|&(p, _)| p != at),
+            // Not every broker tells the last offset rightly when it is asked for that alone.
+            Some(Err(KafkaError::PartitionEOF(at))) => open.retain(|&partition| partition != at),
             Some(Err(error)) if kafka::ends_a_run(error.rdkafka_error_code()) => {
                 return Err(failed(error));
             }
