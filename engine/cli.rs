@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod checkpoint;
 mod demo;
+mod dlq;
 mod generate;
 mod progress;
 mod replay;
@@ -55,6 +56,8 @@ enum Command {
     Checkpoint(checkpoint::Checkpoint),
     /// Write a synthetic stream, the same bytes for the same seed, to a file or to Kafka.
     Generate(generate::Generate),
+    /// Look at dead letters, and send their records again.
+    Dlq(dlq::Dlq),
     /// Measure this machine: learning, features, the whole pipeline.
     Bench(bench::Bench),
     /// Run everything on an embedded default, with a live view, in under a minute.
@@ -69,6 +72,7 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Check(command) => command.run(),
         Command::Checkpoint(command) => command.run(),
         Command::Generate(command) => command.run(),
+        Command::Dlq(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Demo(command) => command.run(),
     }

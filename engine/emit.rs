@@ -7,8 +7,11 @@
 pub mod delivered;
 pub mod file;
 pub mod kafka;
-mod records;
+pub mod records;
+pub mod spill;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +24,7 @@ use crate::ring::{Slot, Span};
 
 use delivered::Delivered;
 use records::{DeadLetters, ScoreRecords};
+use spill::{SpillOptions, SpillSink};
 
 /// One record on its way out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +57,13 @@ pub enum SinkPosition {
         /// Partition and the offset its next record gets, or an earlier one.
         next: Vec<(i32, i64)>,
     },
+    /// A sink that may have records on the disk.
+    Spilled {
+        /// Where the sink inside stood, or an earlier point of it.
+        sink: Box<SinkPosition>,
+        /// The number of the next record.
+        next: u64,
+    },
 }
 
 /// Where records go.
@@ -63,11 +74,57 @@ pub trait Sink: Send {
     /// What ends the run: a topic that does not exist, a disk that is full.
     fn send(&mut self, record: &Record<'_>) -> Result<(), Error>;
 
-    /// Returns when every record handed over so far is delivered.
+    /// Hands a record over if there is room for it now; false, and nothing done, when there is
+    /// none.
+    ///
+    /// # Errors
+    /// As [`Sink::send`].
+    fn try_send(&mut self, record: &Record<'_>) -> Result<bool, Error> {
+        self.send(record).map(|()| true)
+    }
+
+    /// Returns when every record handed over so far is delivered, or as safe as if it were.
     ///
     /// # Errors
     /// As [`Sink::send`], and for records that could not be delivered.
     fn flush(&mut self) -> Result<(), Error>;
+
+    /// The same, but waits for `wait` at most; whether it has come to that.
+    ///
+    /// # Errors
+    /// As [`Sink::flush`].
+    fn flush_for(&mut self, wait: Duration) -> Result<bool, Error> {
+        let _ = wait;
+        self.flush().map(|()| true)
+    }
+
+    /// Records handed over and not delivered yet.
+    fn waiting_count(&self) -> usize {
+        0
+    }
+
+    /// Shows every record that was handed over and not delivered, in order, and forgets it. One
+    /// that was on its way may be delivered all the same.
+    ///
+    /// # Errors
+    /// As [`Sink::send`].
+    fn take_back(&mut self, each: &mut dyn FnMut(&Record<'_>)) -> Result<(), Error> {
+        let _ = each;
+        Ok(())
+    }
+
+    /// Whether it answers at all; takes a second at most.
+    fn is_reachable(&mut self) -> bool {
+        true
+    }
+
+    /// The run ends: returns when everything is delivered.
+    ///
+    /// # Errors
+    /// As [`Sink::flush`]; [`Error::Undelivered`] when the sink is away for too long.
+    fn finish(&mut self) -> Result<(), Error> {
+        self.flush()
+    }
 
     /// Where the sink stands: every record sent from now on lies behind it.
     ///
@@ -88,7 +145,8 @@ pub trait Sink: Send {
         delivered: &mut Delivered,
     ) -> Result<(), Error>;
 
-    /// A batch has ended: a chance to look after deliveries without waiting for them.
+    /// A batch has ended, or none has come for a while: a chance to look after deliveries without
+    /// waiting for them.
     ///
     /// # Errors
     /// As [`Sink::send`].
@@ -111,13 +169,13 @@ pub struct Emit {
 pub type Positions = [Option<SinkPosition>; 2];
 
 impl Emit {
-    /// Opens the sinks of the configuration.
+    /// Opens the sinks of the configuration. When `stop` is raised, waiting for them has an end.
     ///
     /// # Errors
     /// What keeps a sink from opening.
-    pub fn open(config: &Config) -> Result<Emit, Error> {
-        let scores = open_sink(config, &config.emit.sink)?;
-        let dead_letters = open_sink(config, &config.dead_letters)?;
+    pub fn open(config: &Config, stop: &Arc<AtomicBool>) -> Result<Emit, Error> {
+        let scores = open_sink(config, "scores", &config.emit.sink, stop)?;
+        let dead_letters = open_sink(config, "dead_letters", &config.dead_letters, stop)?;
         Ok(Emit {
             scores: scores.map(|sink| (ScoreRecords::new(config), sink)),
             dead_letters: dead_letters.map(|sink| (DeadLetters::default(), sink)),
@@ -197,27 +255,55 @@ impl Emit {
         Ok(())
     }
 
-    /// Waits until everything is delivered.
+    /// No batch has come for a while: what waits for a sink goes on.
+    ///
+    /// # Errors
+    /// As [`Sink::batch_done`].
+    pub fn tend(&mut self) -> Result<(), Error> {
+        self.sinks().try_for_each(Sink::batch_done)
+    }
+
+    /// Waits until everything is delivered, or as safe as if it were.
     ///
     /// # Errors
     /// As [`Sink::flush`].
     pub fn flush(&mut self) -> Result<(), Error> {
-        if let Some((_, sink)) = &mut self.scores {
-            sink.flush()?;
-        }
-        if let Some((_, sink)) = &mut self.dead_letters {
-            sink.flush()?;
-        }
-        Ok(())
+        self.sinks().try_for_each(Sink::flush)
+    }
+
+    /// The run ends: waits until everything is delivered.
+    ///
+    /// # Errors
+    /// As [`Sink::finish`].
+    pub fn finish(&mut self) -> Result<(), Error> {
+        self.sinks().try_for_each(Sink::finish)
+    }
+
+    fn sinks(&mut self) -> impl Iterator<Item = &mut (dyn Sink + 'static)> {
+        let scores = self.scores.iter_mut().map(|(_, sink)| sink.as_mut());
+        scores.chain(self.dead_letters.iter_mut().map(|(_, sink)| sink.as_mut()))
     }
 }
 
-fn open_sink(config: &Config, sink: &SinkConfig) -> Result<Option<Box<dyn Sink>>, Error> {
-    Ok(match sink {
-        SinkConfig::None => None,
-        SinkConfig::File(path) => Some(Box::new(file::FileSink::open(path)?)),
-        SinkConfig::Kafka(topic) => {
-            Some(Box::new(kafka::KafkaSink::open(&config.kafka, config.emit.linger_ms, topic)?))
-        }
-    })
+fn open_sink(
+    config: &Config,
+    name: &'static str,
+    sink: &SinkConfig,
+    stop: &Arc<AtomicBool>,
+) -> Result<Option<Box<dyn Sink>>, Error> {
+    let topic = match sink {
+        SinkConfig::None => return Ok(None),
+        SinkConfig::File(path) => return Ok(Some(Box::new(file::FileSink::open(path)?))),
+        SinkConfig::Kafka(topic) => topic,
+    };
+    let inner = kafka::KafkaSink::open(&config.kafka, config.emit.linger_ms, topic)?;
+    let milliseconds = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+    let options = SpillOptions {
+        name,
+        dir: config.emit.spill_dir.clone(),
+        bytes_max: config.emit.spill_max_bytes,
+        away_after: milliseconds(config.emit.spill_after_ms),
+        drain_patience: milliseconds(config.emit.drain_patience_ms),
+    };
+    Ok(Some(Box::new(SpillSink::open(Box::new(inner), &options, stop)?)))
 }

@@ -83,6 +83,16 @@ pub enum Error {
         /// The cause.
         source: Box<rdkafka::error::KafkaError>,
     },
+    /// The run ended with records that a sink did not take.
+    #[error("{records} records could not be delivered to the sink of {sink}; {}", kept_in(.kept))]
+    Undelivered {
+        /// How many.
+        records: u64,
+        /// `scores` or `dead_letters`.
+        sink: &'static str,
+        /// Where they are kept.
+        kept: Option<PathBuf>,
+    },
     /// A port for the metrics page could not be opened.
     #[error("cannot serve metrics on {address}: {reason}; choose another [metrics] listen address")]
     Metrics {
@@ -166,6 +176,7 @@ impl Error {
             | Error::Kafka { .. }
             | Error::State { .. }
             | Error::Checkpoint { .. }
+            | Error::Undelivered { .. }
             | Error::Metrics { .. } => Actor::Outside,
             Error::Kernel(_) | Error::Model(_) | Error::Panicked { .. } => Actor::Us,
         }
@@ -178,5 +189,13 @@ impl Error {
     ) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.into();
         move |source| Error::File { action, path, source }
+    }
+}
+
+/// What becomes of records that were not delivered.
+fn kept_in(kept: &Option<PathBuf>) -> String {
+    match kept {
+        Some(dir) => format!("they are kept in {} and go out at the next start", dir.display()),
+        None => "they are lost unless a checkpoint brings them back; give [emit] spill_dir".into(),
     }
 }

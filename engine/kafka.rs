@@ -11,6 +11,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataPartition;
 
+use crate::backoff::{Backoff, Jitter};
 use crate::config::stream::KafkaConfig;
 use crate::error::Error;
 
@@ -102,7 +103,8 @@ pub fn find_topic<C: ClientContext>(
         return Ok(Vec::new());
     }
     let deadline = Instant::now() + wait;
-    let mut has_warned = false;
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+    let mut jitter = Jitter::of_this_process();
     loop {
         let failed = match client.fetch_metadata(Some(topic), Duration::from_secs(2)) {
             Ok(metadata) => match metadata.topics().first() {
@@ -120,10 +122,11 @@ pub fn find_topic<C: ClientContext>(
         if ends_a_run(failed.rdkafka_error_code()) || Instant::now() >= deadline {
             return Err(error(brokers, || format!("find topic {topic:?}"))(failed));
         }
-        if !std::mem::replace(&mut has_warned, true) {
+        if backoff.attempts() == 0 {
             tracing::warn!(brokers, topic, error = %failed, "waiting for the brokers");
         }
-        std::thread::sleep(Duration::from_millis(100));
+        let pause = backoff.next(jitter.unit()).unwrap_or_default();
+        std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
     }
 }
 

@@ -15,11 +15,14 @@
 //! [`pipeline`] calls them in order, [`run`] puts them on threads, [`config`] says what they do.
 #![deny(unsafe_code)]
 
+pub mod backoff;
 pub mod batch;
+pub mod breaker;
 pub mod checkpoint;
 pub mod clean;
 pub mod config;
 pub mod control;
+pub mod dead_letters;
 pub mod emit;
 pub mod error;
 pub mod fail;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use hdrhistogram::Histogram;
 
 use crate::batch::Batcher;
@@ -56,7 +56,7 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
     let ring = Arc::new(Ring::new(&config.event.schema, config.batch.rows_max));
-    let mut emit = Emit::open(config)?;
+    let mut emit = Emit::open(config, stop)?;
     let behind = (&recovery.sinks, recovery.positions.as_slice(), recovery.settle);
     let (cutter, writing) = begin_keeping(recovery.keeping, behind, &mut emit)?;
     let (work, writer) = match (cutter, writing.map(Writing::start)) {
@@ -100,6 +100,7 @@ pub fn run(
     if let (Some(writing), Some(last)) = (written?, last) {
         writing.write(last, emit.positions()?).1?;
     }
+    emit.finish()?;
     for slot in ring.drain() {
         batcher.acknowledge(&slot)?;
     }
@@ -177,6 +178,8 @@ fn ingest(
     Ok(batcher)
 }
 
+/// How often sinks are looked after while there is no batch.
+const TEND_EVERY: Duration = Duration::from_millis(50);
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// Longer waits count as this one: an hour.
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
@@ -242,7 +245,7 @@ fn send_out(
         Histogram::new_with_max(LATENCY_NS_MAX, 3).expect("legal bounds and precision");
     let seconds = metrics::histogram!("pelton_score_latency_seconds");
     let batch_rows = metrics::histogram!("pelton_batch_rows");
-    for slot in from_compute {
+    while let Some(slot) = next_slot(&mut emit, from_compute)? {
         emit.run(&slot)?;
         let now_ns = u64::try_from(slot.opened_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         batch_rows.record(slot.rows as f64);
@@ -265,6 +268,17 @@ fn send_out(
     }
     emit.flush()?;
     Ok((latency_ns, emit))
+}
+
+/// What waits for a sink goes on while there is no batch.
+fn next_slot(emit: &mut Emit, from: &Receiver<Box<Slot>>) -> Result<Option<Box<Slot>>, Error> {
+    loop {
+        match from.recv_timeout(TEND_EVERY) {
+            Ok(slot) => return Ok(Some(slot)),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => emit.tend()?,
+        }
+    }
 }
 
 fn spawn<T: Send + 'static>(

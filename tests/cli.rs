@@ -10,13 +10,13 @@ use crate::kafka::world::brokers;
 
 const LINEAR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/fraud/linear.toml");
 
-fn pelton(arguments: &[&str]) -> Output {
+pub fn pelton(arguments: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_pelton"));
     program.env_remove("PELTON_BROKERS").env("RUST_LOG", "warn");
     program.args(arguments).output().expect("the program starts")
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 

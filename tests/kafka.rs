@@ -5,10 +5,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod away;
 mod group;
 mod order;
 mod outage;
 pub mod settings;
 mod sink;
+mod spill;
 pub mod topics;
 pub mod world;

@@ -8,6 +8,8 @@ mod cli;
 mod crash;
 /// Records of every kind into columns, from messages and from files.
 mod decode;
+/// Dead letters looked at and sent again.
+mod dlq;
 /// Configurations as strangers write them: refused by path, or runnable.
 mod fuzz_config;
 /// The Kafka source and sink, against a broker.

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::config::event::{EventConfig, FilterRule, Missing, OutOfRange};
-use crate::ring::{Reason, Reject, Slot};
+use crate::ring::{Envelope, Reason, Reject, Slot};
 
 /// Decides which rows stay.
 pub struct Screen {
@@ -88,8 +88,16 @@ impl Screen {
             if let Some((reason, field)) = fault {
                 let has_raw = slot.raw.len() > row;
                 let bytes = if has_raw { slot.raw.get(row).to_vec() } else { Vec::new() };
-                let position = slot.positions[row];
-                slot.rejects.push(Reject { reason, field, position, is_label: false, bytes });
+                let has_envelope = slot.envelopes.len() > row;
+                let envelope = if has_envelope { slot.envelopes.get(row) } else { &[] };
+                slot.rejects.push(Reject {
+                    reason,
+                    field,
+                    position: slot.positions[row],
+                    is_label: false,
+                    bytes,
+                    envelope: Envelope::read(envelope),
+                });
             }
         }
         if self.keep.contains(&false) {

@@ -4,15 +4,17 @@
 //! After a restart from a checkpoint the sink's own tail is read, from where it stood when the
 //! checkpoint was taken, and what is found there is passed over when the same rows come by again.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::emit::Record;
 use crate::ring::{Position, Span};
 
 /// The records that were sent, by the offset of the record they were made from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Delivered {
     partitions: HashMap<(Arc<str>, i32), HashSet<i64>>,
     left: usize,
@@ -22,19 +24,31 @@ pub struct Delivered {
 #[derive(Deserialize)]
 struct Origin<'a> {
     #[serde(borrow)]
-    topic: std::borrow::Cow<'a, str>,
+    topic: Cow<'a, str>,
     partition: i32,
     offset: i64,
+}
+
+/// The same of a dead letter in a file.
+#[derive(Deserialize)]
+struct Letter<'a> {
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(borrow)]
+    partition: Cow<'a, str>,
+    #[serde(borrow)]
+    offset: Cow<'a, str>,
 }
 
 impl Delivered {
     /// Notes a score record, or a dead letter in a file; false when it names no record.
     pub fn note_json(&mut self, payload: &[u8]) -> bool {
-        let Ok(origin) = serde_json::from_slice::<Origin<'_>>(payload) else {
-            return self.note_letter(payload);
-        };
-        self.note(&origin.topic, origin.partition, origin.offset);
-        true
+        let origin = origin_of_json(payload);
+        let is_named = origin.is_some();
+        origin.into_iter().for_each(|(topic, partition, offset)| {
+            self.note(&topic, partition, offset);
+        });
+        is_named
     }
 
     /// Notes a record that was made from this one.
@@ -71,22 +85,41 @@ impl Delivered {
         found
     }
 
-    /// A dead letter in a file carries its headers as texts.
-    fn note_letter(&mut self, payload: &[u8]) -> bool {
-        #[derive(Deserialize)]
-        struct Letter<'a> {
-            #[serde(borrow)]
-            topic: std::borrow::Cow<'a, str>,
-            partition: std::borrow::Cow<'a, str>,
-            offset: std::borrow::Cow<'a, str>,
-        }
-        let Ok(letter) = serde_json::from_slice::<Letter<'_>>(payload) else { return false };
-        let (Ok(partition), Ok(offset)) = (letter.partition.parse(), letter.offset.parse()) else {
+    /// The same of a record that is sent, whatever it was made from.
+    pub fn passes_over_record(&mut self, record: &Record<'_>) -> bool {
+        if self.left == 0 {
             return false;
+        }
+        let origin = match record.headers {
+            [] => origin_of_json(record.payload),
+            headers => origin_of_headers(headers),
         };
-        self.note(&letter.topic, partition, offset);
-        true
+        let Some((topic, partition, offset)) = origin else { return false };
+        let found = self.partitions.get_mut(&(topic.as_ref().into(), partition));
+        let found = found.is_some_and(|offsets| offsets.remove(&offset));
+        self.left -= usize::from(found);
+        found
     }
+}
+
+/// Topic, partition and offset that a score record names, or a dead letter in a file, which carries
+/// its headers as texts.
+fn origin_of_json(payload: &[u8]) -> Option<(Cow<'_, str>, i32, i64)> {
+    if let Ok(Origin { topic, partition, offset }) = serde_json::from_slice(payload) {
+        return Some((topic, partition, offset));
+    }
+    let letter: Letter<'_> = serde_json::from_slice(payload).ok()?;
+    Some((letter.topic, letter.partition.parse().ok()?, letter.offset.parse().ok()?))
+}
+
+/// The same of a dead letter's headers.
+fn origin_of_headers<'a>(headers: &[(&str, &'a [u8])]) -> Option<(Cow<'a, str>, i32, i64)> {
+    let header = |wanted: &str| {
+        let &(_, value) = headers.iter().find(|(name, _)| *name == wanted)?;
+        std::str::from_utf8(value).ok()
+    };
+    let (partition, offset) = (header("partition")?, header("offset")?);
+    Some((Cow::Borrowed(header("topic")?), partition.parse().ok()?, offset.parse().ok()?))
 }
 
 #[cfg(test)]

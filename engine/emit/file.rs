@@ -1,7 +1,7 @@
 //! Records as JSON lines in a file.
 //!
 //! Score records are JSON already. A dead letter becomes one line with its headers and the original
-//! bytes, as text where they are UTF-8, else as hexadecimal.
+//! bytes, as texts where they are UTF-8, else as hexadecimal under a name with `_hex` behind it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -12,6 +12,9 @@ use crate::error::Error;
 
 use super::delivered::Delivered;
 use super::{Record, Sink, SinkPosition};
+
+/// Behind the name of a value that is written as hexadecimal.
+pub const HEX: &str = "_hex";
 
 /// A file of JSON lines, appended to.
 pub struct FileSink {
@@ -54,13 +57,12 @@ impl FileSink {
             return self.file.write_all(b"\n");
         }
         let mut line = serde_json::Map::new();
-        for (name, value) in record.headers {
-            line.insert((*name).to_owned(), String::from_utf8_lossy(value).into());
+        for (name, value) in record.headers.iter().chain([&("bytes", record.payload)]) {
+            match std::str::from_utf8(value) {
+                Ok(text) => line.insert((*name).to_owned(), text.into()),
+                Err(_) => line.insert(format!("{name}{HEX}"), hexadecimal(value).into()),
+            };
         }
-        match std::str::from_utf8(record.payload) {
-            Ok(text) => line.insert("bytes".to_owned(), text.into()),
-            Err(_) => line.insert("bytes_hex".to_owned(), hexadecimal(record.payload).into()),
-        };
         serde_json::to_writer(&mut self.file, &line)?;
         self.file.write_all(b"\n")
     }

@@ -96,6 +96,9 @@ pub struct Slot {
     pub texts: Arena,
     /// The original bytes of each row, where the schema keeps them.
     pub raw: Arena,
+    /// What the transport gave along with them: an [`Envelope`](super::Envelope) a row, none for
+    /// rows beyond its end.
+    pub envelopes: Arena,
     /// Labels that arrived among the rows, in order.
     pub labels: Vec<LabelRecord>,
     /// Records that will not be scored.
@@ -139,6 +142,7 @@ impl Slot {
             arrived_ns: vec![0; rows_max],
             texts: Arena::default(),
             raw: Arena::default(),
+            envelopes: Arena::default(),
             labels: Vec::new(),
             rejects: Vec::new(),
             filtered: 0,
@@ -235,6 +239,9 @@ impl Slot {
         if !self.raw.is_empty() {
             self.raw.retain_rows(1, |row| keep[row]);
         }
+        if !self.envelopes.is_empty() {
+            self.envelopes.retain_rows(1, |row| keep[row]);
+        }
         self.rows = kept;
     }
 
@@ -268,6 +275,7 @@ impl Slot {
         self.rows = 0;
         self.texts.clear();
         self.raw.clear();
+        self.envelopes.clear();
         self.labels.clear();
         self.rejects.clear();
         self.filtered = 0;

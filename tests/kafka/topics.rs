@@ -47,3 +47,35 @@ pub fn read_topic(
         show(message.payload().unwrap_or_default(), &headers.unwrap_or_default());
     }
 }
+
+/// A record of a topic.
+#[derive(Debug)]
+pub struct Stored {
+    pub key: Option<Vec<u8>>,
+    pub payload: Vec<u8>,
+    pub time_ms: Option<i64>,
+    headers: Vec<(String, String)>,
+}
+
+impl Stored {
+    /// A header, when it has one of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(header, _)| header == name)?;
+        Some(&found.1)
+    }
+}
+
+/// Everything in a topic, of which `count` records at least are waited for.
+pub fn stored(brokers: &str, topic: &str, count: usize) -> Vec<Stored> {
+    let all = super::sink::read_all(brokers, topic, 1, count);
+    let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into();
+    let found = all.iter().map(|message| Stored {
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().unwrap_or_default().to_vec(),
+        time_ms: message.timestamp().to_millis(),
+        headers: message.headers().map_or(Vec::new(), |headers| {
+            headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
+        }),
+    });
+    found.collect()
+}
