@@ -244,7 +244,7 @@ impl<D: Decode> KafkaSource<D> {
                 }
                 Some(Front::Failed(code)) => {
                     lane.queue.pass();
-                    self.group.judge(rdkafka::error::KafkaError::MessageConsumption(code))?;
+                    self.group.judge_code(code)?;
                 }
                 None => break,
             }
