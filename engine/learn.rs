@@ -53,6 +53,9 @@ struct Step {
     weights: Vec<f32>,
 }
 
+/// Labels between a prefetch of an event and its use.
+const SOON: usize = 4;
+
 impl Learner {
     /// A learner with an untrained model.
     ///
@@ -99,6 +102,9 @@ impl Learner {
         let (mut row, mut next) = (0, 0);
         loop {
             while let Some(label) = resolved.get(next).filter(|r| r.before_row as usize <= row) {
+                if let Some(soon) = resolved.get(next + SOON) {
+                    join.pending().prefetch(soon.entry);
+                }
                 self.take(label, join)?;
                 next += 1;
             }

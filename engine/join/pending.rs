@@ -5,6 +5,7 @@
 //! Features have a slab of their own, since they are released as soon as they are learned while
 //! the entry itself stays to recognise duplicate labels.
 
+use pelton_kernels::prefetch::prefetch;
 use pelton_models::Features;
 
 use crate::ring::Slot;
@@ -130,6 +131,17 @@ impl Pending {
     pub fn scores(&self, entry: Entry) -> &[f32] {
         let row = self.features[entry as usize] as usize;
         &self.scores[row * self.shape.outputs..][..self.shape.outputs]
+    }
+
+    /// Says that the entry will soon be asked for: it may have waited for days.
+    pub fn prefetch(&self, entry: Entry) {
+        let row = self.features[entry as usize] as usize;
+        prefetch(&self.dense, row * self.shape.dense_width);
+        prefetch(&self.dense, ((row + 1) * self.shape.dense_width).saturating_sub(1));
+        prefetch(&self.sparse, row * self.shape.sparse_width);
+        prefetch(&self.scores, row * self.shape.outputs);
+        prefetch(&self.groups, entry as usize);
+        prefetch(&self.times_ms, entry as usize);
     }
 
     /// The event's time.

@@ -63,6 +63,7 @@ mod code_counts;
 mod entry;
 mod key_index;
 mod keys;
+mod lane;
 mod lanes;
 mod plan;
 mod state;

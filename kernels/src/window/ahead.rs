@@ -1,40 +1,24 @@
 //! Looking keys up some calls ahead, so that their cache misses overlap.
 //!
 //! A row touches a bucket of the index, the key's head, its cursors and sums, and the entries at
-//! its cursors: each names the next, and each may be a miss. So calls move through a short
-//! pipeline, a run of them at a time: when the first run asks for its buckets, the one before
-//! reads its buckets and asks for heads and cursors, the one before that reads those and asks for
-//! entries, and the last one is made. Invariant: what is found on the way is a hint; calls in
-//! between may change it, and no result depends on it.
+//! its cursors: each names the next, and each may be a miss. So a call waits for a while and takes
+//! a step every few calls: it asks for its bucket, then reads that and asks for head and cursors,
+//! then reads those and asks for entries, and then it is made. Invariant: what is found on the way
+//! is a hint; calls in between may change it, and no result depends on it.
 
 use super::table::WindowTable;
 
-/// Calls in a run.
-const RUN: usize = 8;
-/// Steps of a run: ask for buckets, place, ask for entries, make the calls.
-const STEPS: usize = 4;
+/// Calls between two steps of one: as long as a miss takes, and short enough for the nearest cache.
+const STEP: usize = 8;
+/// Places for the calls that wait, a power of two above three steps.
+const PLACES: usize = 32;
 
-/// Calls on their way, with the slots their keys seem to have.
+/// A call on its way, with the slot its key seems to have.
 #[derive(Clone, Copy)]
-struct Run<C> {
-    count: usize,
-    keys: [u64; RUN],
-    hints: [Option<u32>; RUN],
-    calls: [Option<C>; RUN],
-}
-
-impl<C: Copy> Run<C> {
-    const EMPTY: Self = Self { count: 0, keys: [0; RUN], hints: [None; RUN], calls: [None; RUN] };
-
-    #[inline]
-    fn fill(&mut self, calls: &mut impl Iterator<Item = (u64, C)>) {
-        self.count = 0;
-        for (key, call) in calls.take(RUN) {
-            self.keys[self.count] = key;
-            self.calls[self.count] = Some(call);
-            self.count += 1;
-        }
-    }
+struct Waiting<C> {
+    key: u64,
+    hint: Option<u32>,
+    call: Option<C>,
 }
 
 impl WindowTable {
@@ -46,45 +30,39 @@ impl WindowTable {
         mut each: impl FnMut(&mut Self, C, Option<u32>),
     ) {
         let mut calls = calls.fuse();
-        let (mut runs, mut newest) = ([Run::EMPTY; STEPS], 0);
-        let mut waiting = 0;
-        loop {
-            newest = (newest + 1) % STEPS;
-            let run = |age: usize| (newest + STEPS - age) % STEPS;
-            runs[newest].fill(&mut calls);
-            waiting += runs[newest].count;
-            if waiting == 0 {
+        let mut places = [Waiting { key: 0, hint: None, call: None }; PLACES];
+        let mut waiting = 0_usize;
+        for now in 0_usize.. {
+            if let Some((key, call)) = calls.next() {
+                self.keys.prefetch(key);
+                places[now % PLACES] = Waiting { key, hint: None, call: Some(call) };
+                waiting += 1;
+            } else if waiting == 0 {
                 return;
             }
-            let asked = &runs[newest];
-            asked.keys[..asked.count].iter().for_each(|&key| self.keys.prefetch(key));
-            let placed = &mut runs[run(1)];
-            self.place(&placed.keys[..placed.count], &mut placed.hints);
-            let ready = &runs[run(2)];
-            self.prefetch_entries(&ready.hints[..ready.count]);
-            let made = &runs[run(3)];
-            for (call, hint) in made.calls[..made.count].iter().flatten().zip(made.hints) {
-                each(self, *call, hint);
+            let ago = |steps: usize| now.wrapping_sub(steps * STEP) % PLACES;
+            let placed = &mut places[ago(1)];
+            if placed.call.is_some() {
+                placed.hint = self.place(placed.key);
             }
-            waiting -= made.count;
-        }
-    }
-
-    #[inline]
-    fn place(&self, keys: &[u64], hints: &mut [Option<u32>; RUN]) {
-        for (hint, &key) in hints.iter_mut().zip(keys) {
-            *hint = self.keys.guess(key);
-            if let Some(slot) = *hint {
-                self.lanes.prefetch(&self.plan, slot);
+            let ready = &places[ago(2)];
+            if let (Some(_), Some(slot)) = (ready.call, ready.hint) {
+                let view = self.arena.view(self.keys.ring(slot));
+                self.lanes.prefetch_entries(&self.plan, slot, view);
+            }
+            let made = &mut places[ago(3)];
+            if let Some(call) = made.call.take() {
+                waiting -= 1;
+                each(self, call, made.hint);
             }
         }
     }
 
+    /// The slot that a key seems to have.
     #[inline]
-    fn prefetch_entries(&self, hints: &[Option<u32>]) {
-        for &slot in hints.iter().flatten() {
-            let view = self.arena.view(self.keys.ring(slot));
-            self.lanes.prefetch_entries(&self.plan, slot, view);
-        }
+    fn place(&self, key: u64) -> Option<u32> {
+        let slot = self.keys.guess(key)?;
+        self.lanes.prefetch(&self.plan, slot);
+        Some(slot)
     }
 }

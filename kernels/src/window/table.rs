@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::arena::Arena;
 use super::checks::{check_rows, check_target, expect, is_usable};
 use super::keys::{KEY_BYTES, Keys};
-use super::lanes::{Current, Lanes};
+use super::lane::Current;
+use super::lanes::Lanes;
 use super::plan::{Plan, Reading};
 use super::{Over, Rows, TableSpec, Target, WindowCounts};
 use crate::{KernelError, fixed};
@@ -48,7 +49,7 @@ impl WindowTable {
     pub fn new(spec: &TableSpec) -> Result<Self, KernelError> {
         let plan = Plan::new(spec)?;
         let words = plan.layout.words();
-        let (marks, sums) = (plan.marks * 4, plan.sums.len() * 16);
+        let (marks, sums) = (plan.marks * 4 + 8, plan.sums.len() * 16);
         let others = plan.squares * 32 + plan.extremes.len() * 8;
         Ok(Self {
             keys: Keys::new(),
@@ -213,9 +214,9 @@ impl WindowTable {
         if !self.plan.after.is_empty() {
             let view = self.arena.view(self.keys.ring(slot));
             let current = Current { time_ms, values: &self.admitted };
+            let mut lane = self.lanes.lane(&self.plan, slot);
             for reading in &self.plan.after {
-                let value = self.lanes.read(&self.plan, slot, view, reading, current);
-                out[reading.column] = value;
+                out[reading.column] = lane.read(&self.plan, view, reading, current);
             }
         }
         self.keep_limits();
@@ -272,10 +273,11 @@ impl WindowTable {
     #[inline]
     fn answer(&mut self, slot: u32, time_ms: i64, out: &mut [f32]) {
         let view = self.arena.view(self.keys.ring(slot));
-        self.lanes.move_to(&self.plan, slot, view, time_ms);
+        let mut lane = self.lanes.lane(&self.plan, slot);
+        lane.move_to(&self.plan, view, time_ms);
         let current = Current { time_ms, values: &self.admitted };
         for reading in &self.plan.before {
-            out[reading.column] = self.lanes.read(&self.plan, slot, view, reading, current);
+            out[reading.column] = lane.read(&self.plan, view, reading, current);
         }
     }
 
@@ -314,11 +316,13 @@ impl WindowTable {
         if joins_tile {
             let tile = self.arena.entry_mut(self.keys.ring(slot), position - 1);
             self.plan.layout.merge(tile, &self.encoded);
-            self.lanes.enter_merged(&self.plan, slot, position - 1, &self.encoded);
+            let mut lane = self.lanes.lane(&self.plan, slot);
+            lane.enter_merged(&self.plan, position - 1, &self.encoded);
         } else {
             self.arena.insert(self.keys.ring_mut(slot), position, &self.encoded);
             self.entries += 1;
-            self.lanes.enter(&self.plan, slot, position, is_event, &self.encoded);
+            let mut lane = self.lanes.lane(&self.plan, slot);
+            lane.enter(&self.plan, position, is_event, &self.encoded);
         }
         slot
     }
@@ -332,7 +336,7 @@ impl WindowTable {
             count += 1;
         }
         if count > 0 {
-            self.lanes.pass(&self.plan, slot, view, count);
+            self.lanes.lane(&self.plan, slot).pass(&self.plan, view, count);
             self.arena.drop_oldest(self.keys.ring_mut(slot), count);
             self.entries -= count as usize;
         }
@@ -367,7 +371,7 @@ impl WindowTable {
 
     fn forget(&mut self, slot: u32) {
         let view = self.arena.view(self.keys.ring(slot));
-        self.lanes.clear_slot(&self.plan, slot, view);
+        self.lanes.lane(&self.plan, slot).clear(&self.plan, view);
         self.entries -= view.len() as usize;
         self.arena.release(self.keys.ring_mut(slot));
         self.keys.remove_longest_idle(slot);

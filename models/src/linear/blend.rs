@@ -50,7 +50,6 @@ pub(super) struct Blend {
     sparse: Vec<BlendCell>,
     mixture: [f32; EXPERTS],
     inputs: Vec<f64>,
-    projected: [Vec<f64>; FILTERS],
     probabilities: Vec<f32>,
 }
 
@@ -83,7 +82,6 @@ impl Blend {
             sparse: vec![BlendCell::default(); classes * buckets],
             mixture: [1.0 / EXPERTS as f32; EXPERTS],
             inputs: vec![0.0; stride],
-            projected: [vec![0.0; stride], vec![0.0; stride]],
             probabilities: vec![0.0; classes * EXPERTS],
             link,
         }
@@ -121,13 +119,9 @@ impl Blend {
                 }
             }
         } else {
-            let covariances = &self.covariances[class * FILTERS..(class + 1) * FILTERS];
-            for ((spread, covariance), projected) in
-                spreads.iter_mut().zip(covariances).zip(&mut self.projected)
-            {
-                let stride = covariance.stride();
-                let projected = &mut projected[..stride];
-                *spread = covariance.project(&self.inputs[..stride], projected) as f32;
+            let covariances = &mut self.covariances[class * FILTERS..(class + 1) * FILTERS];
+            for (spread, covariance) in spreads.iter_mut().zip(covariances) {
+                *spread = covariance.project(&self.inputs) as f32;
             }
         }
         let mut sparse = [0.0; EXPERTS];
@@ -230,8 +224,8 @@ impl Blend {
                 step.penalize(&mut cell.weights, [variance(0), variance(1), rates[0], rates[1]]);
             }
         }
-        let [first, second] = &self.projected;
-        let moves = row.values.iter().zip(first).zip(second);
+        let moves = row.values.iter().zip(covariances[0].projected());
+        let moves = moves.zip(covariances[1].projected());
         for (cell, ((value, first), second)) in dense.iter_mut().zip(moves) {
             let moved = [*first as f32, *second as f32, rates[0] * value, rates[1] * value];
             for ((weight, pull), moved) in cell.weights.iter_mut().zip(step.pulls).zip(moved) {
@@ -239,9 +233,8 @@ impl Blend {
             }
         }
         for (filter, covariance) in covariances.iter_mut().enumerate() {
-            let projected = &self.projected[filter][..covariance.stride()];
             let (reduction, inflation) = (step.reductions[filter], step.inflations[filter]);
-            covariance.observe(projected, f64::from(reduction), f64::from(inflation));
+            covariance.observe(f64::from(reduction), f64::from(inflation));
         }
     }
 

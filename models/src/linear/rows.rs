@@ -124,7 +124,11 @@ impl<L: RowLearner> Batches for Rows<L> {
         }
         let mut outcome = LearnOutcome::default();
         for row in 0..features.rows {
-            let input = self.layout.row(features, row, &mut self.values);
+            // A single row is laid out already.
+            let input = match features.rows {
+                1 => Row { values: &self.values, sparse: features.sparse },
+                _ => self.layout.row(features, row, &mut self.values),
+            };
             let scores = &self.scores[row * width..(row + 1) * width];
             count(
                 &mut outcome,
