@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod checkpoint;
 mod demo;
 mod dlq;
 mod generate;
@@ -51,6 +52,8 @@ enum Command {
     Replay(replay::Replay),
     /// Validate a configuration and explain what it does: features, memory, slots.
     Check(check::Check),
+    /// Look at checkpoints: what lies there, and whether a run could go on from it.
+    Checkpoint(checkpoint::Checkpoint),
     /// Write a synthetic stream, the same bytes for the same seed, to a file or to Kafka.
     Generate(generate::Generate),
     /// Look at dead letters, and send their records again.
@@ -67,6 +70,7 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Run(command) => command.run(),
         Command::Replay(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Checkpoint(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Dlq(command) => command.run(),
         Command::Bench(command) => command.run(),

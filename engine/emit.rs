@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::config::stream::SinkConfig;
 use crate::error::Error;
 use crate::fail::fail_point;
-use crate::ring::Slot;
+use crate::ring::{Slot, Span};
 
 use delivered::Delivered;
 use records::{DeadLetters, ScoreRecords};
@@ -161,6 +161,8 @@ pub struct Emit {
     dead_letters: Option<(DeadLetters, Box<dyn Sink>)>,
     /// Scores and dead letters that an earlier run has sent.
     sent_before: [Delivered; 2],
+    /// Where the search for those began.
+    resumed_at: Positions,
 }
 
 /// Where both sinks stand.
@@ -178,33 +180,53 @@ impl Emit {
             scores: scores.map(|sink| (ScoreRecords::new(config), sink)),
             dead_letters: dead_letters.map(|sink| (DeadLetters::default(), sink)),
             sent_before: Default::default(),
+            resumed_at: Positions::default(),
         })
     }
 
     /// Finds out what an earlier run has sent behind these positions, which is not sent again;
-    /// `settle` is how long the sinks must be quiet first. Returns how many records that are.
+    /// `read_to` is where the source reads on: what was made from earlier records does not come
+    /// again. `settle` is how long the sinks must be quiet first. Returns how many records that
+    /// are.
     ///
     /// # Errors
     /// As [`Sink::tail`].
-    pub fn resume(&mut self, positions: &Positions, settle: Duration) -> Result<usize, Error> {
+    pub fn resume(
+        &mut self,
+        positions: &Positions,
+        read_to: &[Span],
+        settle: Duration,
+    ) -> Result<usize, Error> {
         let scores = self.scores.as_mut().map(|(_, sink)| sink);
         let letters = self.dead_letters.as_mut().map(|(_, sink)| sink);
         for (index, sink) in [scores, letters].into_iter().enumerate() {
             if let (Some(sink), Some(position)) = (sink, &positions[index]) {
                 sink.tail(position, settle, &mut self.sent_before[index])?;
+                self.sent_before[index].forget_before(read_to);
             }
         }
+        self.resumed_at = positions.clone();
         Ok(self.sent_before.iter().map(Delivered::left).sum())
     }
 
-    /// Where the sinks of scores and of dead letters stand.
+    /// Where the sinks of scores and of dead letters stand. While records that an earlier run has
+    /// sent are still to come by, that is where the search for them began: another restart has to
+    /// find them again.
     ///
     /// # Errors
     /// As [`Sink::position`].
     pub fn positions(&mut self) -> Result<Positions, Error> {
-        let scores = self.scores.as_mut().map(|(_, sink)| sink.position()).transpose()?;
-        let letters = self.dead_letters.as_mut().map(|(_, sink)| sink.position()).transpose()?;
-        Ok([scores, letters])
+        let scores = self.scores.as_mut().map(|(_, sink)| sink);
+        let letters = self.dead_letters.as_mut().map(|(_, sink)| sink);
+        let mut positions = Positions::default();
+        for (index, sink) in [scores, letters].into_iter().enumerate() {
+            positions[index] = match sink {
+                Some(_) if self.sent_before[index].left() > 0 => self.resumed_at[index].clone(),
+                Some(sink) => Some(sink.position()?),
+                None => None,
+            };
+        }
+        Ok(positions)
     }
 
     /// Writes the scores and the dead letters of a batch.

@@ -25,7 +25,7 @@ use crate::fail::fail_point;
 use crate::live::Live;
 use crate::metrics::{Published, Totals};
 use crate::pipeline::Pipeline;
-use crate::ring::{Ring, Slot};
+use crate::ring::{Ring, Slot, Span};
 use crate::source::Source;
 
 /// What a run leaves behind.
@@ -57,8 +57,8 @@ pub fn run(
     let started = Instant::now();
     let ring = Arc::new(Ring::new(&config.event.schema, config.batch.rows_max));
     let mut emit = Emit::open(config, stop)?;
-    let (cutter, writing) =
-        begin_keeping(recovery.keeping, (&recovery.sinks, recovery.settle), &mut emit)?;
+    let behind = (&recovery.sinks, recovery.positions.as_slice(), recovery.settle);
+    let (cutter, writing) = begin_keeping(recovery.keeping, behind, &mut emit)?;
     let (work, writer) = match (cutter, writing.map(Writing::start)) {
         (Some(cutter), Some(Writer { snapshots, free, deliveries, thread, .. })) => {
             (Some(Cutting { cutter, free, snapshots }), Some((deliveries, thread)))
@@ -129,14 +129,14 @@ struct Cutting {
 /// what was already sent.
 fn begin_keeping(
     keeping: Option<Keeping>,
-    (sinks, settle): (&Positions, Duration),
+    (sinks, read_to, settle): (&Positions, &[Span], Duration),
     emit: &mut Emit,
 ) -> Result<(Option<Cutter>, Option<Writing>), Error> {
     let Some(Keeping { cutter, writing, first }) = keeping else { return Ok((None, None)) };
     match first {
         Some(first) => writing.write(first, emit.positions()?).1?,
         None => {
-            let count = emit.resume(sinks, settle)?;
+            let count = emit.resume(sinks, read_to, settle)?;
             tracing::info!(count, "records behind the checkpoint were sent before");
         }
     }
@@ -197,6 +197,8 @@ fn compute(
         state.step(&mut slot)?;
         live.add_batch(&slot);
         if to_emit.send(slot).is_err() {
+            // The writer ends when this closes its channel; the caller waits for it.
+            state.cutting = None;
             return Ok((state, None));
         }
         if shown_at.elapsed() >= SHOW_EVERY {

@@ -94,6 +94,35 @@ fn the_demo_runs_through_the_broker() {
 }
 
 #[test]
+fn the_bench_through_the_broker_accounts_for_every_payment() {
+    let Some(brokers) = brokers() else { return };
+    let output = pelton(&[
+        "bench",
+        "broker",
+        "--brokers",
+        &brokers,
+        "--events",
+        "3000",
+        "--passes",
+        "2",
+        "--rate",
+        "300",
+        "--seconds",
+        "1",
+        "--json",
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let figures: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    assert_eq!(figures["labels"], 3000, "{figures}");
+    for who in ["engine", "floor"] {
+        assert!(figures[who]["events_per_cpu_second"].as_f64() > Some(0.0), "{figures}");
+        let latency = &figures["latency"][0][who]["latency_ms"];
+        assert_eq!(latency["count"], 300, "all due in the second that is measured: {figures}");
+        assert!(latency["p50"].as_f64() > Some(0.0), "nothing is seen before it is due: {figures}");
+    }
+}
+
+#[test]
 fn sigterm_drains_and_every_event_read_has_a_score() {
     let Some(brokers) = brokers() else { return };
     let folder = tempfile::tempdir().expect("a folder");

@@ -14,8 +14,7 @@ use super::format::{Sections, Whole};
 use super::manifest::{self, Manifest};
 use super::order::{self, BatchOrder, OrderLog, Stretch};
 use super::retain::Retention;
-use super::store::Store;
-use super::store::local::LocalStore;
+use super::store::{self, Store};
 use super::writer::{Snapshot, Writing};
 use super::{order_path, order_sequence_of, sequence_of};
 use crate::config::Config;
@@ -70,16 +69,15 @@ impl Recovery {
         })
     }
 
-    /// Goes on from the newest whole checkpoint of the configuration's folder, if it has one.
+    /// Goes on from the newest whole checkpoint of the configuration's place, if it has one.
     ///
     /// # Errors
-    /// [`Error::File`] when the folder cannot be read; [`Error::Usage`] when another process uses
+    /// [`Error::File`] when the place cannot be read; [`Error::Usage`] when another process uses
     /// it; [`Error::NoCheckpoint`] when there are checkpoints and none can be used.
     pub fn open(config: &Config) -> Result<Recovery, Error> {
         let Some(dir) = &config.checkpoint.dir else { return Recovery::none(config) };
-        let store: Box<dyn Store> = Box::new(LocalStore::open(Path::new(dir))?);
-        let order_dir = PathBuf::from(config.checkpoint.order_dir.as_ref().unwrap_or(dir));
-        std::fs::create_dir_all(&order_dir).map_err(Error::file("create", &order_dir))?;
+        let store = store::open(dir)?;
+        let order_dir = open_order_dir(config, dir)?;
         let found = newest(store.as_ref(), config)?;
         let settings = manifest::settings(config);
         let is_first = found.is_none();
@@ -88,12 +86,10 @@ impl Recovery {
             None => (Recovery::none(config)?, empty_manifest(settings)),
         };
         let sync = config.checkpoint.order_sync;
-        let (script, log, last_order) = if is_first {
-            remove_orders(&order_dir)?;
-            let path = order_path(&order_dir, manifest.sequence);
-            (Vec::new(), OrderLog::create(&path, sync)?, manifest.sequence)
-        } else {
-            orders_from(&order_dir, &manifest, sync)?
+        let (script, log, last_order) = match &order_dir {
+            None => (Vec::new(), None, manifest.sequence),
+            Some(folder) if is_first => first_order(folder, &manifest, sync)?,
+            Some(folder) => orders_from(folder, &manifest, sync)?,
         };
         if !is_first {
             let (sequence, batches) = (manifest.sequence, script.len());
@@ -116,17 +112,35 @@ impl Recovery {
         // Not a number that a damaged checkpoint or a log behind it already has.
         let taken = store.list()?.iter().filter_map(|file| sequence_of(&file.name)).max();
         let last = taken.unwrap_or(0).max(last_order);
-        let order = (Some(order_dir.clone()), sync, Some(log));
+        let order = (order_dir.clone(), sync, log);
         let cutter = Cutter::new(&manifest, last, config.checkpoint.every_ms, order, is_led);
         let first = is_first.then(|| snapshot_of(&recovery, &manifest)).transpose()?;
         recovery.keeping = Some(Keeping {
             cutter,
-            writing: Writing::new(store, Some(order_dir), retention, manifest.sequence),
+            writing: Writing::new(store, order_dir, retention, manifest.sequence),
             first,
         });
         recovery.script = script;
         Ok(recovery)
     }
+}
+
+/// The folder of the order log: an object store cannot append to a file, so that there is none
+/// beside it unless the settings name one.
+fn open_order_dir(config: &Config, dir: &str) -> Result<Option<PathBuf>, Error> {
+    let folder = match &config.checkpoint.order_dir {
+        Some(folder) => PathBuf::from(folder),
+        None if store::is_url(dir) => {
+            tracing::warn!(
+                "no [checkpoint] order_dir, so no order log: after a crash no score is sent twice, \
+                 but events and labels of several partitions may be read in another order"
+            );
+            return Ok(None);
+        }
+        None => PathBuf::from(dir),
+    };
+    std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+    Ok(Some(folder))
 }
 
 /// Tries the checkpoints of a store, newest first.
@@ -138,6 +152,8 @@ fn newest(store: &dyn Store, config: &Config) -> Result<Option<(Recovery, Manife
     for &sequence in &sequences {
         match read(store, sequence, config) {
             Ok(found) => return Ok(Some(found)),
+            // A store that is away does not make an older checkpoint the newest.
+            Err(error @ Error::File { .. }) if store.is_remote() => return Err(error),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(sequence, %error, cause, "a checkpoint was refused");
@@ -221,6 +237,20 @@ fn snapshot_of(recovery: &Recovery, manifest: &Manifest) -> Result<Snapshot, Err
     Ok(Snapshot { sections, manifest: manifest.clone() })
 }
 
+/// An empty log behind the empty state; logs without any checkpoint belong to nothing.
+fn first_order(
+    folder: &Path,
+    manifest: &Manifest,
+    sync: bool,
+) -> Result<(Vec<BatchOrder>, Option<OrderLog>, u64), Error> {
+    for sequence in order_sequences(folder)? {
+        let path = order_path(folder, sequence);
+        std::fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+    }
+    let log = OrderLog::create(&order_path(folder, manifest.sequence), sync)?;
+    Ok((Vec::new(), Some(log), manifest.sequence))
+}
+
 /// The batches of the order logs from a checkpoint on, the last log, to go on with, and its number.
 /// Each log begins where the one before it ended, whether or not the checkpoint between them is
 /// whole; where one is missing, the order ends.
@@ -228,7 +258,7 @@ fn orders_from(
     folder: &Path,
     manifest: &Manifest,
     sync: bool,
-) -> Result<(Vec<BatchOrder>, OrderLog, u64), Error> {
+) -> Result<(Vec<BatchOrder>, Option<OrderLog>, u64), Error> {
     let mut sequences = order_sequences(folder)?;
     sequences.retain(|&sequence| sequence >= manifest.sequence);
     sequences.sort_unstable();
@@ -244,7 +274,7 @@ fn orders_from(
         tracing::warn!(batches = script.len(), whole, "the order log has a gap; it ends there");
         script.truncate(whole);
     }
-    Ok((script, log, last))
+    Ok((script, Some(log), last))
 }
 
 /// How many of the batches follow one another without a gap in any partition.
@@ -256,15 +286,6 @@ fn connected<'s>(positions: &'s [Span], script: &'s [BatchOrder]) -> usize {
         known.is_none_or(|known| known == stretch.first)
     };
     script.iter().take_while(|batch| batch.iter().all(&mut follows)).count()
-}
-
-/// Logs without any checkpoint belong to nothing.
-fn remove_orders(folder: &Path) -> Result<(), Error> {
-    for sequence in order_sequences(folder)? {
-        let path = order_path(folder, sequence);
-        std::fs::remove_file(&path).map_err(Error::file("remove", &path))?;
-    }
-    Ok(())
 }
 
 fn order_sequences(folder: &Path) -> Result<Vec<u64>, Error> {

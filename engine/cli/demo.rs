@@ -37,7 +37,8 @@ pub struct Demo {
 
 /// The configuration that README shows; the demo replaces its topics and addresses.
 const CONFIG: &str = include_str!("../../examples/fraud/linear.toml");
-const LABEL_DELAY_MS: i64 = 7 * 86_400_000;
+/// How long after its payment a label arrives.
+pub const LABEL_DELAY_MS: i64 = 7 * 86_400_000;
 
 impl Demo {
     /// Makes a stream, runs the engine over it, says what came out.
@@ -77,7 +78,8 @@ impl Demo {
         let config = parse(&table)?;
         let kafka = KafkaConfig { brokers: brokers.to_owned(), properties: Vec::new() };
         let (events, labels) = (name("transactions"), name("labels"));
-        let topics = Topics { events: &events, labels: Some(&labels) };
+        let linger_ms = Topics::LINGER_MS;
+        let topics = Topics { events: &events, labels: Some(&labels), linger_ms };
         topics.make(&kafka, 1)?;
         pelton::kafka::create_topics(&kafka, &[(&name("scores"), 1), (&name("dead-letters"), 1)])?;
         println!("writing payments and their labels to Kafka at {brokers} ...");
@@ -110,7 +112,7 @@ impl Demo {
 }
 
 /// The example without its dates and its address for metrics.
-fn config_table() -> Table {
+pub fn config_table() -> Table {
     let mut table: Table = CONFIG.parse().expect("the example is checked by a test");
     table.remove("metrics");
     if let Some(Value::Table(evaluate)) = table.get_mut("evaluate") {
@@ -120,14 +122,16 @@ fn config_table() -> Table {
     table
 }
 
-fn set(table: &mut Table, section: &str, key: &str, value: Value) {
+/// Sets one key of one section.
+pub fn set(table: &mut Table, section: &str, key: &str, value: Value) {
     let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
     if let Value::Table(section) = section {
         section.insert(key.to_owned(), value);
     }
 }
 
-fn parse(table: &Table) -> Result<Config, Error> {
+/// The configuration of a table.
+pub fn parse(table: &Table) -> Result<Config, Error> {
     Config::parse(&table.to_string())
         .map_err(|problems| Error::Config { path: "the embedded configuration".into(), problems })
 }

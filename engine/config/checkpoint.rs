@@ -1,13 +1,15 @@
 //! `[checkpoint]`: where the state is kept, how often, for how long.
 
 use super::read::{Key, Section};
+use crate::checkpoint::store;
 
 /// How state survives the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointConfig {
     /// A folder, or the URL of an object store; none = state is lost with the process.
     pub dir: Option<String>,
-    /// The folder of the order log; the folder of the checkpoints by default.
+    /// The folder of the order log; the folder of the checkpoints by default, none with an object
+    /// store.
     pub order_dir: Option<String>,
     /// Wall time between two checkpoints.
     pub every_ms: i64,
@@ -28,9 +30,19 @@ impl CheckpointConfig {
         let doc = "folder, or URL of an object store (s3://, gs://, az://); none = state is lost \
                    with the process";
         let dir = section.text_maybe(Key("dir", doc));
-        let doc =
-            "folder of the order log; else the checkpoints' folder (an object store has none)";
+        if let Some(dir) = &dir
+            && let Err(why) = store::check(dir)
+        {
+            section.problem("dir", format!("is {dir:?}, but {why}"));
+        }
+        let doc = "folder of the order log; else that of the checkpoints. With an object store and \
+                   no such folder there is no log: after a crash no score is sent twice, but what \
+                   followed the last checkpoint may be read with its partitions interleaved \
+                   otherwise, and learned in that order";
         let order_dir = section.text_maybe(Key("order_dir", doc));
+        if order_dir.as_deref().is_some_and(store::is_url) {
+            section.problem("order_dir", "is an URL, but must be a folder: it is appended to");
+        }
         let doc = "wall time between two checkpoints";
         let every_ms = section.duration_ms(Key("every", doc), "30s", ["10ms", "1d"]);
         let keep = section.count(Key("keep", "newest checkpoints that are kept"), 3, 1..=10_000);

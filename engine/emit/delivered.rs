@@ -57,6 +57,16 @@ impl Delivered {
         self.left += usize::from(offsets.insert(offset));
     }
 
+    /// Drops what was made from records before these offsets: it does not come again.
+    pub fn forget_before(&mut self, read_to: &[Span]) {
+        for Span { topic, partition, next } in read_to {
+            if let Some(offsets) = self.partitions.get_mut(&(Arc::clone(topic), *partition)) {
+                offsets.retain(|offset| offset >= next);
+            }
+        }
+        self.left = self.partitions.values().map(HashSet::len).sum();
+    }
+
     /// Records noted and not yet passed over.
     #[must_use]
     pub fn left(&self) -> usize {
@@ -129,5 +139,19 @@ mod tests {
         let mut asked = |offset| delivered.passes_over(&spans, Position { span: 0, offset });
         assert_eq!([11, 12, 12, 13, 14].map(&mut asked), [false, true, false, false, true]);
         assert_eq!(delivered.left(), 0);
+    }
+
+    #[test]
+    fn what_does_not_come_again_is_forgotten() {
+        let mut delivered = Delivered::default();
+        for offset in 5..9 {
+            delivered.note("events", 0, offset);
+            delivered.note("events", 1, offset);
+        }
+        delivered.forget_before(&[Span { topic: "events".into(), partition: 0, next: 7 }]);
+        assert_eq!(delivered.left(), 2 + 4);
+        let spans = [Span { topic: "events".into(), partition: 0, next: 0 }];
+        assert!(!delivered.passes_over(&spans, Position { span: 0, offset: 6 }));
+        assert!(delivered.passes_over(&spans, Position { span: 0, offset: 7 }));
     }
 }

@@ -157,8 +157,9 @@ impl Pending {
             State::Assumed => ASSUMED,
             State::Labelled(_) => LABELLED,
         };
-        let has_features = self.features[at] != NO_FEATURES;
-        label | (u8::from(has_features) * HAS_FEATURES) | (u8::from(named[at]) * IS_NAMED)
+        let features = if self.features[at] == NO_FEATURES { 0 } else { HAS_FEATURES };
+        let name = if named[at] { IS_NAMED } else { 0 };
+        label | features | name
     }
 
     /// Reads entries `0..count`; returns those that a label of their id would find.

@@ -7,6 +7,7 @@
 
 pub mod json;
 mod names;
+pub mod peek;
 
 pub use names::Names;
 

@@ -152,7 +152,7 @@ impl<D: Decode> KafkaSource<D> {
         self.script = Script::new(script);
     }
 
-    /// Records not yet read, for each partition of ours as far as it is known.
+    /// Records not yet read of each partition, as far as it is known.
     pub fn lag(&self) -> impl Iterator<Item = (&str, i32, i64)> {
         self.lanes.iter().filter_map(|lane| {
             let behind = lane.queue.high()?.saturating_sub(lane.next).max(0);
@@ -251,7 +251,7 @@ impl<D: Decode> KafkaSource<D> {
                 }
                 Some(Front::Failed(code)) => {
                     lane.queue.pass();
-                    self.group.judge(rdkafka::error::KafkaError::MessageConsumption(code))?;
+                    self.group.judge_code(code)?;
                 }
                 None => break,
             }
@@ -263,7 +263,7 @@ impl<D: Decode> KafkaSource<D> {
         Ok(lane.hold.judge(stand, Instant::now(), &lane.name.0, lane.name.1))
     }
 
-    /// Moves records into the slot in the order of the script, to the end of its batch.
+    /// Moves records into the slot as the script says, to the end of its batch.
     fn fill_led(&mut self, slot: &mut Slot) -> Result<bool, Error> {
         let mut has_read = false;
         slot.lead = Lead::Led;
@@ -285,7 +285,6 @@ impl<D: Decode> KafkaSource<D> {
                     slot.is_cut = !slot.is_empty();
                     if step == Step::End {
                         slot.lead = if slot.is_cut { Lead::LedToTheEnd } else { Lead::Free };
-                        // Now the traffic decides, and nothing is known of any partition yet.
                         self.rank_lanes();
                     }
                     break;
@@ -352,8 +351,8 @@ impl<D: Decode> KafkaSource<D> {
     fn show_lag(&mut self) {
         self.lag_at = Instant::now();
         for (topic, partition, lag) in self.lag() {
-            let labels = [("topic", topic.to_owned()), ("partition", partition.to_string())];
-            metrics::gauge!("pelton_kafka_lag_records", &labels).set(lag as f64);
+            let of = [("topic", topic.to_owned()), ("partition", partition.to_string())];
+            metrics::gauge!("pelton_kafka_lag_records", &of).set(lag as f64);
         }
     }
 
@@ -405,6 +404,6 @@ impl<D: Decode> Source for KafkaSource<D> {
 }
 
 /// A record without a time is before nothing.
-fn is_before(record: &Record<'_>, time_ms: Option<i64>) -> bool {
-    time_ms.is_some_and(|limit| record.time_ms().is_some_and(|time| time < limit))
+fn is_before(record: &Record<'_>, limit_ms: Option<i64>) -> bool {
+    limit_ms.zip(record.time_ms()).is_some_and(|(limit, time)| time < limit)
 }

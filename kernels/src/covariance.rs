@@ -11,15 +11,30 @@
 
 /// Rows are padded to this many values.
 const PAD: usize = 8;
+/// Columns that are summed at once where there are as many: their sums fill half the registers.
+const WIDE: usize = 32;
 
 /// A symmetric positive matrix, `size x size`, rows padded with zeros.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Covariance {
     size: usize,
     stride: usize,
     limit: f64,
     values: Vec<f64>,
+    scratch: Scratch,
+}
+
+/// What an observation is worked out in; nothing of it is kept.
+#[derive(Debug, Clone)]
+struct Scratch {
+    /// The variances after it, before they are bounded.
+    nexts: Vec<f64>,
+    /// Which of them are over the limit.
+    over: Vec<u32>,
+    /// What weights are shrunk by for that, 1 for most.
     shrinks: Vec<f64>,
+    /// The inflation times the shrinks.
+    factors: Vec<f64>,
 }
 
 impl Covariance {
@@ -30,7 +45,10 @@ impl Covariance {
         for index in 0..size {
             values[index * stride + index] = prior;
         }
-        Self { size, stride, limit: prior, values, shrinks: vec![1.0; stride] }
+        let ones = vec![1.0; stride];
+        let (nexts, over) = (ones.clone(), vec![0; stride + 1]);
+        let scratch = Scratch { nexts, over, shrinks: ones.clone(), factors: ones };
+        Self { size, stride, limit: prior, values, scratch }
     }
 
     /// Values of a padded vector.
@@ -44,15 +62,14 @@ impl Covariance {
     /// `x`, `projected`: `[stride]`, the padding of `x` zero.
     #[inline]
     pub fn project(&self, x: &[f64], projected: &mut [f64]) -> f64 {
-        // A block of columns at a time, so that its sums stay in registers.
-        for (block, sums) in projected.as_chunks_mut::<PAD>().0.iter_mut().enumerate() {
-            *sums = [0.0; PAD];
-            for (row, value) in self.values.chunks_exact(self.stride).zip(x) {
-                let entries = &row.as_chunks::<PAD>().0[block];
-                for lane in 0..PAD {
-                    sums[lane] += entries[lane] * value;
-                }
-            }
+        let mut column = 0;
+        while column + WIDE <= self.stride {
+            self.project_columns::<WIDE>(column, x, projected);
+            column += WIDE;
+        }
+        while column < self.stride {
+            self.project_columns::<PAD>(column, x, projected);
+            column += PAD;
         }
         let mut sums = [0.0; PAD];
         for (x, p) in x.as_chunks::<PAD>().0.iter().zip(projected.as_chunks::<PAD>().0) {
@@ -70,18 +87,26 @@ impl Covariance {
     /// `projected`: `[stride]`, as [`Covariance::project`] gave it.
     #[inline]
     pub fn observe(&mut self, projected: &[f64], reduction: f64, inflation: f64) {
-        let mut is_over = false;
-        let diagonal = self.values.iter().step_by(self.stride + 1);
-        for ((variance, moved), shrink) in diagonal.zip(projected).zip(&mut self.shrinks) {
-            let next = (variance - reduction * (moved * moved)) * inflation;
-            is_over |= next > self.limit;
-            *shrink = if next > self.limit { (self.limit / next).sqrt() } else { 1.0 };
+        let (limit, rates) = (self.limit, [reduction, inflation]);
+        let (scratch, mut over) = (&mut self.scratch, 0);
+        let moves = projected[..self.size].iter().zip(&mut scratch.nexts);
+        for (index, (moved, next)) in moves.enumerate() {
+            let variance = self.values[index * (self.stride + 1)];
+            *next = (variance - reduction * (moved * moved)) * inflation;
+            scratch.over[over] = index as u32;
+            over += usize::from(*next > limit);
         }
-        if is_over {
-            self.subtract_bounded(projected, reduction, inflation);
-        } else {
-            self.subtract(projected, reduction, inflation);
+        if over == 0 {
+            return subtract(&mut self.values, projected, rates);
         }
+        scratch.shrinks.fill(1.0);
+        for &index in &scratch.over[..over] {
+            scratch.shrinks[index as usize] = (limit / scratch.nexts[index as usize]).sqrt();
+        }
+        for (factor, shrink) in scratch.factors.iter_mut().zip(&scratch.shrinks) {
+            *factor = inflation * shrink;
+        }
+        subtract_bounded(&mut self.values, projected, &scratch.shrinks, &scratch.factors, rates);
     }
 
     /// The variance of one weight.
@@ -100,20 +125,51 @@ impl Covariance {
         &mut self.values
     }
 
-    fn subtract(&mut self, projected: &[f64], reduction: f64, inflation: f64) {
-        for (row, left) in self.values.chunks_exact_mut(self.stride).zip(projected) {
-            for (entry, right) in row.iter_mut().zip(projected) {
-                *entry = (*entry - reduction * (left * right)) * inflation;
+    /// A block of columns at a time, so that its sums stay in registers.
+    #[inline]
+    fn project_columns<const N: usize>(&self, column: usize, x: &[f64], projected: &mut [f64]) {
+        let mut sums = [0.0; N];
+        for (row, value) in self.values.chunks_exact(self.stride).zip(&x[..self.size]) {
+            let entries = row[column..].first_chunk::<N>().expect("a block lies inside a row");
+            for lane in 0..N {
+                sums[lane] += entries[lane] * value;
             }
         }
+        projected[column..column + N].copy_from_slice(&sums);
     }
+}
 
-    fn subtract_bounded(&mut self, projected: &[f64], reduction: f64, inflation: f64) {
-        let rows = self.values.chunks_exact_mut(self.stride);
-        for ((row, left), shrink) in rows.zip(projected).zip(&self.shrinks) {
-            for ((entry, right), other) in row.iter_mut().zip(projected).zip(&self.shrinks) {
-                let bounded = inflation * (shrink * other);
-                *entry = (*entry - reduction * (left * right)) * bounded;
+// Functions of their own, whose arguments the compiler knows to lie apart.
+
+#[inline(never)]
+fn subtract(values: &mut [f64], projected: &[f64], [reduction, inflation]: [f64; 2]) {
+    for (row, left) in values.chunks_exact_mut(projected.len()).zip(projected) {
+        for (entry, right) in row.iter_mut().zip(projected) {
+            *entry = (*entry - reduction * (left * right)) * inflation;
+        }
+    }
+}
+
+/// `factors` are the inflation times the shrinks: most rows are not shrunk and save two products
+/// an entry.
+#[inline(never)]
+fn subtract_bounded(
+    values: &mut [f64],
+    projected: &[f64],
+    shrinks: &[f64],
+    factors: &[f64],
+    [reduction, inflation]: [f64; 2],
+) {
+    let rows = values.chunks_exact_mut(projected.len());
+    for ((row, left), shrink) in rows.zip(projected).zip(shrinks) {
+        let columns = row.iter_mut().zip(projected);
+        if *shrink == 1.0 {
+            for ((entry, right), factor) in columns.zip(factors) {
+                *entry = (*entry - reduction * (left * right)) * factor;
+            }
+        } else {
+            for ((entry, right), other) in columns.zip(shrinks) {
+                *entry = (*entry - reduction * (left * right)) * (inflation * (shrink * other));
             }
         }
     }

@@ -44,7 +44,8 @@ pub fn verify(world: &World, job: &Job, report: &Value) {
         .collect();
     assert_same(&letters, &expected, "dead letters");
     let total = scores.len() as u64 + letters.len() as u64;
-    assert_eq!(total + report["filtered"].as_u64().unwrap(), report["events"].as_u64().unwrap());
+    let count = |key: &str| report[key].as_u64().expect("a count");
+    assert_eq!(total + count("filtered"), count("events"));
 }
 
 /// What was sent is what the oracle says, each once; the first few differences are shown.

@@ -16,19 +16,27 @@ pub struct World {
 }
 
 const FIELDS: &str = r#"
-    fields.amount.type = "number"
-    fields.amount.missing = "last"
-    fields.amount.missing_key = "card"
-    fields.amount.clip_quantiles = [0.02, 0.98]
-    fields.size.type = "number"
-    fields.size.missing = "mean"
-    fields.size.clip_sigma = 2
-    fields.size.range = [-50, 80]
-    fields.size.out_of_range = "missing"
-    fields.plain = { type = "number", missing = 0.5, range = [0, 9], out_of_range = "reject" }
-    fields.card = { type = "category" }
-    fields.shop = { type = "category" }
     filter = [{ field = "shop", except = ["s9"] }]
+    [fields.card]
+    type = "category"
+    [fields.shop]
+    type = "category"
+    [fields.amount]
+    type = "number"
+    missing = "last"
+    missing_key = "card"
+    clip_quantiles = [0.02, 0.98]
+    [fields.size]
+    type = "number"
+    missing = "mean"
+    clip_sigma = 2
+    range = [-50, 80]
+    out_of_range = "missing"
+    [fields.plain]
+    type = "number"
+    missing = 0.5
+    range = [0, 9]
+    out_of_range = "reject"
 "#;
 
 const FEATURES: &str = r#"
@@ -47,14 +55,12 @@ const FEATURES: &str = r#"
     [[features]]
     window = "card"
     widths = ["50ms", "300ms"]
-    aggregates = [
-        "count", "sum(amount)", "std(amount)", "max(size)", "distinct(shop)", "since_previous",
-    ]
+    aggregates = ["count", "sum(amount)", "std(amount)", "max(size)", "distinct(shop)"]
     [[features]]
     window = "card"
     widths = ["200ms"]
     include_current = false
-    aggregates = ["min(amount)", "last(amount)", "ratio(amount)", "rate"]
+    aggregates = ["min(amount)", "last(amount)", "ratio(amount)", "rate", "since_previous"]
     [[features]]
     window = ["card", "shop"]
     widths = ["150ms"]
@@ -64,9 +70,7 @@ const FEATURES: &str = r#"
     window = "shop"
     widths = ["100ms", "400ms"]
     tiles = 10
-    aggregates = [
-        "count", "mean(amount)", "std(size)", "min(size)", "last(amount)", "since_previous",
-    ]
+    aggregates = ["count", "mean(amount)", "std(size)", "min(size)", "last(amount)", "rate"]
     [[features]]
     window = "shop"
     over = "labels"
@@ -106,11 +110,11 @@ impl World {
         };
         let text = format!(
             "event = {{ id = 'id', time = 't', lateness = '40ms', ahead_max = '2s', \
-             duplicates_within = '{}' }}\n{FIELDS}\nlabels = {{ {labels}, pending_max = {} }}\n\
+             duplicates_within = '{}' }}\nlabels = {{ {labels}, pending_max = {} }}\n\
              transform = {{ hash_bits = 10, keys_max = {}, bytes_max = {}, standardize = {} }}\n\
              model = {{ {task}, optimizer = '{optimizer}', fold = {} }}\nlearn.step_rows = {}\n\
              evaluate = {{ metrics = [{metrics}], group = 'card', k = 2, trailing_rows = {} }}\n\
-             {FEATURES}",
+             {FIELDS}{FEATURES}",
             pick(&["0ms", "100ms"]),
             pick(&["1000", "25"]),
             pick(&["1000", "3"]),
@@ -185,10 +189,8 @@ impl World {
             true => format!(r#","truth":{}"#, self.truth(random)),
             false => String::new(),
         };
-        format!(
-            "{{\"id\":{id},\"t\":{time_ms},\"amount\":{amount},\"size\":{size},\
-             \"plain\":{plain},\"card\":{card},\"shop\":\"s{shop}\"{truth}}}"
-        )
+        let numbers = format!(r#""amount":{amount},"size":{size},"plain":{plain}"#);
+        format!(r#"{{"id":{id},"t":{time_ms},{numbers},"card":{card},"shop":"s{shop}"{truth}}}"#)
     }
 
     fn truth(&self, random: &mut Random) -> String {

@@ -68,8 +68,9 @@ proptest! {
         prop_assert_eq!(&state.list::<u128>(wide.len()).unwrap(), &wide);
         let mut found = vec![[0.0; 2]; cells.len()];
         state.blocks(&mut found, |cell| cell).unwrap();
-        let bits =
-            |cells: &[[f64; 2]]| -> Vec<_> { cells.iter().map(|c| c.map(f64::to_bits)).collect() };
+        let bits = |cells: &[[f64; 2]]| -> Vec<[u64; 2]> {
+            cells.iter().map(|cell| cell.map(f64::to_bits)).collect()
+        };
         prop_assert_eq!(bits(&found), bits(&cells));
         state.end().unwrap();
         for cut in ends.iter().map(|end| end % bytes.len()) {

@@ -4,6 +4,8 @@
 //! pool and a free list. A full ring moves to the next capacity, one that is three quarters empty
 //! moves two capacities down, so a key never holds more than four times what it needs.
 
+use crate::prefetch::prefetch;
+
 /// Where a key's entries lie; position 0 is the oldest.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ring {
@@ -69,6 +71,16 @@ impl<'a> View<'a> {
         let words = self.len as usize * self.words_per_entry;
         let before_end = words.min(self.block.len() - from);
         [&self.block[from..from + before_end], &self.block[..words - before_end]]
+    }
+
+    /// Asks for the entry at `position`.
+    #[inline]
+    pub(super) fn prefetch(&self, position: u32) {
+        let mut slot = self.start + position as usize;
+        if slot >= self.capacity {
+            slot -= self.capacity;
+        }
+        prefetch(self.block, slot * self.words_per_entry);
     }
 
     /// The time of the entry at `position`: its first two words.

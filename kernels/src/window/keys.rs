@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 
 use super::arena::{Arena, Ring, extend};
 use super::key_index::{KeyIndex, mix};
+use crate::prefetch::prefetch;
 
 /// The held keys; a slot is a key's place in every column.
 #[derive(Debug)]
@@ -42,6 +43,20 @@ impl Keys {
     #[inline]
     pub(super) fn find(&self, key: u64) -> Option<u32> {
         self.index.find(mix(key), |slot| self.heads[slot as usize].key == key)
+    }
+
+    /// Asks for where a key will be looked up first.
+    #[inline]
+    pub(super) fn prefetch(&self, key: u64) {
+        self.index.prefetch(mix(key));
+    }
+
+    /// Where a key seems to be, without a look at the head, which is asked for.
+    #[inline]
+    pub(super) fn guess(&self, key: u64) -> Option<u32> {
+        let slot = self.index.find(mix(key), |_| true)?;
+        prefetch(&self.heads, slot as usize);
+        Some(slot)
     }
 
     /// [`Keys::find`] with an earlier answer, which may be out of date.

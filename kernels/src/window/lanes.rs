@@ -10,6 +10,7 @@ use super::arena::{View, extend};
 use super::code_counts::CodeCounts;
 use super::plan::{Formula, Group, Plan, PlannedWindow, Reading, SumTerm};
 use crate::fixed::{self, U256};
+use crate::prefetch::prefetch;
 
 /// Columns of marks, sums, squares and extremes, a fixed run of each per slot.
 #[derive(Debug)]
@@ -73,23 +74,23 @@ impl Lanes {
         self.extremes[lane(slot, plan.extremes.len())].fill(NO_EXTREMES);
     }
 
-    /// Reads what the next calls for this slot will need, so that it is on its way.
+    /// Asks for the cursors and sums of a slot that comes soon.
     #[inline]
-    pub(super) fn touch(&self, plan: &Plan, slot: u32, view: View<'_>) -> u32 {
-        let marks = self.marks(plan, slot);
-        let mut sum = 0;
-        if let Some(first) = self.sums.get(slot as usize * plan.sums.len()) {
-            sum ^= *first as u32;
-        }
-        if let Some(last) = view.len().checked_sub(1) {
-            sum ^= view.entry(last)[0];
-        }
-        for &tail in &marks[plan.tails_at..plan.counts_at] {
-            if tail < view.len() {
-                sum ^= view.entry(tail)[0];
+    pub(super) fn prefetch(&self, plan: &Plan, slot: u32) {
+        prefetch_ends(&self.marks, lane(slot, plan.marks));
+        prefetch_ends(&self.sums, lane(slot, plan.sums.len()));
+    }
+
+    /// Asks for the entries that its cursors will pass: the newest and those behind head and tails.
+    #[inline]
+    pub(super) fn prefetch_entries(&self, plan: &Plan, slot: u32, view: View<'_>) {
+        let Some(last) = view.len().checked_sub(1) else { return };
+        view.prefetch(last);
+        for &mark in &self.marks(plan, slot)[..plan.counts_at] {
+            if mark < last {
+                view.prefetch(mark);
             }
         }
-        sum
     }
 
     /// Moves all cursors of a slot to where a row of `time_ms` has them.
@@ -367,6 +368,15 @@ impl Lanes {
             *known = found;
         }
         if known[side].is_infinite() { 0.0 } else { known[side] }
+    }
+}
+
+/// A lane may lie across two cache lines.
+#[inline]
+fn prefetch_ends<T>(store: &[T], lane: Range<usize>) {
+    if !lane.is_empty() {
+        prefetch(store, lane.start);
+        prefetch(store, lane.end - 1);
     }
 }
 

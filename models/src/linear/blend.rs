@@ -250,7 +250,7 @@ impl Blend {
         let mut losses = [0.0; EXPERTS];
         if self.classes == 1 {
             let own: &[f32; EXPERTS] = scores.first_chunk().unwrap_or(&losses);
-            return own.map(|score| self.link.single_loss(score, label));
+            return self.link.single_losses(own, label);
         }
         for (lane, loss) in losses.iter_mut().enumerate() {
             let own = &mut self.probabilities[lane * self.classes..(lane + 1) * self.classes];

@@ -111,6 +111,23 @@ impl Link {
         softplus_f32(if label == 1.0 { -margin } else { margin })
     }
 
+    /// [`Link::single_loss`] of several scores at once: the loop is one of vectors.
+    #[inline]
+    pub fn single_losses<const N: usize>(&self, scores: &[f32; N], label: f32) -> [f32; N] {
+        let mut losses = [0.0; N];
+        if self.task == Task::Regression {
+            for lane in 0..N {
+                losses[lane] = self.single_loss(scores[lane], label);
+            }
+            return losses;
+        }
+        let sign = if label == 1.0 { -1.0 } else { 1.0 };
+        for lane in 0..N {
+            losses[lane] = softplus_f32(sign * (scores[lane] - self.shift));
+        }
+        losses
+    }
+
     pub fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         let Target { count, mean, squares, residual } = self.target;
         state.put(count)?;

@@ -4,6 +4,7 @@
 //! indices. Rows soon to come are prefetched. Invariant: a row is scored from the same values by
 //! the same code wherever a score is needed, so that separate and fused walks agree to the bit.
 
+use std::cell::Cell;
 use std::io;
 
 use pelton_kernels::coordinate::LANES;
@@ -61,6 +62,9 @@ pub(super) struct Rows<L> {
     layout: Layout,
     values: Vec<f32>,
     scores: Vec<f32>,
+    /// The same for scoring, which leaves the rest alone; runs of few rows would feel the
+    /// allocations.
+    scratch: Cell<(Vec<f32>, Vec<f32>)>,
 }
 
 /// Where a row lies in a batch and how it is padded.
@@ -76,7 +80,8 @@ impl<L: RowLearner> Rows<L> {
         let layout = Layout { dense: shape.dense_width, sparse: shape.sparse_width, fold };
         let values = layout.empty_values();
         let scores = vec![0.0; learner.scores_width()];
-        Rows { learner, layout, values, scores }
+        let scratch = Cell::new((values.clone(), scores.clone()));
+        Rows { learner, layout, values, scores, scratch }
     }
 
     fn prefetch(&self, sparse: &[u32], row: usize) {
@@ -94,8 +99,7 @@ impl<L: RowLearner> Rows<L> {
 
 impl<L: RowLearner> Batches for Rows<L> {
     fn score(&self, features: &Features<'_>, out: &mut [f32]) {
-        let mut values = self.layout.empty_values();
-        let mut scores = vec![0.0; self.learner.scores_width()];
+        let (mut values, mut scores) = self.scratch.take();
         let width = out.len().checked_div(features.rows).unwrap_or(0);
         self.prefetch_head(features);
         for row in 0..features.rows {
@@ -105,6 +109,7 @@ impl<L: RowLearner> Batches for Rows<L> {
             let out = &mut out[row * width..(row + 1) * width];
             predict(&self.learner, &self.layout, &mut scores, out);
         }
+        self.scratch.set((values, scores));
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> LearnOutcome {
