@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod away;
+mod degraded;
 mod group;
 mod order;
 mod outage;

@@ -50,6 +50,9 @@ pub enum SourceConfig {
         start: Start,
         /// End when every partition has been read to its end (a batch job over a topic).
         stop_at_end: bool,
+        /// A partition that is behind and silent for so long holds the others back no longer; 0 =
+        /// for ever.
+        hold_ms: i64,
     },
     /// A recorded stream.
     File {
@@ -192,9 +195,12 @@ impl SourceConfig {
         let start = section.parsed(Key("start", "where reading starts"), default, legal, start);
         let doc = "end once every partition has been read to its end, instead of waiting for more";
         let stop_at_end = section.flag(Key("stop_at_end", doc), false);
+        let doc = "how long a partition that has more but sends nothing holds the others back; \
+                   0ms = until it sends";
+        let hold_ms = section.duration_ms(Key("hold", doc), "30s", ["0ms", "1d"]);
         let source = match (topics.is_empty(), file) {
             (false, None) => {
-                SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end }
+                SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end, hold_ms }
             }
             (true, Some(path)) => SourceConfig::File { path: path.into() },
             (true, None) => SourceConfig::None,

@@ -11,6 +11,7 @@
 
 mod callbacks;
 pub mod group;
+pub mod hold;
 pub mod merge;
 pub mod messages;
 pub mod queue;
@@ -29,6 +30,7 @@ use crate::ring::{Lead, Position, Slot, Span};
 use crate::source::{Progress, Source};
 
 use group::{Change, From, Group, Partition};
+use hold::Hold;
 use merge::{Merge, Stand};
 use messages::Messages;
 use queue::{Bell, Front, PartitionQueue, Record};
@@ -91,6 +93,7 @@ struct Lane {
     span: Option<u32>,
     /// No slot has named it yet.
     is_new: bool,
+    hold: Hold,
 }
 
 /// The source.
@@ -104,6 +107,7 @@ pub struct KafkaSource<D> {
     decode: D,
     label_topic: Option<String>,
     stop_at_end: bool,
+    hold: Option<Duration>,
     batch_bytes_max: usize,
     /// Bytes of the records in the slot that is being filled.
     batch_bytes: usize,
@@ -135,6 +139,7 @@ impl<D: Decode> KafkaSource<D> {
             decode,
             label_topic: subscription.label_topic.clone(),
             stop_at_end: subscription.stop_at_end,
+            hold: subscription.hold,
             batch_bytes_max: subscription.batch_bytes_max,
             batch_bytes: 0,
             served_at: Instant::now(),
@@ -194,6 +199,7 @@ impl<D: Decode> KafkaSource<D> {
             time_ms: i64::MIN,
             span: None,
             is_new: true,
+            hold: Hold::new(self.hold),
         })
     }
 
@@ -235,7 +241,8 @@ impl<D: Decode> KafkaSource<D> {
                         false => self.decode.event_time_ms(&record),
                     };
                     lane.time_ms = time.unwrap_or(lane.time_ms);
-                    return Ok(Stand::Ready(lane.time_ms));
+                    let stand = Stand::Ready(lane.time_ms);
+                    return Ok(lane.hold.judge(stand, self.served_at, &lane.name.0, lane.name.1));
                 }
                 Some(Front::End(offset)) => {
                     lane.end_at = offset.max(lane.next);
@@ -252,7 +259,8 @@ impl<D: Decode> KafkaSource<D> {
         let is_at_end =
             lane.end_at >= lane.next || lane.queue.high().is_some_and(|high| lane.next >= high);
         lane.has_ended |= is_at_end;
-        Ok(if is_at_end { Stand::AtEnd } else { Stand::Behind })
+        let stand = if is_at_end { Stand::AtEnd } else { Stand::Behind };
+        Ok(lane.hold.judge(stand, Instant::now(), &lane.name.0, lane.name.1))
     }
 
     /// Moves records into the slot as the script says, to the end of its batch.

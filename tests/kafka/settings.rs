@@ -62,6 +62,9 @@ pub const ROWS: &[Row] = &[
     )
     .on(BASE),
     row("source.stop_at_end", &["true", "false"], "1", ends).on(BASE),
+    row("source.hold", &["'100ms'", "'1h'"], "30", away::read_beside_a_silent_partition)
+        .on(BASE)
+        .with(&[("source.stop_at_end", "false")]),
     row("labels.topic", &[NONE, "'labels-{run}'", "'truths-{run}'"], "5", totals).on(BASE),
     row("batch.bytes_max", &["8388608", "1024"], "1", cuts).on(BASE).with(LONG),
     row("emit.topic", &[NONE, "'scores-{run}'", "'others-{run}'"], "5", sent).on(BASE),

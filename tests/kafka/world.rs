@@ -69,6 +69,7 @@ pub fn subscription(topics: &[&str], labels: Option<&str>) -> Subscription {
         member: None,
         start: Start::Earliest,
         stop_at_end: true,
+        hold: None,
         batch_bytes_max: 1 << 30,
     }
 }

@@ -1,5 +1,7 @@
 //! What a source subscribes to.
 
+use std::time::Duration;
+
 use crate::config::Config;
 use crate::config::stream::{SourceConfig, Start};
 
@@ -21,6 +23,8 @@ pub struct Subscription {
     pub start: Start,
     /// End once every partition has been read to its end.
     pub stop_at_end: bool,
+    /// A partition that is behind and silent for so long does not hold the others back.
+    pub hold: Option<Duration>,
     /// Bytes of records after which a batch is full.
     pub batch_bytes_max: usize,
 }
@@ -29,7 +33,7 @@ impl Subscription {
     /// What a configuration subscribes to; none when it names no topics.
     #[must_use]
     pub fn of(config: &Config) -> Option<Subscription> {
-        let SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end } =
+        let SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end, hold_ms } =
             &config.source
         else {
             return None;
@@ -42,6 +46,9 @@ impl Subscription {
             member: member.clone(),
             start: *start,
             stop_at_end: *stop_at_end,
+            // To its end is to its end: a job over a backlog waits for every record.
+            hold: (*hold_ms > 0 && !stop_at_end)
+                .then(|| Duration::from_millis(hold_ms.unsigned_abs())),
             batch_bytes_max: config.batch.bytes_max,
         })
     }
