@@ -12,6 +12,7 @@
 mod callbacks;
 pub mod group;
 pub mod hold;
+mod lane;
 pub mod merge;
 pub mod messages;
 pub mod queue;
@@ -31,6 +32,7 @@ use crate::source::{Progress, Source};
 
 use group::{Change, From, Group, Partition};
 use hold::Hold;
+use lane::{Lane, is_before};
 use merge::{Merge, Stand};
 use messages::Messages;
 use queue::{Bell, Front, PartitionQueue, Record};
@@ -74,27 +76,6 @@ pub fn open(
 const LAG_EVERY: Duration = Duration::from_secs(1);
 /// The group is served at least this often while records are waited for.
 const SERVE_EVERY: Duration = Duration::from_millis(500);
-
-/// A partition that is ours.
-struct Lane {
-    name: Partition,
-    queue: PartitionQueue,
-    is_label: bool,
-    /// Offset after the last record put into a slot.
-    next: i64,
-    /// Records are passed over until one is of this time.
-    not_before_ms: Option<i64>,
-    /// Where an end was last seen.
-    end_at: i64,
-    has_ended: bool,
-    /// Time of its last record: the place of one that has no time of its own.
-    time_ms: i64,
-    /// Index in the spans of the slot that is being filled.
-    span: Option<u32>,
-    /// No slot has named it yet.
-    is_new: bool,
-    hold: Hold,
-}
 
 /// The source.
 pub struct KafkaSource<D> {
@@ -401,9 +382,4 @@ impl<D: Decode> Source for KafkaSource<D> {
         }
         Ok(())
     }
-}
-
-/// A record without a time is before nothing.
-fn is_before(record: &Record<'_>, limit_ms: Option<i64>) -> bool {
-    limit_ms.zip(record.time_ms()).is_some_and(|(limit, time)| time < limit)
 }

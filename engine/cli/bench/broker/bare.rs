@@ -47,6 +47,7 @@ impl Reader {
             start: Start::Earliest,
             stop_at_end: false,
             batch_bytes_max: usize::MAX,
+            hold: None,
         };
         let group = Group::join(kafka, &subscription, &bell)?;
         Ok(Reader { lanes: Vec::new(), group, bell, first_topic: topics[0].to_owned() })
