@@ -73,7 +73,7 @@ pub struct LabelRecord {
     pub position: Position,
 }
 
-/// One micro-batch worth of columns, on loan from the [`Ring`].
+/// One micro-batch worth of columns, on loan from the [`Ring`](super::Ring).
 #[derive(Debug)]
 pub struct Slot {
     /// Rows filled.

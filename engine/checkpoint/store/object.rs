@@ -10,7 +10,7 @@
 //! that fails is tried again a few times, each time a while later; a store that is away is an
 //! error within a minute, and the writer comes again with its next checkpoint.
 //!
-//! A lock cannot be held there. Instead the newest engine is the owner ([`Owner`]); an older one
+//! A lock cannot be held there. Instead the newest engine is the owner (`Owner`); an older one
 //! that still runs is refused.
 
 mod owner;
