@@ -4,9 +4,11 @@
 //! its key path and what would be legal. There are no globals and no layers; only secrets may come
 //! from the environment (`{ env = "NAME" }` in `[kafka.properties]`).
 
+pub mod checkpoint;
 pub mod event;
 pub mod features;
 pub mod learn;
+mod listing;
 pub mod read;
 pub mod stream;
 
@@ -17,6 +19,7 @@ use toml::{Table, Value};
 pub use read::{Problem, Problems, Setting};
 
 use crate::error::Error;
+use checkpoint::CheckpointConfig;
 use event::EventConfig;
 use features::FeaturesConfig;
 use learn::{EvaluateConfig, LearnConfig, MetricsConfig, ModelConfig};
@@ -48,6 +51,8 @@ pub struct Config {
     pub dead_letters: SinkConfig,
     /// `[evaluate]`
     pub evaluate: EvaluateConfig,
+    /// `[checkpoint]`
+    pub checkpoint: CheckpointConfig,
     /// `[metrics]`
     pub metrics: MetricsConfig,
 }
@@ -58,8 +63,12 @@ impl Config {
     /// # Errors
     /// [`Error::File`] when it cannot be read, [`Error::Config`] with every problem in it.
     pub fn load(path: &Path) -> Result<Config, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
-        Config::parse(&text).map_err(|problems| Error::Config { path: path.to_owned(), problems })
+        let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| Error::Config {
+            path: path.to_owned(),
+            problems: Problems(vec![Problem { path: "TOML".into(), message: error.to_string() }]),
+        })?;
+        Config::parse(text).map_err(|problems| Error::Config { path: path.to_owned(), problems })
     }
 
     /// Reads settings from TOML.
@@ -91,12 +100,19 @@ impl Config {
             fields.NUMBER.type = 'number'
             fields.CATEGORY.type = 'category'
             filter = [{ field = 'NUMBER' }]
-            features = [{ number = 'NUMBER' }, { category = 'CATEGORY' },
-                        { calendar = ['hour'] }, { window = 'CATEGORY' }]";
+            features = [{ number = 'NUMBER' }, { category = 'CATEGORY' }, { calendar = ['hour'] },
+                        { window = 'CATEGORY', widths = ['1h', '1d'], aggregates = ['count'] }]";
         let findings = Findings::default();
         let table = EVERY_KIND.parse().expect("a constant");
         Config::read(table, &Replaced::default(), &findings);
         findings.settings.into_inner()
+    }
+
+    /// The same as a configuration: reading it gives the defaults. Tables that the user names or
+    /// repeats, and settings without a default, are comments in it.
+    #[must_use]
+    pub fn settings_toml() -> String {
+        listing::toml(&Config::settings())
     }
 
     fn read(mut table: Table, replaced: &Replaced, findings: &Findings) -> Config {
@@ -113,6 +129,7 @@ impl Config {
         let emit = stream::read_emit(&mut root, &mut event);
         let dead_letters = stream::read_dead_letters(&mut root, &mut event);
         let evaluate = EvaluateConfig::read(&mut root, &event.schema, model.task);
+        let checkpoint = CheckpointConfig::read(&mut root);
         let metrics = MetricsConfig::read(&mut root);
         root.finish();
         Config {
@@ -127,6 +144,7 @@ impl Config {
             emit,
             dead_letters,
             evaluate,
+            checkpoint,
             metrics,
         }
     }
@@ -151,6 +169,9 @@ impl Replaced {
         }
         if let Some(Value::Table(labels)) = table.get_mut("labels") {
             labels.remove("topic");
+        }
+        if let Some(Value::Table(checkpoint)) = table.get_mut("checkpoint") {
+            checkpoint.remove("dir");
         }
         for (section, file) in [("emit", &self.scores), ("dead_letters", &self.dead_letters)] {
             let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));

@@ -5,21 +5,27 @@
 //! | | module | what happens |
 //! | --- | --- | --- |
 //! | 1 | [`source`], [`batch`] | records are decoded into the columns of a [`ring`] slot |
-//! | 2 | [`clean`] | rows that cannot be scored leave, values that are missing or wild are repaired |
+//! | 2 | [`clean`] | rows that cannot be scored leave, missing or wild values are repaired |
 //! | 3 | [`join`] | rows become pending events, labels find theirs |
 //! | 4 | [`features`] | what the model sees is made, once, exact windows among it |
 //! | 5 | [`learn`] | rows are scored, labels judge and are learned, in stream order |
 //! | 6 | [`emit`] | scores and dead letters go out |
+//! | 7 | [`checkpoint`] | every so often the whole state is kept, for a restart to go on from |
 //!
 //! [`pipeline`] calls them in order, [`run`] puts them on threads, [`config`] says what they do.
 #![deny(unsafe_code)]
 
+pub mod backoff;
 pub mod batch;
+pub mod breaker;
+pub mod checkpoint;
 pub mod clean;
 pub mod config;
 pub mod control;
+pub mod dead_letters;
 pub mod emit;
 pub mod error;
+pub mod fail;
 pub mod features;
 pub mod generate;
 pub mod join;

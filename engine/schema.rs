@@ -6,6 +6,8 @@
 //! payment may be a number to the model and a text to repeat in the score record. Names that the
 //! configuration does not mention are skipped without being decoded.
 
+use std::ops::RangeInclusive;
+
 use pelton_kernels::hash;
 
 /// One scalar as a record spells it, borrowed from the record.
@@ -299,7 +301,9 @@ pub fn canonical_integer(text: &[u8]) -> Option<i64> {
 #[must_use]
 pub fn time_ms(value: Scalar<'_>, unit: TimeUnit) -> Option<i64> {
     let value = match value {
-        Scalar::Text(text) if unit == TimeUnit::Rfc3339 => return text_time_ms(text),
+        Scalar::Text(text) if unit == TimeUnit::Rfc3339 => {
+            return text_time_ms(text).filter(|ms| TIMES_MS.contains(ms));
+        }
         Scalar::Text(text) => match canonical_integer(text.as_bytes()) {
             Some(i) => Scalar::Int(i),
             None => Scalar::Float(text.parse().ok()?),
@@ -317,12 +321,11 @@ pub fn time_ms(value: Scalar<'_>, unit: TimeUnit) -> Option<i64> {
         (Scalar::Float(x), TimeUnit::Nanoseconds) => float_ms(x / 1e6)?,
         _ => return None,
     };
-    (TIME_MS_MIN..=TIME_MS_MAX).contains(&ms).then_some(ms)
+    Some(ms).filter(|ms| TIMES_MS.contains(ms))
 }
 
-/// Times outside the years 1 to 9999 are refused: sums with any window width stay far from overflow.
-const TIME_MS_MIN: i64 = -62_135_596_800_000;
-const TIME_MS_MAX: i64 = 253_402_300_799_999;
+/// Times outside the years 1 to 9999 are refused: sums with any width stay far from overflow.
+const TIMES_MS: RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
 fn float_ms(x: f64) -> Option<i64> {
     (x.is_finite() && x.abs() < 1e15).then(|| x.floor() as i64)
@@ -371,6 +374,7 @@ mod tests {
         assert_eq!(time_ms(Scalar::Text("1522540831000"), TimeUnit::Milliseconds), expected);
         assert_eq!(time_ms(Scalar::Float(f64::NAN), TimeUnit::Seconds), None);
         assert_eq!(time_ms(Scalar::Int(i64::MAX), TimeUnit::Milliseconds), None);
+        assert_eq!(time_ms(Scalar::Text("-009999-01-01T00:00:00Z"), TimeUnit::Rfc3339), None);
     }
 
     #[test]

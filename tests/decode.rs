@@ -2,6 +2,7 @@
 //! stream is the same in every file format.
 
 mod agreement;
+mod corpus;
 mod files;
 mod formats;
 mod hostile;

@@ -18,7 +18,7 @@ pub struct Check {
     /// The configuration file.
     #[arg(required_unless_present = "settings")]
     config: Option<PathBuf>,
-    /// List every setting with its default and legal values instead.
+    /// Print every setting with its default and legal values instead, as a configuration.
     #[arg(long)]
     settings: bool,
 }
@@ -27,7 +27,7 @@ impl Check {
     /// Explains, or lists every problem.
     pub fn run(self) -> Result<(), Error> {
         if self.settings {
-            list_settings();
+            print!("{}", Config::settings_toml());
             return Ok(());
         }
         let Some(path) = self.config else {
@@ -40,13 +40,6 @@ impl Check {
         explain_features(&config, &features);
         explain_memory(&config, &features);
         Ok(())
-    }
-}
-
-fn list_settings() {
-    for setting in Config::settings() {
-        println!("{} = {}", setting.path, setting.default);
-        println!("    {}; {}", setting.doc, setting.legal);
     }
 }
 

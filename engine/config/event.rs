@@ -4,7 +4,7 @@ use toml::Value;
 
 use crate::schema::{Field, LabelMeaning, Place, Schema, Target, TimeFrom, TimeUnit};
 
-use super::read::{Key, Section};
+use super::read::{Key, Section, as_single};
 
 /// What to do with a missing number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -217,7 +217,7 @@ fn place(text: &str) -> Place {
 fn read_time(section: &mut Section<'_>, fields: &mut Fields) -> TimeFrom {
     let name = section.text_maybe(Key(
         "time",
-        "the field with the event's time; \"message\" = the Kafka timestamp; \"row\" = the row number",
+        "the field with the event's time; \"message\" = the Kafka timestamp; \"row\" = its index",
     ));
     let unit = section.choice(
         Key("time_unit", "how the time is written"),
@@ -310,7 +310,7 @@ fn read_number(name: String, mut section: Section<'_>, categories: &[CategoryRul
                 (Some("mean"), _) => Some(Missing::Mean),
                 (Some("last"), Some(key)) => Some(Missing::Last { key }),
                 (Some("reject"), _) => Some(Missing::Reject),
-                _ => number(v).map(Missing::Constant),
+                _ => as_single(v).map(Missing::Constant),
             }
         });
     let outliers = read_outliers(&mut section);
@@ -348,12 +348,21 @@ fn read_filter(root: &mut Section<'_>, fields: &Fields) -> Vec<FilterRule> {
         let number = fields.numbers.iter().position(|n| n.name == name);
         let category = fields.categories.iter().position(|c| c.name == name);
         match (number, category) {
-            (Some(column), _) => rules.push(FilterRule::Number {
-                column,
-                min: min.map_or(f32::NEG_INFINITY, |x| x as f32),
-                max: max.map_or(f32::INFINITY, |x| x as f32),
-            }),
+            (Some(column), _) => {
+                if !(only.is_empty() && except.is_empty()) {
+                    section.problem("field", format!("{name:?} is a number: give min or max"));
+                }
+                rules.push(FilterRule::Number {
+                    column,
+                    min: min.map_or(f32::NEG_INFINITY, |x| x as f32),
+                    max: max.map_or(f32::INFINITY, |x| x as f32),
+                });
+            }
             (None, Some(column)) => {
+                if min.or(max).is_some() {
+                    let message = format!("{name:?} is a category: give only or except");
+                    section.problem("field", message);
+                }
                 if only.is_empty() == except.is_empty() {
                     section.problem("only", "give one of `only` and `except`");
                 }
@@ -372,14 +381,9 @@ fn read_filter(root: &mut Section<'_>, fields: &Fields) -> Vec<FilterRule> {
     rules
 }
 
-fn number(value: &Value) -> Option<f32> {
-    let x = value.as_float().or_else(|| value.as_integer().map(|i| i as f64))?;
-    x.is_finite().then_some(x as f32)
-}
-
 fn two(value: &Value) -> Option<(f32, f32)> {
     match value.as_array()?.as_slice() {
-        [low, high] => Some((number(low)?, number(high)?)).filter(|(low, high)| low <= high),
+        [low, high] => Some((as_single(low)?, as_single(high)?)).filter(|(low, high)| low <= high),
         _ => None,
     }
 }

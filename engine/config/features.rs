@@ -1,5 +1,7 @@
 //! `[[features]]` and `[transform]`: what the model sees of an event.
 
+mod window;
+
 use crate::schema::Schema;
 
 use super::read::{Key, Section};
@@ -206,6 +208,12 @@ impl FeaturesConfig {
         for section in root.listed_sections("features") {
             list.extend(read_feature(section, schema));
         }
+        let most =
+            list.iter().map(|feature| window::features_beside(feature, &list)).max().unwrap_or(0);
+        if most.saturating_mul(keys_max) > 1 << 31 {
+            let message = format!("times the {most} features of one window key must be below 2^31");
+            root.problem("transform.keys_max", message);
+        }
         let hash_bits = u32::try_from(hash_bits).unwrap_or(18);
         FeaturesConfig {
             list,
@@ -237,7 +245,7 @@ fn read_feature(mut section: Section<'_>, schema: &Schema) -> Option<FeatureConf
     } else if section.has("calendar") {
         read_calendar(&mut section)
     } else if section.has("window") {
-        read_window(&mut section, schema).map(FeatureConfig::Window)
+        window::read(&mut section, schema).map(FeatureConfig::Window)
     } else {
         section.problem("kind", KINDS);
         return None;
@@ -262,7 +270,7 @@ fn read_number(section: &mut Section<'_>, schema: &Schema) -> Option<FeatureConf
     let clip = section.floats(Key("clip", "bounds put on it before any form, [low, high]"));
     let clip = match clip[..] {
         [] => None,
-        [low, high] if low < high => Some((low as f32, high as f32)),
+        [low, high] if low < high => Some((low, high)),
         _ => {
             section.problem("clip", "must be two numbers in order");
             None
@@ -277,7 +285,6 @@ fn read_number(section: &mut Section<'_>, schema: &Schema) -> Option<FeatureConf
         section.problem("number", format!("{name:?} is not a number in [fields]"));
         return None;
     };
-    let buckets = buckets.iter().map(|&x| x as f32).collect();
     Some(FeatureConfig::Number { column, forms, clip, buckets })
 }
 
@@ -289,89 +296,17 @@ fn read_calendar(section: &mut Section<'_>) -> Option<FeatureConfig> {
         let parts: Option<Vec<_>> = value.as_array()?.iter().map(part).collect();
         Some(parts?.concat())
     });
-    (!parts.is_empty()).then_some(FeatureConfig::Calendar(parts))
-}
-
-fn read_window(section: &mut Section<'_>, schema: &Schema) -> Option<WindowConfig> {
-    let names = section.texts(Key("window", "the category field of the key, or several"));
-    let key = columns_of("window", &names, section, schema);
-    let over = section.choice(
-        Key("over", "events by their time, or labels by the time they arrived"),
-        &[("events", Over::Events), ("labels", Over::Labels)],
-    );
-    let widths_ms = section.parsed(
-        Key("widths", "how far back each window reaches"),
-        (Vec::new(), "required"),
-        "a list of durations, \"1ms\" to \"3650d\"",
-        |value| {
-            let width = |v: &toml::Value| super::read::parse_duration_ms(v.as_str()?);
-            let widths: Option<Vec<i64>> = value.as_array()?.iter().map(width).collect();
-            widths.filter(|list| !list.is_empty() && list.iter().all(|&ms| ms > 0))
-        },
-    );
-    let doc = "the windows end this long before the event";
-    let delay_ms = section.duration_ms(Key("delay", doc), "0ms", ["0ms", "3650d"]);
-    let doc = "whether the event itself is in its window";
-    let include_current = section.flag(Key("include_current", doc), true);
-    let doc = "what is computed over each width";
-    let legal = "a list of count, rate, since_previous, and sum, mean, std, min, max, last, ratio, \
-                 distinct with a field: \"mean(AMOUNT)\" (over labels without one: \"mean\")";
-    let wanted = section.texts(Key("aggregates", doc));
-    let mut aggregates = Vec::new();
-    for text in &wanted {
-        match parse_aggregate(text, over, schema) {
-            Some(aggregate) => aggregates.push(aggregate),
-            None => section.problem("aggregates", format!("{text:?} is not in {legal}")),
-        }
+    if parts.is_empty() {
+        section.problem("calendar", "names no part");
     }
-    let doc = "0 keeps every entry (exact); n keeps n tiles a width (error of one tile at most)";
-    let tiles = section.count(Key("tiles", doc), 0, 0..=10_000);
-    let layout = if tiles == 0 { Layout::Exact } else { Layout::Tiled(tiles) };
-    if wanted.is_empty() {
-        section.problem("aggregates", "is missing: what should the window compute?");
-    }
-    if widths_ms.is_empty() {
-        section.problem("widths", "is missing: how far back should the window reach?");
-    }
-    (!key.is_empty()).then_some(WindowConfig {
-        key,
-        over,
-        widths_ms,
-        delay_ms,
-        include_current,
-        aggregates,
-        layout,
-    })
-}
-
-fn parse_aggregate(text: &str, over: Over, schema: &Schema) -> Option<Aggregate> {
-    let (name, field) = match text.split_once('(') {
-        Some((name, rest)) => (name, Some(rest.strip_suffix(')')?)),
-        None => (text, None),
-    };
-    let number = match (over, field) {
-        (Over::Events, Some(field)) => schema.number(field).map(Some),
-        (Over::Labels, None) => Some(None),
-        _ => None,
-    };
-    match name {
-        "count" if field.is_none() => Some(Aggregate::Count),
-        "rate" if field.is_none() => Some(Aggregate::Rate),
-        "since_previous" if field.is_none() => Some(Aggregate::SincePrevious),
-        "sum" => Some(Aggregate::Sum(number?)),
-        "mean" => Some(Aggregate::Mean(number?)),
-        "std" => Some(Aggregate::Std(number?)),
-        "min" => Some(Aggregate::Min(number?)),
-        "max" => Some(Aggregate::Max(number?)),
-        "last" => Some(Aggregate::Last(number?)),
-        "ratio" => Some(Aggregate::Ratio(number??)),
-        "distinct" if over == Over::Events => schema.category(field?).map(Aggregate::Distinct),
-        _ => None,
-    }
+    Some(FeatureConfig::Calendar(parts))
 }
 
 fn columns_of(key: &str, names: &[String], section: &Section<'_>, schema: &Schema) -> Vec<usize> {
     let mut columns = Vec::new();
+    if names.is_empty() {
+        section.problem(key, "names no field");
+    }
     for name in names {
         match schema.category(name) {
             Some(column) => columns.push(column),

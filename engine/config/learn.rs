@@ -30,6 +30,9 @@ pub struct ModelConfig {
     pub positive_weight: f64,
 }
 
+/// Beyond so many, one linear model a class is the wrong tool.
+const CLASSES_MAX: usize = 1024;
+
 /// How weights move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Optimizer {
@@ -86,8 +89,13 @@ impl ModelConfig {
             1 => Task::MultiClass { classes: u32::try_from(classes.len()).unwrap_or(u32::MAX) },
             _ => Task::Regression,
         };
-        if (kind == 1) != (classes.len() >= 2) {
-            section.problem("classes", "task \"multiclass\", and only it, needs two or more");
+        let legal = if kind == 1 { 2..=CLASSES_MAX } else { 0..=0 };
+        if !legal.contains(&classes.len()) {
+            let message = "task \"multiclass\", and only it, needs two to 1024 of them";
+            section.problem("classes", message);
+        }
+        if let Some(twice) = (1..classes.len()).find(|&i| classes[..i].contains(&classes[i])) {
+            section.problem("classes", format!("{:?} is named twice", classes[twice]));
         }
         schema.label = match kind {
             0 => LabelMeaning::Binary,
@@ -143,6 +151,9 @@ impl EvaluateConfig {
         let mut metrics = Vec::new();
         for name in &names {
             match Metric::from_name(name, k) {
+                Some(metric) if metrics.contains(&metric) => {
+                    section.problem("metrics", format!("{name} is named twice"));
+                }
                 Some(metric) if metric.fits(&task) => metrics.push(metric),
                 Some(_) => section.problem("metrics", format!("{name} does not fit the task")),
                 None => {
@@ -171,6 +182,9 @@ impl EvaluateConfig {
         let from_ms = bound(&mut section, Key("from", doc), 0);
         let doc = "last date that counts, included whole; or the first time that does not count";
         let to_ms = bound(&mut section, Key("to", doc), 86_400_000);
+        if from_ms.zip(to_ms).is_some_and(|(from_ms, to_ms)| from_ms >= to_ms) {
+            section.problem("to", "must be later than evaluate.from, or nothing is measured");
+        }
         let doc = "rows of the trailing window on the metrics page";
         let trailing_rows = section.count(Key("trailing_rows", doc), 10_000, 1..=10_000_000);
         section.finish();

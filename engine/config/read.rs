@@ -42,8 +42,10 @@ pub struct Setting {
     pub path: String,
     /// What it does.
     pub doc: &'static str,
-    /// Its default as TOML, or `required`.
+    /// Its default as TOML, or `required`, or `none`.
     pub default: String,
+    /// Its value in the configuration that was read, as TOML.
+    pub given: Option<String>,
     /// What is legal.
     pub legal: String,
 }
@@ -117,7 +119,7 @@ impl<'a> Section<'a> {
 
     /// A number.
     pub fn float(&mut self, key: Key, default: f64, legal: RangeInclusive<f64>) -> f64 {
-        let range = format!("{} to {}", legal.start(), legal.end());
+        let range = format!("{:?} to {:?}", legal.start(), legal.end());
         self.scalar(key, default, &format!("{default:?}"), &range, |value| {
             as_float(value).filter(|x| legal.contains(x))
         })
@@ -125,7 +127,7 @@ impl<'a> Section<'a> {
 
     /// A number that may be left out.
     pub fn float_maybe(&mut self, key: Key, legal: RangeInclusive<f64>) -> Option<f64> {
-        let range = format!("{} to {}", legal.start(), legal.end());
+        let range = format!("{:?} to {:?}", legal.start(), legal.end());
         self.scalar(key, None, "none", &range, |value| {
             as_float(value).filter(|x| legal.contains(x)).map(Some)
         })
@@ -183,10 +185,10 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A list of numbers.
-    pub fn floats(&mut self, key: Key) -> Vec<f64> {
+    /// A list of numbers as features are, in single precision.
+    pub fn floats(&mut self, key: Key) -> Vec<f32> {
         self.scalar(key, Vec::new(), "[]", "a list of numbers", |value| {
-            value.as_array()?.iter().map(as_float).collect()
+            value.as_array()?.iter().map(as_single).collect()
         })
     }
 
@@ -254,9 +256,11 @@ impl<'a> Section<'a> {
         sections
     }
 
-    /// A table of texts with keys of the user's own, such as librdkafka's properties.
-    pub fn properties(&mut self, key: &'static str) -> Vec<(String, Value)> {
-        std::mem::take(&mut self.section(key).table).into_iter().collect()
+    /// A table of values with keys of the user's own, such as librdkafka's properties.
+    pub fn properties(&mut self, key: Key) -> Vec<(String, Value)> {
+        self.scalar(key, Vec::new(), "{}", "a table of texts, numbers and truth values", |value| {
+            Some(value.as_table()?.clone().into_iter().collect())
+        })
     }
 
     /// Ends the reading: whatever was not asked for is a problem.
@@ -289,6 +293,7 @@ impl<'a> Section<'a> {
             path: self.path_of(key.0),
             doc: key.1,
             default: shown.to_owned(),
+            given: self.table.get(key.0).map(Value::to_string),
             legal: legal.to_owned(),
         });
         let Some(value) = self.take(key.0) else { return default };
@@ -297,6 +302,11 @@ impl<'a> Section<'a> {
             default
         })
     }
+}
+
+/// A number that is finite in single precision.
+pub(super) fn as_single(value: &Value) -> Option<f32> {
+    as_float(value).map(|x| x as f32).filter(|x| x.is_finite())
 }
 
 fn as_float(value: &Value) -> Option<f64> {

@@ -24,14 +24,14 @@ pub struct Gauge<'a> {
 
 /// Windows over the events of a key.
 pub struct EventTable {
-    plan: TablePlan,
-    table: WindowTable,
+    pub(super) plan: TablePlan,
+    pub(super) table: WindowTable,
     keys: Vec<u64>,
 }
 
 /// Windows over the labels of a key's events.
 pub struct LabelTable {
-    inner: EventTable,
+    pub(super) inner: EventTable,
     label_keys: Vec<u64>,
     label_times_ms: Vec<i64>,
     labels: Vec<f32>,

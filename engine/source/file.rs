@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use flate2::read::MultiGzDecoder;
 
+use crate::config::Config;
 use crate::config::read::distance;
 use crate::error::Error;
 use crate::ring::{Position, Slot};
@@ -38,6 +39,20 @@ pub struct FileOptions {
     pub record_bytes_max: usize,
     /// The bytes after which a batch is full.
     pub batch_bytes_max: usize,
+}
+
+impl FileOptions {
+    /// How a recording is read with this configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> FileOptions {
+        FileOptions {
+            from_row: 0,
+            limit: None,
+            csv_delimiter: config.batch.csv_delimiter,
+            record_bytes_max: config.event.record_bytes_max,
+            batch_bytes_max: config.batch.bytes_max,
+        }
+    }
 }
 
 impl Default for FileOptions {

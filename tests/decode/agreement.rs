@@ -151,7 +151,9 @@ proptest! {
     }
 
     #[test]
-    fn floats_are_correctly_rounded(number in "-?(0|[1-9][0-9]{0,20})\\.[0-9]{1,25}([eE][+-]?[0-9]{1,2})?") {
+    fn floats_are_correctly_rounded(
+        number in "-?(0|[1-9][0-9]{0,20})\\.[0-9]{1,25}([eE][+-]?[0-9]{1,2})?",
+    ) {
         let read = by_sonic(&names(), format!("{{\"a\":{number}}}").as_bytes());
         let expected = number.parse::<f64>().expect("a number") + 0.0;
         let [(0, Owned::Float(read))] = read.expect("valid")[..] else { panic!("one float") };

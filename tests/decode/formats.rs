@@ -174,9 +174,11 @@ proptest! {
         prop_assert_eq!(expected.len(), payments.len());
         for path in &paths {
             prop_assert_eq!(&read(path, &FileOptions::default(), rows_max), &expected);
-            let options = FileOptions { from_row, limit, batch_bytes_max: 500, ..FileOptions::default() };
+            let options =
+                FileOptions { from_row, limit, batch_bytes_max: 500, ..FileOptions::default() };
             let count = limit.map_or(usize::MAX, |limit| limit as usize);
-            let part: Vec<_> = expected.iter().skip(from_row as usize).take(count).cloned().collect();
+            let part = expected.iter().skip(from_row as usize).take(count);
+            let part: Vec<_> = part.cloned().collect();
             prop_assert_eq!(&read(path, &options, rows_max), &part);
         }
     }

@@ -321,7 +321,10 @@ proptest! {
 
     #[test]
     fn mutated_records_never_panic(
-        mutations in prop::collection::vec((0..3_u8, any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        mutations in prop::collection::vec(
+            (0..3_u8, any::<prop::sample::Index>(), any::<u8>()),
+            1..6,
+        ),
     ) {
         let mut record = BEFORE.to_vec();
         for (kind, at, byte) in mutations {

@@ -12,7 +12,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::kafka::world::{brokers, config, topic, unique};
 
-fn read_all(brokers: &str, topic: &str, partitions: i32, count: usize) -> Vec<OwnedMessage> {
+/// Everything in a topic, of which `count` messages at least are waited for.
+pub fn read_all(brokers: &str, topic: &str, partitions: i32, count: usize) -> Vec<OwnedMessage> {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", brokers).set("group.id", unique("reader"));
     let client: BaseConsumer = client.create().unwrap();

@@ -1,7 +1,7 @@
 //! JSON records into cells, without a tree in between.
 //!
 //! The fast parser drives one visitor that hands each wanted scalar to the cells and walks over
-//! everything else. Any other parser under serde can drive the same visitor ([`read_object`]), which
+//! everything else. Any other parser under serde can drive the same visitor ([`read_object`]): that
 //! is how the tests hold the fast one to account.
 //!
 //! What is accepted is RFC 8259 and no more: one object, UTF-8, at most [`DEPTH_MAX`] levels deep,
@@ -244,8 +244,8 @@ fn stop<E: Error>(kept: &mut Option<Fault>, fault: Fault) -> Result<(), E> {
     Err(E::custom("a field cannot be used"))
 }
 
-/// A value that is walked over. It goes the way of the wanted ones, because the parsers' own ways of
-/// ignoring a value check less, and not the same.
+/// A value that is walked over. It goes the way of the wanted ones, because the parsers' own ways
+/// of ignoring a value check less, and not the same.
 #[derive(Clone, Copy)]
 struct Unwanted;
 

@@ -98,7 +98,7 @@ impl<'a> Record<'a> {
         (time >= 0).then_some(time)
     }
 
-    /// Its headers, in order; those whose names are not UTF-8 or whose values are null are left out.
+    /// Its headers, in order, but those whose names are not UTF-8 or whose values are null.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let mut headers = ptr::null_mut();
         // SAFETY: the message lives as long as the loan, and so do its headers, which it owns.
@@ -164,8 +164,9 @@ impl PartitionQueue {
     ) -> Option<PartitionQueue> {
         let topic = CString::new(topic).ok()?;
         let client = consumer.client().native_ptr();
-        // SAFETY: the client lives as long as `consumer`, which the struct keeps; the bell's address
-        // is valid until `Drop` takes it away from the queue, since the struct keeps an `Arc` of it.
+        // SAFETY: the client lives as long as `consumer`, which the struct keeps; the bell's
+        // address is valid until `Drop` takes it away from the queue, since the struct keeps an
+        // `Arc` of it.
         let queue = unsafe {
             let queue = sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition);
             if queue.is_null() {
@@ -226,9 +227,10 @@ impl PartitionQueue {
     fn take(&mut self) -> usize {
         self.taken.clear();
         self.at = 0;
-        // One by one: `rd_kafka_consume_batch_queue` of librdkafka 2.12 counts the end of a partition
-        // as a consumed record, and after the next rebalance the fetch resumes behind the record that
-        // came there. `members_share_partitions_and_take_over_from_one_another` holds this.
+        // One by one: `rd_kafka_consume_batch_queue` of librdkafka 2.12 counts the end of a
+        // partition as a consumed record, and after the next rebalance the fetch resumes behind the
+        // record that came there.
+        // `members_share_partitions_and_take_over_from_one_another` holds this.
         while self.taken.len() < BATCH {
             // SAFETY: the queue is alive until `Drop`. No timeout: what is there, and back.
             let message = unsafe { sys::rd_kafka_consume_queue(self.queue, 0) };

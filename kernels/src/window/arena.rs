@@ -61,6 +61,14 @@ impl<'a> View<'a> {
         &self.block[self.word_of(position)..][..self.words_per_entry]
     }
 
+    /// The words of all entries, oldest first, in the two pieces in which they lie.
+    pub(super) fn pieces(&self) -> [&'a [u32]; 2] {
+        let from = self.start * self.words_per_entry;
+        let words = self.len as usize * self.words_per_entry;
+        let before_end = words.min(self.block.len() - from);
+        [&self.block[from..from + before_end], &self.block[..words - before_end]]
+    }
+
     /// Asks for the entry at `position`.
     #[inline]
     pub(super) fn prefetch(&self, position: u32) {

@@ -3,7 +3,10 @@
 //! | layout | words of 32 bits |
 //! | --- | --- |
 //! | exact | time (2), a value each (1), a code each (2) |
-//! | tiled | the tile's start (2), entries (1), newest time (2), then for each value: how many (1), min, max, last (1 each), time of last (2), S1 (4), S2 (8) |
+//! | tiled | the tile's start (2), entries (1), newest time (2), then the values |
+//!
+//! A tile has for each value: how many (1), min, max, last (1 each), time of last (2), S1 (4),
+//! S2 (8).
 
 use super::arena::read_i64;
 use crate::fixed::{self, U256};

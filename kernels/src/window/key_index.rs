@@ -123,10 +123,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_what_a_map_finds(steps in prop::collection::vec((0_u64..60, any::<bool>()), 0..400)) {
+        fn finds_what_a_map_finds(
+            steps in prop::collection::vec((0_u64..60, any::<bool>()), 0..400),
+        ) {
             let (mut index, mut map) = (KeyIndex::new(), BTreeMap::new());
             // A poor hash on purpose, so that runs of probes wrap around and collide.
-            let hash = |key: u64| ((key % 7).wrapping_mul(0x3333_3333_3333_3333)) | ((key % 2) << 40);
+            let low = |key: u64| (key % 7).wrapping_mul(0x3333_3333_3333_3333);
+            let hash = |key: u64| low(key) | ((key % 2) << 40);
             for (key, add) in steps {
                 let slot = key as u32;
                 if add && !map.contains_key(&key) {

@@ -92,6 +92,11 @@ impl Keys {
         (slot, reused.is_none())
     }
 
+    /// A time at or before the newest entry of every key; none without keys.
+    pub(super) fn newest_at_least_ms(&self) -> Option<i64> {
+        self.idle.peek().map(|Reverse((known_ms, _))| *known_ms)
+    }
+
     /// The longest-idle key if its newest entry may be at or before `horizon_ms`.
     #[inline]
     pub(super) fn idle_since(&mut self, arena: &Arena, horizon_ms: i64) -> Option<(i64, u32)> {

@@ -71,7 +71,7 @@ impl Lanes {
     pub(super) fn prefetch_entries(&self, plan: &Plan, slot: u32, view: View<'_>) {
         let Some(last) = view.len().checked_sub(1) else { return };
         view.prefetch(last);
-        // A cursor passes about one entry a call and looks at the next, which may be a line further.
+        // A cursor passes about one entry a call and looks at the next, which may lie a line on.
         for &mark in &self.marks[lane(slot, plan.marks)][..plan.counts_at] {
             view.prefetch(mark.min(last));
             view.prefetch((mark + 4).min(last));

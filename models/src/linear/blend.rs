@@ -9,17 +9,17 @@
 //! synthetic streams with and without drift and recorded ones, where they matter little: see
 //! `docs/linear.md`.
 
-use std::io::{self, Read, Write};
+use std::io;
 
 use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS, FILTERS};
 use pelton_kernels::covariance::Covariance;
 use pelton_kernels::implicit::pulls;
 use pelton_kernels::mixture::Mixture;
 use pelton_kernels::prefetch::prefetch;
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::link::{Link, class_log_odds, softmax};
 use super::rows::{Row, RowLearner, is_finite, padded};
-use super::state;
 use crate::{ABSENT, FeatureShape, Task};
 
 /// Dense inputs, with the bias, up to which the filters keep full covariances.
@@ -326,24 +326,24 @@ impl RowLearner for Blend {
         Some(self.mixture)
     }
 
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.link.write(out)?;
-        state::write_cells(out, &[self.mixture], |weights| *weights)?;
+    fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        self.link.write(state)?;
+        state.blocks(&[self.mixture], |weights| *weights)?;
         for covariance in &self.covariances {
-            state::write_f64s(out, covariance.values())?;
+            state.slice(covariance.values())?;
         }
-        state::write_cells(out, &self.dense, numbers)?;
-        state::write_cells(out, &self.sparse, numbers)
+        state.blocks(&self.dense, numbers)?;
+        state.blocks(&self.sparse, numbers)
     }
 
-    fn read(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        self.link.read(from)?;
-        state::read_cells(from, std::slice::from_mut(&mut self.mixture), |weights| weights)?;
+    fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        self.link.read(state)?;
+        state.blocks(std::slice::from_mut(&mut self.mixture), |weights| weights)?;
         for covariance in &mut self.covariances {
-            state::read_f64s(from, covariance.values_mut())?;
+            state.fill(covariance.values_mut())?;
         }
-        state::read_cells(from, &mut self.dense, cell)?;
-        state::read_cells(from, &mut self.sparse, cell)
+        state.blocks(&mut self.dense, cell)?;
+        state.blocks(&mut self.sparse, cell)
     }
 }
 

@@ -5,9 +5,10 @@
 //! the same code wherever a score is needed, so that separate and fused walks agree to the bit.
 
 use std::cell::Cell;
-use std::io::{self, Read, Write};
+use std::io;
 
 use pelton_kernels::coordinate::LANES;
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome};
 
@@ -40,9 +41,9 @@ pub(super) trait RowLearner: Send {
         None
     }
     /// Writes what learning changes.
-    fn write(&self, out: &mut dyn Write) -> io::Result<()>;
+    fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
     /// Reads it back.
-    fn read(&mut self, from: &mut dyn Read) -> io::Result<()>;
+    fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
 }
 
 /// Whole batches; shapes have been checked.
@@ -51,8 +52,8 @@ pub(super) trait Batches: Send {
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> LearnOutcome;
     fn score_and_learn_each(&mut self, batch: &LabeledBatch<'_>, out: &mut [f32]) -> LearnOutcome;
     fn expert_weights(&self) -> Option<[f32; 4]>;
-    fn write_state(&self, out: &mut dyn Write) -> io::Result<()>;
-    fn read_state(&mut self, from: &mut dyn Read) -> io::Result<()>;
+    fn write_state(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
+    fn read_state(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
 }
 
 /// Batches by a learner of rows.
@@ -164,12 +165,12 @@ impl<L: RowLearner> Batches for Rows<L> {
         self.learner.expert_weights()
     }
 
-    fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.learner.write(out)
+    fn write_state(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        self.learner.write(state)
     }
 
-    fn read_state(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        self.learner.read(from)
+    fn read_state(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        self.learner.read(state)
     }
 }
 

@@ -116,7 +116,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_csv_writer_writes_is_read(fields in prop::collection::vec("[a,\"\n x]{0,6}", 1..6)) {
+        fn what_a_csv_writer_writes_is_read(
+            fields in prop::collection::vec("[a,\"\n x]{0,6}", 1..6),
+        ) {
             let mut writer = csv::Writer::from_writer(Vec::new());
             writer.write_record(&fields).expect("in memory");
             let written = writer.into_inner().expect("in memory");

@@ -142,7 +142,7 @@ impl Oracle {
     }
 }
 
-/// `n^2 var = sum over pairs of (a - b)^2`, exact in integers and without the squares' cancellation.
+/// `n^2 var = sum over pairs of (a - b)^2`, exact in integers, without the squares' cancellation.
 fn deviation(values: &[f32]) -> f32 {
     let mut pairs = U256::default();
     for (i, &a) in values.iter().enumerate() {
