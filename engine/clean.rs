@@ -10,6 +10,7 @@
 
 mod running;
 mod screen;
+mod state;
 
 use crate::config::event::{EventConfig, Missing, NumberRule, OutOfRange, Outliers};
 use crate::ring::Slot;

@@ -2,7 +2,9 @@
 
 mod bench;
 mod check;
+mod checkpoint;
 mod demo;
+mod dlq;
 mod generate;
 mod progress;
 mod replay;
@@ -50,8 +52,12 @@ enum Command {
     Replay(replay::Replay),
     /// Validate a configuration and explain what it does: features, memory, slots.
     Check(check::Check),
+    /// Look at checkpoints: what lies there, and whether a run could go on from it.
+    Checkpoint(checkpoint::Checkpoint),
     /// Write a synthetic stream, the same bytes for the same seed, to a file or to Kafka.
     Generate(generate::Generate),
+    /// Look at dead letters, and send their records again.
+    Dlq(dlq::Dlq),
     /// Measure this machine: learning, features, the whole pipeline.
     Bench(bench::Bench),
     /// Run everything on an embedded default, with a live view, in under a minute.
@@ -64,7 +70,9 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Run(command) => command.run(),
         Command::Replay(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Checkpoint(command) => command.run(),
         Command::Generate(command) => command.run(),
+        Command::Dlq(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Demo(command) => command.run(),
     }
@@ -80,9 +88,15 @@ pub fn start_log(arguments: &Arguments) {
     if arguments.log_json { log.json().init() } else { log.init() }
 }
 
-/// Opens a recorded stream for this configuration; `limit` events at most.
-fn open_file(path: &Path, config: &Config, limit: Option<u64>) -> Result<Box<dyn Source>, Error> {
-    let options = FileOptions { limit, ..FileOptions::of(config) };
+/// Opens a recorded stream for this configuration; `limit` events at most, the first being
+/// `from_row`.
+fn open_file(
+    path: &Path,
+    config: &Config,
+    limit: Option<u64>,
+    from_row: u64,
+) -> Result<Box<dyn Source>, Error> {
+    let options = FileOptions { from_row, limit, ..FileOptions::of(config) };
     source::file::open(path, &config.event.schema, &options)
 }
 

@@ -4,6 +4,7 @@
 //! its key path and what would be legal. There are no globals and no layers; only secrets may come
 //! from the environment (`{ env = "NAME" }` in `[kafka.properties]`).
 
+pub mod checkpoint;
 pub mod event;
 pub mod features;
 pub mod learn;
@@ -18,6 +19,7 @@ use toml::{Table, Value};
 pub use read::{Problem, Problems, Setting};
 
 use crate::error::Error;
+use checkpoint::CheckpointConfig;
 use event::EventConfig;
 use features::FeaturesConfig;
 use learn::{EvaluateConfig, LearnConfig, MetricsConfig, ModelConfig};
@@ -49,6 +51,8 @@ pub struct Config {
     pub dead_letters: SinkConfig,
     /// `[evaluate]`
     pub evaluate: EvaluateConfig,
+    /// `[checkpoint]`
+    pub checkpoint: CheckpointConfig,
     /// `[metrics]`
     pub metrics: MetricsConfig,
 }
@@ -125,6 +129,7 @@ impl Config {
         let emit = stream::read_emit(&mut root, &mut event);
         let dead_letters = stream::read_dead_letters(&mut root, &mut event);
         let evaluate = EvaluateConfig::read(&mut root, &event.schema, model.task);
+        let checkpoint = CheckpointConfig::read(&mut root);
         let metrics = MetricsConfig::read(&mut root);
         root.finish();
         Config {
@@ -139,6 +144,7 @@ impl Config {
             emit,
             dead_letters,
             evaluate,
+            checkpoint,
             metrics,
         }
     }
@@ -163,6 +169,9 @@ impl Replaced {
         }
         if let Some(Value::Table(labels)) = table.get_mut("labels") {
             labels.remove("topic");
+        }
+        if let Some(Value::Table(checkpoint)) = table.get_mut("checkpoint") {
+            checkpoint.remove("dir");
         }
         for (section, file) in [("emit", &self.scores), ("dead_letters", &self.dead_letters)] {
             let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));

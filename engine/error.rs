@@ -9,6 +9,7 @@ use pelton_kernels::KernelError;
 use pelton_models::ModelError;
 use pelton_models::evaluate::EvaluateError;
 
+use crate::checkpoint::format::Damage;
 use crate::config::Problems;
 
 /// Who must act on an error; decides the exit code of the program.
@@ -82,6 +83,16 @@ pub enum Error {
         /// The cause.
         source: Box<rdkafka::error::KafkaError>,
     },
+    /// The run ended with records that a sink did not take.
+    #[error("{records} records could not be delivered to the sink of {sink}; {}", kept_in(.kept))]
+    Undelivered {
+        /// How many.
+        records: u64,
+        /// `scores` or `dead_letters`.
+        sink: &'static str,
+        /// Where they are kept.
+        kept: Option<PathBuf>,
+    },
     /// A port for the metrics page could not be opened.
     #[error("cannot serve metrics on {address}: {reason}; choose another [metrics] listen address")]
     Metrics {
@@ -99,6 +110,46 @@ pub enum Error {
     /// The evaluation is not possible.
     #[error("[evaluate] asks for what cannot be measured")]
     Evaluate(#[from] EvaluateError),
+    /// A part of the state could not be written or read.
+    #[error("the state of `{section}` cannot be written or read")]
+    State {
+        /// The part.
+        section: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A checkpoint is not what was written.
+    #[error("{name} cannot be used")]
+    Checkpoint {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        source: Damage,
+    },
+    /// A checkpoint was written under other settings.
+    #[error(
+        "{name} was written under another [{section}]; restore those settings, or choose another \
+         [checkpoint] dir to begin anew"
+    )]
+    Foreign {
+        /// The file.
+        name: String,
+        /// The part of the settings that differs.
+        section: String,
+    },
+    /// There are checkpoints, and none of them can be used.
+    #[error(
+        "none of the {count} checkpoints in {place} can be used; choose another [checkpoint] dir \
+         to begin anew"
+    )]
+    NoCheckpoint {
+        /// Where they lie.
+        place: String,
+        /// How many there are.
+        count: usize,
+        /// Why the newest was refused.
+        source: Box<Error>,
+    },
     /// A thread of the pipeline ended by a panic.
     #[error("the {stage} thread panicked")]
     Panicked {
@@ -115,11 +166,18 @@ impl Error {
             Error::Config { .. }
             | Error::Evaluate(_)
             | Error::Usage { .. }
+            | Error::Foreign { .. }
             | Error::Recording { .. } => Actor::User,
+            Error::NoCheckpoint { source, .. } => source.actor(),
             Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Actor::User
             }
-            Error::File { .. } | Error::Kafka { .. } | Error::Metrics { .. } => Actor::Outside,
+            Error::File { .. }
+            | Error::Kafka { .. }
+            | Error::State { .. }
+            | Error::Checkpoint { .. }
+            | Error::Undelivered { .. }
+            | Error::Metrics { .. } => Actor::Outside,
             Error::Kernel(_) | Error::Model(_) | Error::Panicked { .. } => Actor::Us,
         }
     }
@@ -131,5 +189,13 @@ impl Error {
     ) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.into();
         move |source| Error::File { action, path, source }
+    }
+}
+
+/// What becomes of records that were not delivered.
+fn kept_in(kept: &Option<PathBuf>) -> String {
+    match kept {
+        Some(dir) => format!("they are kept in {} and go out at the next start", dir.display()),
+        None => "they are lost unless a checkpoint brings them back; give [emit] spill_dir".into(),
     }
 }

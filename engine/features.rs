@@ -8,6 +8,7 @@
 //! between the rows, at the positions the join has found. Neither depends on the batch cuts.
 
 pub mod plan;
+mod state;
 mod windows;
 
 use pelton_kernels::calendar::{Calendar, Clock};

@@ -15,6 +15,7 @@
 //! Not here: what is learned from a resolved label ([`learn`](crate::learn)).
 
 mod pending;
+mod state;
 mod timeline;
 
 use std::collections::HashMap;
@@ -199,6 +200,16 @@ impl Join {
         self.watermark_ms
     }
 
+    /// After a batch, no event before this time waits for a label any more, or for a correction.
+    #[must_use]
+    pub fn settled_before_ms(&self) -> i64 {
+        let correct_within_ms = match self.config.unlabelled {
+            Unlabelled::Negative => self.config.correct_within_ms,
+            Unlabelled::Drop => 0,
+        };
+        self.watermark_ms.saturating_sub(self.config.horizon_ms.saturating_add(correct_within_ms))
+    }
+
     /// Mean event time from an event to its label, milliseconds; 0 before the first.
     #[must_use]
     pub fn label_delay_ms(&self) -> f64 {
@@ -212,7 +223,8 @@ impl Join {
     }
 
     fn admit(&mut self, slot: &Slot, row: usize, resolved: &mut Vec<Resolved>) {
-        if self.pending.len() >= self.config.pending_max {
+        // Not the length of the slab, where an entry stays until its batch ends.
+        if self.future.len() + self.deadlines.len() >= self.config.pending_max {
             self.evict();
         }
         let (id, time_ms) = (slot.ids[row], slot.times_ms[row]);

@@ -5,12 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataPartition;
 
+use crate::backoff::{Backoff, Jitter};
 use crate::config::stream::KafkaConfig;
 use crate::error::Error;
 
@@ -102,7 +103,8 @@ pub fn find_topic<C: ClientContext>(
         return Ok(Vec::new());
     }
     let deadline = Instant::now() + wait;
-    let mut has_warned = false;
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+    let mut jitter = Jitter::of_this_process();
     loop {
         let failed = match client.fetch_metadata(Some(topic), Duration::from_secs(2)) {
             Ok(metadata) => match metadata.topics().first() {
@@ -120,10 +122,11 @@ pub fn find_topic<C: ClientContext>(
         if ends_a_run(failed.rdkafka_error_code()) || Instant::now() >= deadline {
             return Err(error(brokers, || format!("find topic {topic:?}"))(failed));
         }
-        if !std::mem::replace(&mut has_warned, true) {
+        if backoff.attempts() == 0 {
             tracing::warn!(brokers, topic, error = %failed, "waiting for the brokers");
         }
-        std::thread::sleep(Duration::from_millis(100));
+        let pause = backoff.next(jitter.unit()).unwrap_or_default();
+        std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
     }
 }
 
@@ -132,30 +135,53 @@ pub fn find_topic<C: ClientContext>(
 /// # Errors
 /// [`Error::Kafka`] when the brokers do not answer or refuse.
 pub fn create_topics(kafka: &KafkaConfig, topics: &[(&str, i32)]) -> Result<(), Error> {
-    let failed = || format!("create topics {topics:?}");
-    let admin: AdminClient<DefaultClientContext> =
-        client_config(kafka, &[], &[])?.create().map_err(error(&kafka.brokers, failed))?;
     let wanted: Vec<NewTopic<'_>> = topics
         .iter()
         .map(|&(name, partitions)| NewTopic::new(name, partitions, TopicReplication::Fixed(-1)))
         .collect();
+    administer(kafka, "create", RDKafkaErrorCode::TopicAlreadyExists, async |admin, options| {
+        admin.create_topics(&wanted, options).await
+    })
+}
+
+/// Deletes the topics that exist.
+///
+/// # Errors
+/// [`Error::Kafka`] when the brokers do not answer or refuse.
+pub fn delete_topics(kafka: &KafkaConfig, topics: &[&str]) -> Result<(), Error> {
+    let missing = RDKafkaErrorCode::UnknownTopicOrPartition;
+    administer(kafka, "delete", missing, async |admin, options| {
+        admin.delete_topics(topics, options).await
+    })
+}
+
+/// Asks for something to be done with topics; `already` says that there was nothing to do.
+fn administer(
+    kafka: &KafkaConfig,
+    action: &str,
+    already: RDKafkaErrorCode,
+    ask: impl AsyncFnOnce(&Admin, &AdminOptions) -> KafkaResult<Vec<TopicResult>>,
+) -> Result<(), Error> {
+    let failed = || format!("{action} topics");
+    let admin: Admin =
+        client_config(kafka, &[], &[])?.create().map_err(error(&kafka.brokers, failed))?;
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::file("start", "the control thread"))?;
-    let created = runtime
-        .block_on(admin.create_topics(&wanted, &options))
-        .map_err(error(&kafka.brokers, failed))?;
-    for result in created {
+    let results = runtime.block_on(ask(&admin, &options)).map_err(error(&kafka.brokers, failed))?;
+    for result in results {
         match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, code)) => {
-                let action = || format!("create topic {topic:?}");
+            Err((topic, code)) if code != already => {
+                let action = || format!("{action} topic {topic:?}");
                 return Err(error(&kafka.brokers, action)(KafkaError::AdminOp(code)));
             }
+            _ => {}
         }
     }
     Ok(())
 }
+
+type Admin = AdminClient<DefaultClientContext>;
 
 /// Hands a line of librdkafka's log on.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {

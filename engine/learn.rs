@@ -5,6 +5,9 @@
 //! a larger step, labels are gathered and learned together at the next multiple of `step_rows` in
 //! the stream, never at the end of a batch: cutting a stream into other batches changes no score.
 
+mod digest;
+mod state;
+
 use pelton_models::evaluate::{EvaluateSpec, Evaluator};
 use pelton_models::{FeatureShape, Features, LabeledBatch, Model};
 
@@ -13,6 +16,8 @@ use crate::error::Error;
 use crate::features::FeatureStage;
 use crate::join::{Join, Kind, Resolved};
 use crate::ring::Slot;
+
+use digest::RunningDigest;
 
 /// What has been learned so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,10 +36,11 @@ pub struct LearnCounts {
 pub struct Learner {
     model: Box<dyn Model>,
     evaluator: Evaluator,
+    lateness_ms: i64,
     step_rows: u64,
     step: Step,
     counts: LearnCounts,
-    digest: blake3::Hasher,
+    digest: RunningDigest,
     digest_buffer: Vec<u8>,
 }
 
@@ -46,6 +52,9 @@ struct Step {
     labels: Vec<f32>,
     weights: Vec<f32>,
 }
+
+/// Labels between a prefetch of an event and its use.
+const SOON: usize = 4;
 
 impl Learner {
     /// A learner with an untrained model.
@@ -62,6 +71,7 @@ impl Learner {
         Ok(Learner {
             model: crate::model::build(&config.model, shape)?,
             evaluator: Evaluator::new(spec)?,
+            lateness_ms: config.event.lateness_ms,
             step_rows: config.learn.step_rows,
             step: Step {
                 shape,
@@ -71,7 +81,7 @@ impl Learner {
                 weights: Vec::new(),
             },
             counts: LearnCounts::default(),
-            digest: blake3::Hasher::new(),
+            digest: RunningDigest::new(),
             digest_buffer: Vec::new(),
         })
     }
@@ -92,6 +102,9 @@ impl Learner {
         let (mut row, mut next) = (0, 0);
         loop {
             while let Some(label) = resolved.get(next).filter(|r| r.before_row as usize <= row) {
+                if let Some(soon) = resolved.get(next + SOON) {
+                    join.pending().prefetch(soon.entry);
+                }
                 self.take(label, join)?;
                 next += 1;
             }
@@ -107,6 +120,9 @@ impl Learner {
             row = until;
         }
         self.digest_scores(slot);
+        // An event that is still to come is no older than the lateness.
+        let oldest_ms = join.watermark_ms().saturating_sub(self.lateness_ms);
+        self.evaluator.close_days_before(join.settled_before_ms().min(oldest_ms));
         Ok(())
     }
 
@@ -144,7 +160,7 @@ impl Learner {
     /// Digest of every id with its scores so far, in stream order, as hexadecimal text.
     #[must_use]
     pub fn score_digest(&self) -> String {
-        self.digest.finalize().to_hex().to_string()
+        self.digest.value().to_hex().to_string()
     }
 
     /// Rows until the model may change; without waiting labels it cannot.
@@ -226,7 +242,7 @@ impl Learner {
                 self.digest_buffer.extend_from_slice(&score.to_bits().to_le_bytes());
             }
         }
-        self.digest.update(&self.digest_buffer);
+        self.digest.add(&self.digest_buffer);
     }
 }
 

@@ -10,16 +10,22 @@
 //! | 4 | [`features`] | what the model sees is made, once, exact windows among it |
 //! | 5 | [`learn`] | rows are scored, labels judge and are learned, in stream order |
 //! | 6 | [`emit`] | scores and dead letters go out |
+//! | 7 | [`checkpoint`] | every so often the whole state is kept, for a restart to go on from |
 //!
 //! [`pipeline`] calls them in order, [`run`] puts them on threads, [`config`] says what they do.
 #![deny(unsafe_code)]
 
+pub mod backoff;
 pub mod batch;
+pub mod breaker;
+pub mod checkpoint;
 pub mod clean;
 pub mod config;
 pub mod control;
+pub mod dead_letters;
 pub mod emit;
 pub mod error;
+pub mod fail;
 pub mod features;
 pub mod generate;
 pub mod join;

@@ -3,10 +3,12 @@
 //! Stages count in plain fields of their own; [`Published`] carries those to the metrics page once
 //! a second, so that counting costs nothing on the way of an event.
 
+use std::io::{self, Read, Write};
 use std::time::Instant;
 
 use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge};
 use metrics::{describe_histogram, gauge, histogram};
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::pipeline::Pipeline;
 use crate::ring::{Reason, Ring, Slot};
@@ -92,6 +94,30 @@ impl Totals {
             self.dead_letters[reject.reason as usize] += 1;
             self.dead_label_records += u64::from(reject.is_label);
         }
+    }
+
+    /// Writes them.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Totals { consumed, scored, filtered, label_records, .. } = *self;
+        let state = &mut StateWriter::new(out);
+        state.slice(&[consumed, scored, filtered, label_records, self.dead_label_records])?;
+        state.list(&self.dead_letters)
+    }
+
+    /// Reads what [`Totals::write_state`] wrote.
+    ///
+    /// # Errors
+    /// Those of the reader; `InvalidData` when there were other reasons.
+    pub fn read_state(from: &mut dyn Read) -> io::Result<Totals> {
+        let state = &mut StateReader::new(from);
+        let [consumed, scored, filtered, label_records, dead_label_records] = state.get()?;
+        let mut dead_letters = [0; Reason::ALL.len()];
+        state.expect(&[dead_letters.len() as u64], "dead letters had other reasons")?;
+        state.fill(&mut dead_letters)?;
+        Ok(Totals { consumed, scored, filtered, label_records, dead_letters, dead_label_records })
     }
 
     /// All dead letters.

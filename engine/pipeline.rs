@@ -3,6 +3,8 @@
 //! One thread owns a [`Pipeline`] and all of its state; there are no locks. State is a function of
 //! the records in the order they were read, never of time, batch cuts or threads.
 
+mod state;
+
 use crate::clean::Clean;
 use crate::config::Config;
 use crate::error::Error;
@@ -11,6 +13,8 @@ use crate::join::{Join, PendingShape, Resolved};
 use crate::learn::Learner;
 use crate::metrics::{Stage, StageClock};
 use crate::ring::Slot;
+
+pub use state::SECTIONS;
 
 /// Everything that is known, and the stages that use it.
 pub struct Pipeline {

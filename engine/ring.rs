@@ -20,8 +20,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::schema::Schema;
 
 pub use arena::Arena;
-pub use reject::{Reason, Reject};
-pub use slot::{LabelRecord, Position, Slot, Span};
+pub use reject::{Envelope, Reason, Reject};
+pub use slot::{LabelRecord, Lead, Position, Run, Slot, Span};
 
 /// How long a wait for a slot goes on before it is asked whether to stop.
 const PATIENCE: Duration = Duration::from_millis(50);

@@ -10,17 +10,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use hdrhistogram::Histogram;
 
 use crate::batch::Batcher;
+use crate::checkpoint::cut::Cutter;
+use crate::checkpoint::format::Sections;
+use crate::checkpoint::recover::{Keeping, Recovery};
+use crate::checkpoint::writer::{Delivery, Snapshot, Writer, Writing};
 use crate::config::Config;
-use crate::emit::Emit;
+use crate::emit::{Emit, Positions};
 use crate::error::Error;
+use crate::fail::fail_point;
 use crate::live::Live;
 use crate::metrics::{Published, Totals};
 use crate::pipeline::Pipeline;
-use crate::ring::{Ring, Slot};
+use crate::ring::{Ring, Slot, Span};
 use crate::source::Source;
 
 /// What a run leaves behind.
@@ -29,6 +34,8 @@ pub struct Outcome {
     pub pipeline: Pipeline,
     /// What went in and what became of it.
     pub totals: Totals,
+    /// Event records that earlier runs had consumed.
+    pub consumed_before: u64,
     /// Nanoseconds from a record's arrival to its score handed over.
     pub latency_ns: Histogram<u64>,
     /// Time from start to end.
@@ -36,20 +43,31 @@ pub struct Outcome {
 }
 
 /// Runs the engine until the source ends or `stop` is raised; then everything that was read is
-/// scored, emitted and delivered before it returns.
+/// scored, emitted and delivered, and a last checkpoint written, before it returns.
 ///
 /// # Errors
 /// The first error, in the order of the stages.
 pub fn run(
     config: &Config,
     source: Box<dyn Source>,
+    recovery: Recovery,
     stop: &Arc<AtomicBool>,
     live: &Arc<Live>,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
     let ring = Arc::new(Ring::new(&config.event.schema, config.batch.rows_max));
-    let emit = Emit::open(config)?;
-    let pipeline = Pipeline::new(config)?;
+    let mut emit = Emit::open(config, stop)?;
+    let behind = (&recovery.sinks, recovery.positions.as_slice(), recovery.settle);
+    let (cutter, writing) = begin_keeping(recovery.keeping, behind, &mut emit)?;
+    let (work, writer) = match (cutter, writing.map(Writing::start)) {
+        (Some(cutter), Some(Writer { snapshots, free, deliveries, thread, .. })) => {
+            (Some(Cutting { cutter, free, snapshots }), Some((deliveries, thread)))
+        }
+        _ => (None, None),
+    };
+    let (deliveries, writer) = writer.unzip();
+    let consumed_before = recovery.totals.consumed;
+    let state = State { pipeline: recovery.pipeline, totals: recovery.totals, cutting: work };
     let (to_compute, from_ingest) = bounded(1);
     let (to_emit, from_compute) = bounded(1);
     let batcher = Batcher::new(source, config.batch.linger_ms);
@@ -62,27 +80,67 @@ pub fn run(
         let (ring, live, guard) = (Arc::clone(&ring), Arc::clone(live), StopOnExit::new(stop));
         spawn("compute", move || {
             let _guard = guard;
-            compute(pipeline, (&ring, &ended), &live, &from_ingest, &to_emit)
+            compute(state, (&ring, &ended), &live, &from_ingest, &to_emit)
         })
     };
     let emit = {
         let (home, live, guard) = (ring.home(), Arc::clone(live), StopOnExit::new(stop));
         spawn("emit", move || {
             let _guard = guard;
-            send_out(emit, &live, &from_compute, &home)
+            send_out(emit, &live, &from_compute, (&home, deliveries.as_ref()))
         })
     };
     let ingested = join("ingest", ingest);
     let computed = join("compute", compute);
     let emitted = join("emit", emit);
+    let written = writer.map(|thread| thread.join().map_err(|_| PANICKED)).transpose();
     let mut batcher = ingested?;
-    let (pipeline, totals) = computed?;
-    let latency_ns = emitted?;
+    let (State { pipeline, totals, .. }, last) = computed?;
+    let (latency_ns, mut emit) = emitted?;
+    if let (Some(writing), Some(last)) = (written?, last) {
+        writing.write(last, emit.positions()?).1?;
+    }
+    emit.finish()?;
     for slot in ring.drain() {
         batcher.acknowledge(&slot)?;
     }
     debug_assert!(totals.balances(), "{totals:?}");
-    Ok(Outcome { pipeline, totals, latency_ns, wall: started.elapsed() })
+    let wall = started.elapsed();
+    Ok(Outcome { pipeline, totals, consumed_before, latency_ns, wall })
+}
+
+const PANICKED: Error = Error::Panicked { stage: "checkpoint" };
+
+/// What the compute thread owns.
+struct State {
+    pipeline: Pipeline,
+    totals: Totals,
+    cutting: Option<Cutting>,
+}
+
+/// What takes checkpoints, and the ends of its channels to the writer.
+struct Cutting {
+    cutter: Cutter,
+    free: Receiver<Sections>,
+    snapshots: Sender<Snapshot>,
+}
+
+/// The very first checkpoint is written before anything is read; after a restart it is found out
+/// what was already sent.
+fn begin_keeping(
+    keeping: Option<Keeping>,
+    (sinks, read_to, settle): (&Positions, &[Span], Duration),
+    emit: &mut Emit,
+) -> Result<(Option<Cutter>, Option<Writing>), Error> {
+    let Some(Keeping { cutter, writing, first }) = keeping else { return Ok((None, None)) };
+    match first {
+        Some(first) => writing.write(first, emit.positions()?).1?,
+        None => {
+            let count = emit.resume(sinks, read_to, settle)?;
+            tracing::info!(count, "records behind the checkpoint were sent before");
+        }
+    }
+    Ok((Some(cutter), Some(writing)))
 }
 
 /// Raised when a stage is gone, by whatever way: ingest must not wait for slots it took along.
@@ -120,52 +178,74 @@ fn ingest(
     Ok(batcher)
 }
 
+/// How often sinks are looked after while there is no batch.
+const TEND_EVERY: Duration = Duration::from_millis(50);
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// Longer waits count as this one: an hour.
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 
 fn compute(
-    mut pipeline: Pipeline,
+    mut state: State,
     (ring, ended): (&Ring, &AtomicBool),
     live: &Live,
     from_ingest: &Receiver<Box<Slot>>,
     to_emit: &Sender<Box<Slot>>,
-) -> Result<(Pipeline, Totals), Error> {
+) -> Result<(State, Option<Snapshot>), Error> {
     let published = Published::default();
-    let mut totals = Totals::default();
     let mut shown_at = Instant::now();
     for mut slot in from_ingest {
-        pipeline.step(&mut slot)?;
-        totals.add(&slot);
+        state.step(&mut slot)?;
         live.add_batch(&slot);
         if to_emit.send(slot).is_err() {
-            return Ok((pipeline, totals));
+            // The writer ends when this closes its channel; the caller waits for it.
+            state.cutting = None;
+            return Ok((state, None));
         }
         if shown_at.elapsed() >= SHOW_EVERY {
             shown_at = Instant::now();
-            published.show(&totals, &pipeline, ring);
-            live.show(&pipeline);
+            published.show(&state.totals, &state.pipeline, ring);
+            live.show(&state.pipeline);
         }
     }
+    let last = state.last_cut()?;
     if ended.load(Ordering::Acquire) {
-        pipeline.finish()?;
+        state.pipeline.finish()?;
     }
-    published.show(&totals, &pipeline, ring);
-    live.show(&pipeline);
-    Ok((pipeline, totals))
+    published.show(&state.totals, &state.pipeline, ring);
+    live.show(&state.pipeline);
+    Ok((state, last))
+}
+
+impl State {
+    /// One batch through the stages, and a checkpoint behind it when one is due.
+    fn step(&mut self, slot: &mut Slot) -> Result<(), Error> {
+        self.pipeline.step(slot)?;
+        self.totals.add(slot);
+        let Some(Cutting { cutter, free, snapshots }) = &mut self.cutting else { return Ok(()) };
+        cutter.note(slot);
+        fail_point("compute::noted").map_err(Error::file("write", "the order log"))?;
+        cutter.cut_when_due(slot, (&self.pipeline, &self.totals), free, snapshots)
+    }
+
+    /// The state as the drained stream leaves it, before a recording's last labels are let go: if
+    /// more of the stream should follow, it goes on as if it had never stopped.
+    fn last_cut(&mut self) -> Result<Option<Snapshot>, Error> {
+        let Some(Cutting { mut cutter, .. }) = self.cutting.take() else { return Ok(None) };
+        cutter.last(&self.pipeline, &self.totals)
+    }
 }
 
 fn send_out(
     mut emit: Emit,
     live: &Live,
     from_compute: &Receiver<Box<Slot>>,
-    home: &Sender<Box<Slot>>,
-) -> Result<Histogram<u64>, Error> {
+    (home, deliveries): (&Sender<Box<Slot>>, Option<&Sender<Delivery>>),
+) -> Result<(Histogram<u64>, Emit), Error> {
     let mut latency_ns =
         Histogram::new_with_max(LATENCY_NS_MAX, 3).expect("legal bounds and precision");
     let seconds = metrics::histogram!("pelton_score_latency_seconds");
     let batch_rows = metrics::histogram!("pelton_batch_rows");
-    for slot in from_compute {
+    while let Some(slot) = next_slot(&mut emit, from_compute)? {
         emit.run(&slot)?;
         let now_ns = u64::try_from(slot.opened_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         batch_rows.record(slot.rows as f64);
@@ -175,12 +255,30 @@ fn send_out(
             seconds.record_many(waited_ns as f64 / 1e9, rows.len());
         }
         live.add_emitted(slot.rows as u64);
+        if let (Some(sequence), Some(deliveries)) = (slot.checkpoint, deliveries) {
+            emit.flush()?;
+            fail_point("emit::flushed").map_err(Error::file("write", "scores"))?;
+            let delivery = Delivery { sequence, positions: emit.positions()? };
+            // The writer is gone only when the run is ending; its thread tells why.
+            let _ = deliveries.send(delivery);
+        }
         if home.send(slot).is_err() {
             break;
         }
     }
     emit.flush()?;
-    Ok(latency_ns)
+    Ok((latency_ns, emit))
+}
+
+/// What waits for a sink goes on while there is no batch.
+fn next_slot(emit: &mut Emit, from: &Receiver<Box<Slot>>) -> Result<Option<Box<Slot>>, Error> {
+    loop {
+        match from.recv_timeout(TEND_EVERY) {
+            Ok(slot) => return Ok(Some(slot)),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => emit.tend()?,
+        }
+    }
 }
 
 fn spawn<T: Send + 'static>(

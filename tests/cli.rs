@@ -10,13 +10,13 @@ use crate::kafka::world::brokers;
 
 const LINEAR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/fraud/linear.toml");
 
-fn pelton(arguments: &[&str]) -> Output {
+pub fn pelton(arguments: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_pelton"));
     program.env_remove("PELTON_BROKERS").env("RUST_LOG", "warn");
     program.args(arguments).output().expect("the program starts")
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
@@ -91,6 +91,35 @@ fn the_demo_runs_through_the_broker() {
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
     assert!(printed.contains("20000 (20000 scored, 0 filtered)"), "{printed}");
     assert!(printed.contains("labels        20000"), "{printed}");
+}
+
+#[test]
+fn the_bench_through_the_broker_accounts_for_every_payment() {
+    let Some(brokers) = brokers() else { return };
+    let output = pelton(&[
+        "bench",
+        "broker",
+        "--brokers",
+        &brokers,
+        "--events",
+        "3000",
+        "--passes",
+        "2",
+        "--rate",
+        "300",
+        "--seconds",
+        "1",
+        "--json",
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let figures: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    assert_eq!(figures["labels"], 3000, "{figures}");
+    for who in ["engine", "floor"] {
+        assert!(figures[who]["events_per_cpu_second"].as_f64() > Some(0.0), "{figures}");
+        let latency = &figures["latency"][0][who]["latency_ms"];
+        assert_eq!(latency["count"], 300, "all due in the second that is measured: {figures}");
+        assert!(latency["p50"].as_f64() > Some(0.0), "nothing is seen before it is due: {figures}");
+    }
 }
 
 #[test]

@@ -5,9 +5,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod away;
+mod degraded;
 mod group;
 mod order;
 mod outage;
 pub mod settings;
 mod sink;
+mod spill;
+pub mod topics;
 pub mod world;

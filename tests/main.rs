@@ -1,17 +1,29 @@
 //! Tests that cross modules.
 
+/// The program and its checkpoints in a folder: killed runs, and the commands that look at them.
+mod checkpoint;
 /// The program as a child process: exit codes, errors, reports, the drain.
 mod cli;
+/// The program killed again and again: nothing lost, nothing doubled, the same bytes.
+mod crash;
 /// Records of every kind into columns, from messages and from files.
 mod decode;
+/// Dead letters looked at and sent again.
+mod dlq;
 /// Configurations as strangers write them: refused by path, or runnable.
 mod fuzz_config;
 /// The Kafka source and sink, against a broker.
 mod kafka;
+/// Checkpoints in an object store, against a server.
+mod objects;
 /// The promises of the whole path: exact features, no influence of batch cuts.
 mod pipeline;
+/// The hand-over of slots between the threads, under thousands of schedules.
+mod ring_model;
 /// Every setting does something, and illegal values are refused by name.
 mod settings;
+/// The whole state as bytes: a run that is cut there and goes on elsewhere shows nothing of it.
+mod state;
 /// Streams made from a seed, and the engine run over them step by step.
 mod support;
 /// The rules of the house, checked on every file.

@@ -7,6 +7,7 @@
 //! one setting show it under several bases. The committed list of settings is held to the program
 //! here too.
 
+mod checkpoint;
 mod event;
 mod features;
 mod flow;
@@ -23,8 +24,9 @@ use row::{Row, check};
 use toml::Table;
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    let all = [event::ROWS, flow::ROWS, features::ROWS, model::ROWS, crate::kafka::settings::ROWS];
-    all.into_iter().flatten()
+    let own = [event::ROWS, flow::ROWS, features::ROWS, model::ROWS, checkpoint::ROWS];
+    let all = own.into_iter().chain([crate::kafka::settings::ROWS]);
+    all.flatten()
 }
 
 #[test]
@@ -55,6 +57,11 @@ fn settings_of_features_do_something() {
 #[test]
 fn settings_of_the_model_and_its_judge_do_something() {
     check(model::ROWS);
+}
+
+#[test]
+fn settings_of_checkpoints_do_something() {
+    check(checkpoint::ROWS);
 }
 
 /// The paths of the problems of a configuration.

@@ -66,62 +66,76 @@ pub struct Trace {
     pub filtered: u64,
 }
 
-/// Runs the stages over the stream in batches of `cut` rows, on this thread.
-pub fn trace(config: &Config, records: &[Record], cut: usize) -> Trace {
-    let schema = &config.event.schema;
-    let names = Names::new(schema).limit(config.event.record_bytes_max);
-    let labels = LabelNames::new(
-        LabelFields {
-            id: Place::Body(config.labels.id_field.clone()),
-            label: Place::Body(config.labels.field.clone()),
-            time: config.labels.time.clone().map(|(name, unit)| (Place::Body(name), unit)),
-        },
-        config.event.record_bytes_max,
-    );
-    let mut pipeline = Pipeline::new(config).expect("a possible configuration");
-    let mut trace = Trace::default();
-    let mut slot = Slot::new(schema, cut);
-    let mut records = records.iter().enumerate().peekable();
-    while records.peek().is_some() {
+/// A stream that is read batch by batch, as a source would.
+pub struct Feed<'a> {
+    config: &'a Config,
+    names: Names,
+    labels: LabelNames,
+    records: &'a [Record],
+    next: usize,
+}
+
+impl<'a> Feed<'a> {
+    /// The stream from its beginning.
+    pub fn new(config: &'a Config, records: &'a [Record]) -> Feed<'a> {
+        let names = Names::new(&config.event.schema).limit(config.event.record_bytes_max);
+        let labels = LabelNames::new(
+            LabelFields {
+                id: Place::Body(config.labels.id_field.clone()),
+                label: Place::Body(config.labels.field.clone()),
+                time: config.labels.time.clone().map(|(name, unit)| (Place::Body(name), unit)),
+            },
+            config.event.record_bytes_max,
+        );
+        Feed { config, names, labels, records, next: 0 }
+    }
+
+    /// Fills the slot; false when the stream has ended.
+    pub fn next_batch(&mut self, slot: &mut Slot) -> bool {
+        let schema = &self.config.event.schema;
         slot.clear();
         let span = slot.span_index(&"memory".into(), 0);
-        while let Some((offset, record)) = records.next_if(|_| !slot.is_full()) {
-            let position = Position { span, offset: offset as i64 };
+        let first = self.next;
+        while let Some(record) = self.records.get(self.next).filter(|_| !slot.is_full()) {
+            let position = Position { span, offset: self.next as i64 };
             let (Record::Event(json) | Record::Label(json)) = record;
-            let key = format!("key {}", offset % 5);
-            let header = format!("{}", offset % 7);
+            let (key, header) = (format!("key {}", self.next % 5), format!("{}", self.next % 7));
             let message = MessageParts {
                 payload: json.as_bytes(),
                 key: Some(key.as_bytes()),
                 headers: &[("header", header.as_bytes())],
-                timestamp_ms: Some(1_532_000_000_000 + 500_000 * offset as i64),
+                timestamp_ms: Some(1_532_000_000_000 + 500_000 * self.next as i64),
             };
             match record {
-                Record::Event(_) => {
-                    decode::event(schema, &names, &mut slot, &message, position);
-                }
+                Record::Event(_) => decode::event(schema, &self.names, slot, &message, position),
                 Record::Label(_) => {
-                    decode::label(&schema.label, &labels, &mut slot, &message, position);
+                    decode::label(&schema.label, &self.labels, slot, &message, position)
                 }
-            }
+            };
+            self.next += 1;
         }
+        self.next > first
+    }
+}
+
+/// Runs the stages over the stream in batches of `cut` rows, on this thread.
+pub fn trace(config: &Config, records: &[Record], cut: usize) -> Trace {
+    let mut pipeline = Pipeline::new(config).expect("a possible configuration");
+    let mut trace = Trace::default();
+    let mut slot = Slot::new(&config.event.schema, cut);
+    let mut feed = Feed::new(config, records);
+    while feed.next_batch(&mut slot) {
         pipeline.step(&mut slot).expect("data never ends a run");
         trace.add(&slot, &pipeline);
     }
     pipeline.finish().expect("data never ends a run");
-    trace.score_digest = pipeline.learner().score_digest();
-    trace.model_digest = pipeline.learner().model_digest();
-    let bits = |metrics: Vec<(&'static str, f64)>| {
-        metrics.into_iter().map(|(name, value)| (name, value.to_bits())).collect()
-    };
-    trace.metrics = bits(pipeline.learner().evaluator().report());
-    trace.trailing = bits(pipeline.learner().evaluator().trailing());
-    trace.joins = pipeline.join().counts();
+    trace.end(&pipeline);
     trace
 }
 
 impl Trace {
-    fn add(&mut self, slot: &Slot, pipeline: &Pipeline) {
+    /// Adds a batch that has been through the stages.
+    pub fn add(&mut self, slot: &Slot, pipeline: &Pipeline) {
         let outputs = slot.scores.len() / slot.rows.max(1);
         for row in 0..slot.rows {
             let features = pipeline.features().rows(row, row + 1);
@@ -134,5 +148,17 @@ impl Trace {
         }
         self.filtered += slot.filtered;
         self.rejects.extend(slot.rejects.iter().map(|reject| reject.reason.name()));
+    }
+
+    /// Adds what the whole run has shown.
+    pub fn end(&mut self, pipeline: &Pipeline) {
+        self.score_digest = pipeline.learner().score_digest();
+        self.model_digest = pipeline.learner().model_digest();
+        let bits = |metrics: Vec<(&'static str, f64)>| {
+            metrics.into_iter().map(|(name, value)| (name, value.to_bits())).collect()
+        };
+        self.metrics = bits(pipeline.learner().evaluator().report());
+        self.trailing = bits(pipeline.learner().evaluator().trailing());
+        self.joins = pipeline.join().counts();
     }
 }

@@ -7,9 +7,9 @@ use pelton_kernels::fixed::{self, U256};
 /// Count, sum and sum of squares as exact integers, so that they do not depend on batch cuts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunningMoments {
-    count: u64,
-    sum: i128,
-    squares: U256,
+    pub(super) count: u64,
+    pub(super) sum: i128,
+    pub(super) squares: U256,
 }
 
 /// Deviations are not believed before so many values.
@@ -47,8 +47,8 @@ impl RunningMoments {
 #[derive(Debug)]
 pub struct LastSeen {
     keys_max: usize,
-    young: HashMap<u64, f32>,
-    old: HashMap<u64, f32>,
+    pub(super) young: HashMap<u64, f32>,
+    pub(super) old: HashMap<u64, f32>,
 }
 
 impl LastSeen {
@@ -92,7 +92,10 @@ struct Cursor {
     below: u64,
 }
 
-const BINS: usize = 1 << 16;
+/// Bins of a histogram.
+pub const BINS: usize = 1 << 16;
+/// Ranks are exact in double precision up to here.
+const TOTAL_MAX: u64 = 1 << 53;
 const QUANTILE_COUNT_MIN: u64 = 100;
 
 impl RunningQuantiles {
@@ -100,6 +103,25 @@ impl RunningQuantiles {
     pub fn new(low: f32, high: f32) -> RunningQuantiles {
         let cursor = |fraction: f32| Cursor { fraction: f64::from(fraction), bin: 0, below: 0 };
         RunningQuantiles { bins: vec![0; BINS], total: 0, low: cursor(low), high: cursor(high) }
+    }
+
+    /// How many values each bin holds: all there is to know of them.
+    pub fn bins(&self) -> &[u64] {
+        &self.bins
+    }
+
+    /// The same values again, told by their bins; `None` if they are more than can be counted.
+    pub fn set_bins(&mut self, bins: Vec<u64>) -> Option<()> {
+        let total = bins.iter().try_fold(0_u64, |total, count| total.checked_add(*count));
+        let total = total.filter(|&total| total <= TOTAL_MAX && bins.len() == BINS)?;
+        (self.bins, self.total) = (bins, total);
+        for cursor in [&mut self.low, &mut self.high] {
+            (cursor.bin, cursor.below) = (0, 0);
+            if total > 0 {
+                cursor.settle(&self.bins, total);
+            }
+        }
+        Some(())
     }
 
     /// Counts a finite value in.

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::config::event::{EventConfig, FilterRule, Missing, OutOfRange};
-use crate::ring::{Reason, Reject, Slot};
+use crate::ring::{Envelope, Reason, Reject, Slot};
 
 /// Decides which rows stay.
 pub struct Screen {
@@ -13,8 +13,8 @@ pub struct Screen {
     numbers: Vec<NumberGate>,
     /// Category columns that must be present.
     required: Vec<(Arc<str>, usize)>,
-    clock: Clock,
-    seen: Seen,
+    pub(super) clock: Clock,
+    pub(super) seen: Seen,
     keep: Vec<bool>,
 }
 
@@ -26,23 +26,23 @@ struct NumberGate {
 }
 
 /// Event time as the stream has shown it, and which times are believed.
-struct Clock {
-    watermark_ms: Option<i64>,
+pub(super) struct Clock {
+    pub(super) watermark_ms: Option<i64>,
     lateness_ms: i64,
     ahead_ms: i64,
     /// Rows in a row that were too far ahead, and the newest time among them.
-    ahead_rows: u32,
+    pub(super) ahead_rows: u32,
 }
 
 /// So many rows in a row must be too far ahead before the clock follows them: one broken clock
 /// does not make the rest of the stream late, a real gap in the stream costs a few rows.
 const AHEAD_ROWS: u32 = 16;
 
-/// Ids seen within a span of event time.
-struct Seen {
+/// Ids seen within a span of event time: those of `by_time`, which is in the order they came.
+pub(super) struct Seen {
     within_ms: i64,
-    ids: HashSet<u128>,
-    by_time: VecDeque<(i64, u128)>,
+    pub(super) ids: HashSet<u128>,
+    pub(super) by_time: VecDeque<(i64, u128)>,
 }
 
 impl Screen {
@@ -88,8 +88,16 @@ impl Screen {
             if let Some((reason, field)) = fault {
                 let has_raw = slot.raw.len() > row;
                 let bytes = if has_raw { slot.raw.get(row).to_vec() } else { Vec::new() };
-                let position = slot.positions[row];
-                slot.rejects.push(Reject { reason, field, position, is_label: false, bytes });
+                let has_envelope = slot.envelopes.len() > row;
+                let envelope = if has_envelope { slot.envelopes.get(row) } else { &[] };
+                slot.rejects.push(Reject {
+                    reason,
+                    field,
+                    position: slot.positions[row],
+                    is_label: false,
+                    bytes,
+                    envelope: Envelope::read(envelope),
+                });
             }
         }
         if self.keep.contains(&false) {

@@ -1,5 +1,6 @@
 //! `pelton bench`: throughput and latency on this machine, with the floor beside each figure.
 
+mod broker;
 mod device;
 mod learn;
 mod pipeline;
@@ -29,6 +30,9 @@ enum What {
     Features(pipeline::Size),
     /// The whole engine over generated payments: decode, clean, features, score, join, learn.
     Pipeline(pipeline::Size),
+    /// The main job through a Kafka cluster, beside the bare client that decodes nothing:
+    /// throughput, and latency under a load that does not wait.
+    Broker(broker::Broker),
     /// What this machine can do at best: memory copies and elementary functions.
     Device,
 }
@@ -40,24 +44,43 @@ impl Bench {
             What::Learn(learn) => learn.measure()?,
             What::Features(size) => pipeline::features(&size)?,
             What::Pipeline(size) => pipeline::whole(&size)?,
+            What::Broker(broker) => broker.measure()?,
             What::Device => device::measure(),
         };
         if self.json {
             println!("{}", Value::from(figures));
         } else {
-            print(&figures);
+            print("", &figures);
         }
         Ok(())
     }
 }
 
-fn print(figures: &Map<String, Value>) {
+/// One figure a line; those within others have the names of both.
+fn print(within: &str, figures: &Map<String, Value>) {
     for (name, value) in figures {
-        match value.as_f64() {
-            Some(x) if x.fract() != 0.0 && x.abs() < 1000.0 => println!("{name:<32}{x:.4}"),
-            Some(x) => println!("{name:<32}{x:.0}"),
-            None => println!("{name:<32}{}", value.as_str().unwrap_or(&value.to_string())),
+        let name = format!("{within}{name}");
+        match value {
+            Value::Object(inner) => print(&format!("{name}."), inner),
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                for inner in items.iter().filter_map(Value::as_object) {
+                    print(&format!("{name}."), inner);
+                }
+            }
+            Value::Array(items) => {
+                let items: Vec<String> = items.iter().map(shown).collect();
+                println!("{name:<44}{}", items.join("  "));
+            }
+            _ => println!("{name:<44}{}", shown(value)),
         }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value.as_f64() {
+        Some(x) if x.fract() != 0.0 && x.abs() < 1000.0 => format!("{x:.4}"),
+        Some(x) => format!("{x:.0}"),
+        None => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use pelton::checkpoint::recover::Recovery;
 use pelton::config::Config;
 use pelton::config::stream::{KafkaConfig, SourceConfig};
 use pelton::control::Control;
@@ -36,7 +37,8 @@ pub struct Demo {
 
 /// The configuration that README shows; the demo replaces its topics and addresses.
 const CONFIG: &str = include_str!("../../examples/fraud/linear.toml");
-const LABEL_DELAY_MS: i64 = 7 * 86_400_000;
+/// How long after its payment a label arrives.
+pub const LABEL_DELAY_MS: i64 = 7 * 86_400_000;
 
 impl Demo {
     /// Makes a stream, runs the engine over it, says what came out.
@@ -76,14 +78,15 @@ impl Demo {
         let config = parse(&table)?;
         let kafka = KafkaConfig { brokers: brokers.to_owned(), properties: Vec::new() };
         let (events, labels) = (name("transactions"), name("labels"));
-        let topics = Topics { events: &events, labels: Some(&labels) };
+        let linger_ms = Topics::LINGER_MS;
+        let topics = Topics { events: &events, labels: Some(&labels), linger_ms };
         topics.make(&kafka, 1)?;
         pelton::kafka::create_topics(&kafka, &[(&name("scores"), 1), (&name("dead-letters"), 1)])?;
         println!("writing payments and their labels to Kafka at {brokers} ...");
         let open = || FraudGenerator::new(self.spec());
         topics.fill(&kafka, open(), Labels::new(open(), LABEL_DELAY_MS), |_| {})?;
         println!("reading them back: topics {events}, {labels}; scores go to {}\n", name("scores"));
-        let source = source::kafka::open(&config, &[])?;
+        let source = source::kafka::open(&config, &[], Vec::new())?;
         Ok((config, source))
     }
 
@@ -103,13 +106,13 @@ impl Demo {
         table.remove("source");
         let mut config = parse(&table)?;
         config.source = SourceConfig::File { path: path.clone() };
-        let source = open_file(&path, &config, None)?;
+        let source = open_file(&path, &config, None, 0)?;
         Ok((config, source))
     }
 }
 
 /// The example without its dates and its address for metrics.
-fn config_table() -> Table {
+pub fn config_table() -> Table {
     let mut table: Table = CONFIG.parse().expect("the example is checked by a test");
     table.remove("metrics");
     if let Some(Value::Table(evaluate)) = table.get_mut("evaluate") {
@@ -119,14 +122,16 @@ fn config_table() -> Table {
     table
 }
 
-fn set(table: &mut Table, section: &str, key: &str, value: Value) {
+/// Sets one key of one section.
+pub fn set(table: &mut Table, section: &str, key: &str, value: Value) {
     let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
     if let Value::Table(section) = section {
         section.insert(key.to_owned(), value);
     }
 }
 
-fn parse(table: &Table) -> Result<Config, Error> {
+/// The configuration of a table.
+pub fn parse(table: &Table) -> Result<Config, Error> {
     Config::parse(&table.to_string())
         .map_err(|problems| Error::Config { path: "the embedded configuration".into(), problems })
 }
@@ -140,7 +145,8 @@ fn watch(config: &Config, source: Box<dyn Source>) -> Result<(), Error> {
         let (live, done) = (Arc::clone(&live), Arc::clone(&done));
         std::thread::spawn(move || show(&live, &done))
     };
-    let outcome = pelton::run::run(config, source, &stop, &live);
+    let recovery = Recovery::none(config)?;
+    let outcome = pelton::run::run(config, source, recovery, &stop, &live);
     done.store(true, Ordering::Relaxed);
     view.thread().unpark();
     // A view that failed to print is no reason to fail the run.

@@ -106,7 +106,8 @@ impl Output {
             return Err(usage("nowhere to write", "give --output, or --topic and --brokers"));
         };
         let kafka = KafkaConfig { brokers: brokers.clone(), properties: Vec::new() };
-        let topics = Topics { events: topic, labels: self.labels_topic.as_deref() };
+        let (labels, linger_ms) = (self.labels_topic.as_deref(), Topics::LINGER_MS);
+        let topics = Topics { events: topic, labels, linger_ms };
         let mut pace = Pace::new(self.rate);
         let labels = Labels::new(open(), self.label_delay);
         topics.make(&kafka, self.partitions)?;
@@ -127,9 +128,14 @@ pub struct Topics<'a> {
     pub events: &'a str,
     /// Topic of the labels.
     pub labels: Option<&'a str>,
+    /// How long the producers gather records.
+    pub linger_ms: i64,
 }
 
 impl Topics<'_> {
+    /// Gathers records where nobody waits for them.
+    pub const LINGER_MS: i64 = 5;
+
     /// Makes the topics where they do not exist.
     pub fn make(&self, kafka: &KafkaConfig, partitions: i32) -> Result<(), Error> {
         let topics: Vec<(&str, i32)> =
@@ -148,9 +154,9 @@ impl Topics<'_> {
     where
         G::Record: HasLabel,
     {
-        let mut event_sink = KafkaSink::open(kafka, 5, self.events)?;
+        let mut event_sink = KafkaSink::open(kafka, self.linger_ms, self.events)?;
         let mut label_sink =
-            self.labels.map(|topic| KafkaSink::open(kafka, 5, topic)).transpose()?;
+            self.labels.map(|topic| KafkaSink::open(kafka, self.linger_ms, topic)).transpose()?;
         let parts = if self.labels.is_some() { Parts::EVENT } else { Parts::RECORD };
         let mut writer = Writer::default();
         let (mut event, mut label) = (G::Record::default(), LabelRecord::default());

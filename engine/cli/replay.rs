@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
+use pelton::checkpoint::recover::Recovery;
 use pelton::config::stream::SourceConfig;
 use pelton::config::{Config, Replaced};
 use pelton::control::Control;
@@ -47,12 +48,13 @@ impl Replay {
                 return Err(usage("there is nothing to replay", "give --input FILE"));
             }
         };
-        let source = open_file(&path, &config, self.limit)?;
+        let source = open_file(&path, &config, self.limit, 0)?;
+        let recovery = Recovery::none(&config)?;
         let stop = Arc::new(AtomicBool::new(false));
         let control = Control::start(&config.metrics, &stop)?;
         let live = Arc::new(Live::default());
         let progress = Progress::start(&live, source.rows_total(), "events");
-        let outcome = pelton::run::run(&config, source, &stop, &live);
+        let outcome = pelton::run::run(&config, source, recovery, &stop, &live);
         progress.finish();
         control.stop();
         Report::new(&outcome?).finish(self.report.as_ref())

@@ -14,7 +14,7 @@ use super::write_whole;
 /// The report of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Event records read.
+    /// Event records read, by the runs before a restart too.
     pub events: u64,
     /// Events scored.
     pub scored: u64,
@@ -30,7 +30,7 @@ pub struct Report {
     pub wall_seconds: f64,
     /// CPU time of the process, all threads.
     pub cpu_seconds: f64,
-    /// Events by wall clock.
+    /// Events of this run by wall clock.
     pub events_per_second: f64,
     /// Largest resident memory of the process, bytes; absent where the system does not say.
     pub peak_memory_bytes: Option<u64>,
@@ -79,7 +79,8 @@ impl Report {
             filtered: totals.filtered,
             wall_seconds: outcome.wall.as_secs_f64(),
             cpu_seconds: cpu_time().as_secs_f64(),
-            events_per_second: totals.consumed as f64 / outcome.wall.as_secs_f64().max(1e-9),
+            events_per_second: (totals.consumed - outcome.consumed_before) as f64
+                / outcome.wall.as_secs_f64().max(1e-9),
             peak_memory_bytes: peak_memory_bytes(),
             device: "cpu",
             model_digest: learner.model_digest(),

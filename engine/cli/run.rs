@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
+use pelton::checkpoint::recover::Recovery;
 use pelton::config::Config;
 use pelton::config::stream::SourceConfig;
 use pelton::control::Control;
@@ -30,13 +31,15 @@ impl Run {
     /// Runs until the source ends or a signal comes.
     pub fn run(self) -> Result<(), Error> {
         let config = Config::load(&self.config)?;
-        let source = open_source(&config)?;
+        warn_of_loss(&config);
+        let mut recovery = Recovery::open(&config)?;
+        let source = open_source(&config, &mut recovery)?;
         let stop = Arc::new(AtomicBool::new(false));
         let control = Control::start(&config.metrics, &stop)?;
         let live = Arc::new(Live::default());
         tracing::info!(config = %self.config.display(), "running");
         let progress = Progress::start(&live, source.rows_total(), "events");
-        let outcome = pelton::run::run(&config, source, &stop, &live);
+        let outcome = pelton::run::run(&config, source, recovery, &stop, &live);
         progress.finish();
         control.stop();
         let outcome = outcome?;
@@ -51,13 +54,28 @@ impl Run {
     }
 }
 
-fn open_source(config: &Config) -> Result<Box<dyn Source>, Error> {
+/// A file that a checkpoint knows is read on from there, Kafka in the order of the earlier run.
+fn open_source(config: &Config, recovery: &mut Recovery) -> Result<Box<dyn Source>, Error> {
     match &config.source {
-        SourceConfig::Kafka { .. } => source::kafka::open(config, &[]),
-        SourceConfig::File { path } => open_file(path, config, None),
+        SourceConfig::Kafka { .. } => {
+            let script = std::mem::take(&mut recovery.script);
+            source::kafka::open(config, &recovery.positions, script)
+        }
+        SourceConfig::File { path } => {
+            let known =
+                recovery.positions.iter().find(|span| *span.topic == *path.to_string_lossy());
+            let from_row = known.map_or(0, |span| span.next.unsigned_abs());
+            open_file(path, config, None, from_row)
+        }
         SourceConfig::None => Err(usage(
             "the configuration names no source",
             "give [source] topics or file, or use `pelton replay CONFIG --input FILE`",
         )),
+    }
+}
+
+fn warn_of_loss(config: &Config) {
+    if config.checkpoint.dir.is_none() {
+        tracing::warn!("no [checkpoint] dir: what is learned is lost when the process ends");
     }
 }

@@ -50,6 +50,9 @@ pub enum SourceConfig {
         start: Start,
         /// End when every partition has been read to its end (a batch job over a topic).
         stop_at_end: bool,
+        /// A partition that is behind and silent for so long holds the others back no longer; 0 =
+        /// for ever.
+        hold_ms: i64,
     },
     /// A recorded stream.
     File {
@@ -131,6 +134,14 @@ pub struct EmitConfig {
     pub key: Option<String>,
     /// How long the producer gathers records.
     pub linger_ms: i64,
+    /// Folder for records that a Kafka sink cannot take, scores and dead letters each in their own.
+    pub spill_dir: Option<PathBuf>,
+    /// Most bytes in each of these.
+    pub spill_max_bytes: u64,
+    /// A sink is away when it has acknowledged nothing for so long.
+    pub spill_after_ms: i64,
+    /// At the end of a run a sink is given up when it has acknowledged nothing for so long.
+    pub drain_patience_ms: i64,
 }
 
 impl KafkaConfig {
@@ -184,9 +195,12 @@ impl SourceConfig {
         let start = section.parsed(Key("start", "where reading starts"), default, legal, start);
         let doc = "end once every partition has been read to its end, instead of waiting for more";
         let stop_at_end = section.flag(Key("stop_at_end", doc), false);
+        let doc = "how long a partition that has more but sends nothing holds the others back; \
+                   0ms = until it sends";
+        let hold_ms = section.duration_ms(Key("hold", doc), "30s", ["0ms", "1d"]);
         let source = match (topics.is_empty(), file) {
             (false, None) => {
-                SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end }
+                SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end, hold_ms }
             }
             (true, Some(path)) => SourceConfig::File { path: path.into() },
             (true, None) => SourceConfig::None,
@@ -319,6 +333,15 @@ pub fn read_emit(root: &mut Section<'_>, event: &mut EventConfig) -> EmitConfig 
     let key = section.text_maybe(Key("key", "field whose value keys the record; else the id"));
     let doc = "how long the Kafka producer gathers records";
     let linger_ms = section.duration_ms(Key("linger", doc), "1ms", ["0ms", "60s"]);
+    let doc = "folder for score records and dead letters while their topic cannot be written; \
+               none = they wait in memory, and reading stops";
+    let spill_dir = section.text_maybe(Key("spill_dir", doc)).map(PathBuf::from);
+    let doc = "most bytes that scores, and dead letters, may take there; then reading stops";
+    let spill_max_bytes = section.count(Key("spill_max_bytes", doc), 1 << 30, 1 << 16..=1 << 45);
+    let doc = "a topic that acknowledges nothing for so long is away";
+    let spill_after_ms = section.duration_ms(Key("spill_after", doc), "5s", ["10ms", "1h"]);
+    let doc = "how long the end of a run waits for a topic that acknowledges nothing";
+    let drain_patience_ms = section.duration_ms(Key("drain_patience", doc), "30s", ["0ms", "1d"]);
     section.finish();
     if sink != SinkConfig::None {
         for name in event.id.iter().chain(&fields).chain(&key).cloned().collect::<Vec<_>>() {
@@ -328,7 +351,16 @@ pub fn read_emit(root: &mut Section<'_>, event: &mut EventConfig) -> EmitConfig 
             }
         }
     }
-    EmitConfig { sink, fields, key, linger_ms }
+    EmitConfig {
+        sink,
+        fields,
+        key,
+        linger_ms,
+        spill_dir,
+        spill_max_bytes: spill_max_bytes as u64,
+        spill_after_ms,
+        drain_patience_ms,
+    }
 }
 
 /// Reads `[dead_letters]`; a sink for them means that rows keep their original bytes.

@@ -7,20 +7,22 @@
 //! failure ends the run at the next call. Successful deliveries cost no call each: once
 //! [`Sink::flush`] has returned, everything sent before has been acknowledged.
 
-use std::sync::{Mutex, PoisonError};
+mod context;
+mod tail;
+
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders, ToBytes};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders, ToBytes};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 
 use crate::config::stream::KafkaConfig;
 use crate::error::Error;
 use crate::kafka;
 
-use super::{Record, Sink};
+use super::delivered::Delivered;
+use super::{Record, Sink, SinkPosition};
+use context::{SinkContext, Tag};
 
 /// How long the brokers and topics are waited for at the start.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -30,55 +32,25 @@ const RECORDS_PER_POLL: u32 = 256;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Failures are looked for this often meanwhile.
 const FLUSH_STEP: Duration = Duration::from_millis(100);
+/// How long the brokers may take to show that they are there.
+const ANSWER: Duration = Duration::from_secs(1);
+/// So much news of the brokers is read before records are counted.
+const NEWS_READ: u32 = 16;
+/// How long the producer may take to hand back what it holds.
+const HAND_BACK: Duration = Duration::from_secs(10);
 /// Of a dead letter (a record with headers) that is too large for a message, this much is kept.
 const KEPT_BYTES: usize = 64 << 10;
-
-/// What librdkafka calls back.
-#[derive(Default)]
-struct SinkContext {
-    /// Why the first record that could not be delivered was not.
-    failure: Mutex<Option<KafkaError>>,
-}
-
-impl SinkContext {
-    fn fail(&self, error: KafkaError) {
-        metrics::counter!("pelton_kafka_undelivered_total").increment(1);
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert(error);
-    }
-}
-
-impl ClientContext for SinkContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        kafka::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        if kafka::ends_a_run(error.rdkafka_error_code()) {
-            self.fail(error);
-        } else {
-            metrics::counter!("pelton_kafka_errors_total").increment(1);
-            tracing::debug!(%error, reason, "a Kafka error that is waited out");
-        }
-    }
-}
-
-impl ProducerContext for SinkContext {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            self.fail(error.clone());
-        }
-    }
-}
 
 /// A producer for one topic.
 pub struct KafkaSink {
     producer: BaseProducer<SinkContext>,
+    kafka: KafkaConfig,
+    linger_ms: i64,
     brokers: String,
     topic: String,
     unpolled: u32,
+    /// The number of the next record.
+    next: usize,
 }
 
 impl KafkaSink {
@@ -88,23 +60,18 @@ impl KafkaSink {
     /// [`Error::Usage`] for a property that librdkafka does not take; [`Error::Kafka`] when no
     /// broker answers within 30 s, refuses us, or the topic does not exist.
     pub fn open(kafka: &KafkaConfig, linger_ms: i64, topic: &str) -> Result<KafkaSink, Error> {
-        let mut config = kafka::client_config(kafka, &DEFAULTS, &OURS)?;
-        config.set("linger.ms", linger_ms.to_string());
         let brokers = kafka.brokers.clone();
-        let producer: BaseProducer<SinkContext> = config
-            .create_with_context(SinkContext::default())
-            .map_err(kafka::error(&brokers, || "create a producer".to_owned()))?;
+        let producer = producer(kafka, linger_ms)?;
         kafka::find_topic(producer.client(), &brokers, topic, CONNECT)?;
-        Ok(KafkaSink { producer, brokers, topic: topic.to_owned(), unpolled: 0 })
-    }
-
-    /// Hands over a record that is too large for a message: its beginning, and how long it was.
-    fn send_beginning(&self, record: &Record<'_>) -> Result<(), KafkaError> {
-        let length = record.payload.len().to_string();
-        let kept = Record { payload: &record.payload[..KEPT_BYTES], ..*record };
-        let headers = headers(record);
-        let length = Header { key: "cut_from_bytes", value: Some(&length) };
-        self.put(message(&self.topic, &kept).headers(headers.insert(length)))
+        Ok(KafkaSink {
+            producer,
+            kafka: kafka.clone(),
+            linger_ms,
+            brokers,
+            topic: topic.to_owned(),
+            unpolled: 0,
+            next: 0,
+        })
     }
 
     /// Waits until everything sent has been acknowledged, and gives up when `wait` has passed
@@ -127,35 +94,31 @@ impl KafkaSink {
         }
     }
 
-    /// Records handed over and not yet acknowledged.
-    #[must_use]
-    pub fn waiting_count(&self) -> usize {
-        usize::try_from(self.producer.in_flight_count()).unwrap_or(0)
+    /// Puts a record into the queue; false when there is no room in it.
+    fn offer(&mut self, record: &Record<'_>) -> Result<bool, Error> {
+        let has_headers = !record.headers.is_empty();
+        let tag = Tag { number: self.next, time_ms: record.time_ms };
+        let mut whole = message(&self.topic, record, tag);
+        if has_headers {
+            whole = whole.headers(headers(record));
+        }
+        let is_dead_letter = has_headers && record.payload.len() > KEPT_BYTES;
+        let put = match put(&self.producer, whole) {
+            Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge))
+                if is_dead_letter =>
+            {
+                put_beginning(&self.producer, &self.topic, record, tag)
+            }
+            put => put,
+        };
+        let has_room = put.map_err(|error| self.failed(error))?;
+        self.next += usize::from(has_room);
+        Ok(has_room)
     }
 
-    /// Puts a record into the queue, waiting for room in it; errors are those of this record.
-    fn put<K, P>(&self, mut record: BaseRecord<'_, K, P>) -> Result<(), KafkaError>
-    where
-        K: ToBytes + ?Sized,
-        P: ToBytes + ?Sized,
-    {
-        let mut has_waited = false;
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    if !std::mem::replace(&mut has_waited, true) {
-                        metrics::counter!("pelton_kafka_queue_full_total").increment(1);
-                    }
-                    record = back;
-                    self.producer.poll(Duration::from_millis(1));
-                    if let Some(failure) = self.take_failure() {
-                        return Err(failure);
-                    }
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
+    fn serve_now_and_then(&mut self) -> Result<(), Error> {
+        self.unpolled += 1;
+        if self.unpolled < RECORDS_PER_POLL { Ok(()) } else { self.serve() }
     }
 
     fn serve(&mut self) -> Result<(), Error> {
@@ -165,8 +128,7 @@ impl KafkaSink {
     }
 
     fn take_failure(&self) -> Option<KafkaError> {
-        let context = self.producer.client().context();
-        context.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.producer.client().context().take_failure()
     }
 
     fn failed(&self, error: KafkaError) -> Error {
@@ -176,26 +138,96 @@ impl KafkaSink {
 
 impl Sink for KafkaSink {
     fn send(&mut self, record: &Record<'_>) -> Result<(), Error> {
-        let mut whole = message(&self.topic, record);
-        if !record.headers.is_empty() {
-            whole = whole.headers(headers(record));
-        }
-        let is_dead_letter = !record.headers.is_empty() && record.payload.len() > KEPT_BYTES;
-        match self.put(whole) {
-            Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge))
-                if is_dead_letter =>
-            {
-                self.send_beginning(record)
+        let mut has_waited = false;
+        while !self.offer(record)? {
+            if !std::mem::replace(&mut has_waited, true) {
+                metrics::counter!("pelton_kafka_queue_full_total").increment(1);
             }
-            sent => sent,
+            self.producer.poll(Duration::from_millis(1));
+            self.serve()?;
         }
-        .map_err(|error| self.failed(error))?;
-        self.unpolled += 1;
-        if self.unpolled < RECORDS_PER_POLL { Ok(()) } else { self.serve() }
+        self.serve_now_and_then()
+    }
+
+    fn try_send(&mut self, record: &Record<'_>) -> Result<bool, Error> {
+        let has_room = self.offer(record)?;
+        if !has_room {
+            metrics::counter!("pelton_kafka_queue_full_total").increment(1);
+        }
+        self.serve_now_and_then()?;
+        Ok(has_room)
     }
 
     fn flush(&mut self) -> Result<(), Error> {
         self.flush_within(PATIENCE)
+    }
+
+    fn flush_for(&mut self, wait: Duration) -> Result<bool, Error> {
+        let is_empty = self.producer.flush(wait).is_ok();
+        self.serve()?;
+        Ok(is_empty)
+    }
+
+    fn waiting_count(&self) -> usize {
+        // News of the brokers that nobody has read counts as records; a poll reads one.
+        let mut count = self.producer.in_flight_count();
+        for _ in 0..NEWS_READ {
+            self.producer.poll(Duration::ZERO);
+            let before = std::mem::replace(&mut count, self.producer.in_flight_count());
+            if count == before || count == 0 {
+                break;
+            }
+        }
+        usize::try_from(count).unwrap_or(0)
+    }
+
+    /// The producer is made anew: the numbers of an idempotent one must not have gaps.
+    fn take_back(&mut self, each: &mut dyn FnMut(&Record<'_>)) -> Result<(), Error> {
+        let fresh = producer(&self.kafka, self.linger_ms)?;
+        let old = std::mem::replace(&mut self.producer, fresh);
+        let context = old.client().context();
+        context.keep_returned();
+        old.purge(PurgeConfig::default().queue().inflight());
+        let until = Instant::now() + HAND_BACK;
+        while old.in_flight_count() > 0 && Instant::now() < until {
+            old.poll(FLUSH_STEP);
+        }
+        for (tag, message) in context.take_returned(self.next) {
+            let headers = message.headers().map(|headers| {
+                headers.iter().map(|h| (h.key, h.value.unwrap_or_default())).collect::<Vec<_>>()
+            });
+            each(&Record {
+                key: message.key().unwrap_or_default(),
+                payload: message.payload().unwrap_or_default(),
+                time_ms: tag.time_ms,
+                headers: headers.as_deref().unwrap_or_default(),
+            });
+        }
+        Ok(())
+    }
+
+    fn is_reachable(&mut self) -> bool {
+        self.producer.client().fetch_metadata(Some(&self.topic), ANSWER).is_ok()
+    }
+
+    fn position(&mut self) -> Result<SinkPosition, Error> {
+        let next = tail::ends(self.producer.client(), &self.brokers, &self.topic)?;
+        Ok(SinkPosition::Kafka { topic: self.topic.clone(), next })
+    }
+
+    fn tail(
+        &mut self,
+        position: &SinkPosition,
+        settle: Duration,
+        delivered: &mut Delivered,
+    ) -> Result<(), Error> {
+        match position {
+            SinkPosition::Kafka { topic, next } if *topic == self.topic => {
+                let ends = tail::ends(self.producer.client(), &self.brokers, topic)?;
+                tail::read(&self.kafka, topic, [next, &ends], settle, delivered)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn batch_done(&mut self) -> Result<(), Error> {
@@ -203,9 +235,52 @@ impl Sink for KafkaSink {
     }
 }
 
+fn producer(kafka: &KafkaConfig, linger_ms: i64) -> Result<BaseProducer<SinkContext>, Error> {
+    let mut config = kafka::client_config(kafka, &DEFAULTS, &OURS)?;
+    config.set("linger.ms", linger_ms.to_string());
+    let most = config.get(QUEUE_RECORDS).and_then(|most| most.parse::<usize>().ok());
+    if most.is_some_and(|most| most >= Tag::RECORDS_MAX || most == 0) {
+        return Err(Error::Usage {
+            what: format!("kafka.properties.\"{QUEUE_RECORDS}\" is out of range"),
+            remedy: format!("give 1 to {}", Tag::RECORDS_MAX - 1),
+        });
+    }
+    let action = || "create a producer".to_owned();
+    config.create_with_context(SinkContext::default()).map_err(kafka::error(&kafka.brokers, action))
+}
+
+/// False when the queue is full; errors are those of this record.
+fn put<K, P>(
+    producer: &BaseProducer<SinkContext>,
+    record: BaseRecord<'_, K, P, usize>,
+) -> Result<bool, KafkaError>
+where
+    K: ToBytes + ?Sized,
+    P: ToBytes + ?Sized,
+{
+    match producer.send(record) {
+        Ok(()) => Ok(true),
+        Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
+        Err((error, _)) => Err(error),
+    }
+}
+
+/// Of a record that is too large for a message: its beginning, and how long it was.
+fn put_beginning(
+    producer: &BaseProducer<SinkContext>,
+    topic: &str,
+    record: &Record<'_>,
+    tag: Tag,
+) -> Result<bool, KafkaError> {
+    let length = record.payload.len().to_string();
+    let kept = Record { payload: &record.payload[..KEPT_BYTES], ..*record };
+    let length = Header { key: "cut_from_bytes", value: Some(&length) };
+    put(producer, message(topic, &kept, tag).headers(headers(record).insert(length)))
+}
+
 /// The record as a message, without its headers; an empty key is none.
-fn message<'a>(topic: &'a str, record: &Record<'a>) -> BaseRecord<'a, [u8], [u8]> {
-    let mut message = BaseRecord::to(topic).payload(record.payload);
+fn message<'a>(topic: &'a str, record: &Record<'a>, tag: Tag) -> BaseRecord<'a, [u8], [u8], usize> {
+    let mut message = BaseRecord::with_opaque_to(topic, tag.word()).payload(record.payload);
     message.key = (!record.key.is_empty()).then_some(record.key);
     message.timestamp = record.time_ms.filter(|&time_ms| time_ms > 0);
     message
@@ -217,13 +292,15 @@ fn headers(record: &Record<'_>) -> OwnedHeaders {
     })
 }
 
+const QUEUE_RECORDS: &str = "queue.buffering.max.messages";
+
 /// Nothing is given up while the brokers are away; keys go where Java producers put them; the
 /// queue is bounded by memory and count.
 const DEFAULTS: [(&str, &str); 6] = [
     ("enable.idempotence", "true"),
     ("message.timeout.ms", "0"),
     ("partitioner", "murmur2_random"),
-    ("queue.buffering.max.messages", "500000"),
+    (QUEUE_RECORDS, "500000"),
     ("queue.buffering.max.kbytes", "262144"),
     ("reconnect.backoff.max.ms", "1000"),
 ];

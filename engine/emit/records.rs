@@ -2,9 +2,12 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::ring::{Reject, Slot};
+use crate::ring::{Envelope, Reject, Slot};
 
 use super::{Record, Sink};
+
+/// Before the name of an original header, in a dead letter.
+pub const HEADER: &str = "header.";
 
 /// Renders score records: `{"id":..,"time":..,"score":..,"model_version":..,"topic":..,
 /// "partition":..,"offset":..,FIELD:..}`.
@@ -119,7 +122,8 @@ fn unquote(key: &mut Vec<u8>) {
     }
 }
 
-/// Sends dead letters: the original bytes, with reason and position beside them.
+/// Sends dead letters: the original bytes, with reason and position beside them, and what is needed
+/// to write the record again as it was: `key`, `time` and, as `header.NAME`, its headers.
 #[derive(Default)]
 pub struct DeadLetters {
     integer: itoa::Buffer,
@@ -140,6 +144,13 @@ impl DeadLetters {
         if let Some(field) = &reject.field {
             headers.push(("field", field.as_bytes()));
         }
+        let Envelope { key, time_ms, headers: original } = &reject.envelope;
+        let time = time_ms.map(|time_ms| time_ms.to_string());
+        headers.extend(key.as_deref().map(|key| ("key", key)));
+        headers.extend(time.as_ref().map(|time| ("time", time.as_bytes())));
+        let names: Vec<String> = original.iter().map(|(n, _)| format!("{HEADER}{n}")).collect();
+        let values = original.iter().map(|(_, value)| value.as_slice());
+        headers.extend(names.iter().map(String::as_str).zip(values));
         let (key, payload, time_ms) = (&[][..], &reject.bytes[..], None);
         sink.send(&Record { key, payload, time_ms, headers: &headers })
     }

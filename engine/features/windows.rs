@@ -24,17 +24,18 @@ pub struct Gauge<'a> {
 
 /// Windows over the events of a key.
 pub struct EventTable {
-    plan: TablePlan,
-    table: WindowTable,
+    pub(super) plan: TablePlan,
+    pub(super) table: WindowTable,
     keys: Vec<u64>,
 }
 
 /// Windows over the labels of a key's events.
 pub struct LabelTable {
-    inner: EventTable,
+    pub(super) inner: EventTable,
     label_keys: Vec<u64>,
     label_times_ms: Vec<i64>,
     labels: Vec<f32>,
+    before_rows: Vec<u32>,
 }
 
 impl EventTable {
@@ -70,8 +71,13 @@ impl LabelTable {
     /// An empty table.
     pub fn new(plan: &TablePlan) -> Result<LabelTable, KernelError> {
         let inner = EventTable::new(plan)?;
-        let (label_keys, label_times_ms, labels) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(LabelTable { inner, label_keys, label_times_ms, labels })
+        Ok(LabelTable {
+            inner,
+            label_keys: Vec::new(),
+            label_times_ms: Vec::new(),
+            labels: Vec::new(),
+            before_rows: Vec::new(),
+        })
     }
 
     /// Walks rows and labels in stream order: labels enter, rows ask.
@@ -88,6 +94,8 @@ impl LabelTable {
         self.label_times_ms.extend(resolved.iter().map(|r| r.time_ms));
         self.labels.clear();
         self.labels.extend(resolved.iter().map(|r| r.label));
+        self.before_rows.clear();
+        self.before_rows.extend(resolved.iter().map(|r| r.before_row));
         let EventTable { plan, table, keys: buffer } = &mut self.inner;
         let rows = Rows {
             keys: keys(&plan.key, slot, buffer),
@@ -102,17 +110,7 @@ impl LabelTable {
             codes: &[],
         };
         let mut target = Target { out, stride, offset: plan.offset };
-        let (mut row, mut label) = (0, 0);
-        while row < slot.rows || label < resolved.len() {
-            let here = resolved[label..].iter().take_while(|r| r.before_row as usize <= row);
-            let labels_here = here.count();
-            table.insert(&labels, label..label + labels_here)?;
-            label += labels_here;
-            let until = resolved.get(label).map_or(slot.rows, |r| r.before_row as usize);
-            table.query(&rows, row..until, &mut target)?;
-            row = until;
-        }
-        Ok(())
+        table.follow(&rows, &labels, &self.before_rows, &mut target)
     }
 
     /// How the table stands.

@@ -5,6 +5,7 @@
 //! Features have a slab of their own, since they are released as soon as they are learned while
 //! the entry itself stays to recognise duplicate labels.
 
+use pelton_kernels::prefetch::prefetch;
 use pelton_models::Features;
 
 use crate::ring::Slot;
@@ -14,7 +15,8 @@ use super::State;
 /// The index of a pending event.
 pub type Entry = u32;
 
-const NO_FEATURES: u32 = u32::MAX;
+/// Of an entry whose features have been learned.
+pub(super) const NO_FEATURES: u32 = u32::MAX;
 
 /// What is kept of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,19 +36,19 @@ pub struct PendingShape {
 /// The events that wait for their label.
 #[derive(Debug)]
 pub struct Pending {
-    shape: PendingShape,
-    ids: Vec<u128>,
-    times_ms: Vec<i64>,
-    states: Vec<State>,
-    groups: Vec<u64>,
-    keys: Vec<u64>,
-    features: Vec<u32>,
-    free: Vec<Entry>,
-    dense: Vec<f32>,
-    sparse: Vec<u32>,
-    scores: Vec<f32>,
-    features_free: Vec<u32>,
-    features_len: usize,
+    pub(super) shape: PendingShape,
+    pub(super) ids: Vec<u128>,
+    pub(super) times_ms: Vec<i64>,
+    pub(super) states: Vec<State>,
+    pub(super) groups: Vec<u64>,
+    pub(super) keys: Vec<u64>,
+    pub(super) features: Vec<u32>,
+    pub(super) free: Vec<Entry>,
+    pub(super) dense: Vec<f32>,
+    pub(super) sparse: Vec<u32>,
+    pub(super) scores: Vec<f32>,
+    pub(super) features_free: Vec<u32>,
+    pub(super) features_len: usize,
 }
 
 impl Pending {
@@ -129,6 +131,17 @@ impl Pending {
     pub fn scores(&self, entry: Entry) -> &[f32] {
         let row = self.features[entry as usize] as usize;
         &self.scores[row * self.shape.outputs..][..self.shape.outputs]
+    }
+
+    /// Says that the entry will soon be asked for: it may have waited for days.
+    pub fn prefetch(&self, entry: Entry) {
+        let row = self.features[entry as usize] as usize;
+        prefetch(&self.dense, row * self.shape.dense_width);
+        prefetch(&self.dense, ((row + 1) * self.shape.dense_width).saturating_sub(1));
+        prefetch(&self.sparse, row * self.shape.sparse_width);
+        prefetch(&self.scores, row * self.shape.outputs);
+        prefetch(&self.groups, entry as usize);
+        prefetch(&self.times_ms, entry as usize);
     }
 
     /// The event's time.

@@ -4,6 +4,9 @@
 //! costs as many steps as there are later entries, and the next one due is at the front.
 
 use std::collections::VecDeque;
+use std::io;
+
+use pelton_kernels::state::invalid;
 
 /// A queue by time.
 #[derive(Clone, Debug)]
@@ -26,6 +29,28 @@ impl<T> Timeline<T> {
                 self.entries.insert(at, (time_ms, item));
             }
             _ => self.entries.push_back((time_ms, item)),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// All of them with their times, in order.
+    pub fn iter(&self) -> std::collections::vec_deque::Iter<'_, (i64, T)> {
+        self.entries.iter()
+    }
+
+    /// The queue whose [`Timeline::iter`] gives these.
+    ///
+    /// # Errors
+    /// `InvalidData` for times out of order.
+    pub fn from_sorted(entries: impl Iterator<Item = (i64, T)>) -> io::Result<Timeline<T>> {
+        let entries: VecDeque<(i64, T)> = entries.collect();
+        match entries.iter().is_sorted_by_key(|(time_ms, _)| *time_ms) {
+            true => Ok(Timeline { entries }),
+            false => Err(invalid("what falls due is out of order")),
         }
     }
 

@@ -35,6 +35,29 @@ pub struct Span {
     pub next: i64,
 }
 
+/// A stretch of one partition that was read without another in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Index into [`Slot::spans`].
+    pub span: u32,
+    /// Where the partition was read from.
+    pub first: i64,
+    /// Where the stretch ended: the offset read next.
+    pub next: i64,
+}
+
+/// Who decided in which order the partitions of a batch were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lead {
+    /// The traffic did.
+    #[default]
+    Free,
+    /// The order log of an earlier run did, and it goes on.
+    Led,
+    /// The order log did, and ends with this batch.
+    LedToTheEnd,
+}
+
 /// A label as it arrived: the truth about one event id, known from `time_ms` on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LabelRecord {
@@ -50,7 +73,7 @@ pub struct LabelRecord {
     pub position: Position,
 }
 
-/// One micro-batch worth of columns, on loan from the [`Ring`].
+/// One micro-batch worth of columns, on loan from the [`Ring`](super::Ring).
 #[derive(Debug)]
 pub struct Slot {
     /// Rows filled.
@@ -73,6 +96,9 @@ pub struct Slot {
     pub texts: Arena,
     /// The original bytes of each row, where the schema keeps them.
     pub raw: Arena,
+    /// What the transport gave along with them: an [`Envelope`](super::Envelope) a row, none for
+    /// rows beyond its end.
+    pub envelopes: Arena,
     /// Labels that arrived among the rows, in order.
     pub labels: Vec<LabelRecord>,
     /// Records that will not be scored.
@@ -83,6 +109,14 @@ pub struct Slot {
     pub consumed: u64,
     /// The partitions this batch was read from.
     pub spans: Vec<Span>,
+    /// In which order they were read, where a source has more than one.
+    pub runs: Vec<Run>,
+    /// Who decided that order.
+    pub lead: Lead,
+    /// Whether the batch ends here, whatever room is left.
+    pub is_cut: bool,
+    /// The checkpoint whose cut lies right behind this batch.
+    pub checkpoint: Option<u64>,
     /// Start of the clock of [`Slot::arrived_ns`].
     pub opened_at: Instant,
     /// The arrival given to the rows that are finished next; see [`Slot::mark_arrival`].
@@ -108,11 +142,16 @@ impl Slot {
             arrived_ns: vec![0; rows_max],
             texts: Arena::default(),
             raw: Arena::default(),
+            envelopes: Arena::default(),
             labels: Vec::new(),
             rejects: Vec::new(),
             filtered: 0,
             consumed: 0,
             spans: Vec::new(),
+            runs: Vec::new(),
+            lead: Lead::Free,
+            is_cut: false,
+            checkpoint: None,
             opened_at: Instant::now(),
             arriving_ns: 0,
             scores: Vec::new(),
@@ -174,6 +213,14 @@ impl Slot {
         u32::try_from(index).expect("partitions are few")
     }
 
+    /// Notes that a partition was read from `first` to `next`, after all that was noted before.
+    pub fn note_run(&mut self, span: u32, first: i64, next: i64) {
+        match self.runs.last_mut() {
+            Some(run) if run.span == span => run.next = next,
+            _ => self.runs.push(Run { span, first, next }),
+        }
+    }
+
     /// Keeps the rows that are wanted, in their order; labels move with the rows they precede.
     pub fn retain_rows(&mut self, keep: &[bool]) {
         let mut kept = 0;
@@ -191,6 +238,9 @@ impl Slot {
         }
         if !self.raw.is_empty() {
             self.raw.retain_rows(1, |row| keep[row]);
+        }
+        if !self.envelopes.is_empty() {
+            self.envelopes.retain_rows(1, |row| keep[row]);
         }
         self.rows = kept;
     }
@@ -225,11 +275,16 @@ impl Slot {
         self.rows = 0;
         self.texts.clear();
         self.raw.clear();
+        self.envelopes.clear();
         self.labels.clear();
         self.rejects.clear();
         self.filtered = 0;
         self.consumed = 0;
         self.spans.clear();
+        self.runs.clear();
+        self.lead = Lead::Free;
+        self.is_cut = false;
+        self.checkpoint = None;
         self.scores.clear();
         self.versions.clear();
         self.opened_at = Instant::now();

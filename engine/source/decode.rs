@@ -7,10 +7,11 @@
 
 pub mod json;
 mod names;
+pub mod peek;
 
 pub use names::Names;
 
-use crate::ring::{LabelRecord, Position, Reason, Reject, Slot};
+use crate::ring::{Envelope, LabelRecord, Position, Reason, Reject, Slot};
 use crate::schema::{self, LabelMeaning, Place, Scalar, Schema, TimeUnit};
 use crate::source::rows::{Cells, Fault, RowWriter, reject_event};
 
@@ -27,10 +28,48 @@ pub struct MessageParts<'a> {
     pub timestamp_ms: Option<i64>,
 }
 
+impl MessageParts<'_> {
+    fn has_envelope(&self) -> bool {
+        self.key.is_some() || self.timestamp_ms.is_some() || !self.headers.is_empty()
+    }
+
+    fn write_envelope(&self, out: &mut Vec<u8>) {
+        Envelope::write(out, self.key, self.timestamp_ms, self.headers);
+    }
+
+    fn envelope(&self) -> Envelope {
+        let headers = self.headers.iter().map(|&(name, value)| (name.to_owned(), value.to_vec()));
+        Envelope {
+            key: self.key.map(<[u8]>::to_vec),
+            time_ms: self.timestamp_ms,
+            headers: headers.collect(),
+        }
+    }
+}
+
 /// Appends an event to `slot`, which must not be full; false when it became a reject.
 ///
 /// `names` is [`Names::new`] of the same schema, `position.span` an index into the slot's spans.
 pub fn event(
+    schema: &Schema,
+    names: &Names,
+    slot: &mut Slot,
+    message: &MessageParts<'_>,
+    position: Position,
+) -> bool {
+    let is_row = read_event(schema, names, slot, message, position);
+    if is_row && schema.keeps_raw && message.has_envelope() {
+        while slot.envelopes.len() + 1 < slot.rows {
+            slot.envelopes.push_with(|_| {});
+        }
+        slot.envelopes.push_with(|out| message.write_envelope(out));
+    } else if !is_row {
+        slot.rejects.last_mut().expect("it was just pushed").envelope = message.envelope();
+    }
+    is_row
+}
+
+fn read_event(
     schema: &Schema,
     names: &Names,
     slot: &mut Slot,
@@ -121,6 +160,7 @@ pub fn label(
                 position,
                 is_label: true,
                 bytes: message.payload.to_vec(),
+                envelope: message.envelope(),
             });
             false
         }

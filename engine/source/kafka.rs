@@ -11,23 +11,34 @@
 
 mod callbacks;
 pub mod group;
+pub mod hold;
+mod lane;
 pub mod merge;
 pub mod messages;
 pub mod queue;
+pub mod script;
+pub mod stored;
+mod subscription;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::checkpoint::order::BatchOrder;
 use crate::config::Config;
-use crate::config::stream::{KafkaConfig, SourceConfig, Start};
+use crate::config::stream::KafkaConfig;
 use crate::error::Error;
-use crate::ring::{Position, Slot, Span};
+use crate::ring::{Lead, Position, Slot, Span};
 use crate::source::{Progress, Source};
 
 use group::{Change, From, Group, Partition};
+use hold::Hold;
+use lane::{Lane, is_before};
 use merge::{Merge, Stand};
 use messages::Messages;
 use queue::{Bell, Front, PartitionQueue, Record};
+use script::{Script, Step};
+
+pub use subscription::Subscription;
 
 /// What makes rows and labels of records.
 pub trait Decode: Send {
@@ -41,60 +52,23 @@ pub trait Decode: Send {
     fn label(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot);
 }
 
-/// Which topics are read, as which member, from where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    /// Topics with events.
-    pub topics: Vec<String>,
-    /// The topic with labels, if they have one.
-    pub label_topic: Option<String>,
-    /// Consumer group.
-    pub group: String,
-    /// Read all partitions and take no part in the group's balancing: nothing is waited for at the
-    /// start. Offsets are committed under the group's name all the same.
-    pub alone: bool,
-    /// Static member name.
-    pub member: Option<String>,
-    /// Where to start a partition that `resume` of [`KafkaSource::open`] does not name.
-    pub start: Start,
-    /// End once every partition has been read to its end.
-    pub stop_at_end: bool,
-    /// Bytes of records after which a batch is full.
-    pub batch_bytes_max: usize,
-}
-
-impl Subscription {
-    /// What a configuration subscribes to; none when it names no topics.
-    #[must_use]
-    pub fn of(config: &Config) -> Option<Subscription> {
-        let SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end } =
-            &config.source
-        else {
-            return None;
-        };
-        Some(Subscription {
-            topics: topics.clone(),
-            label_topic: config.labels.topic.clone(),
-            group: group.clone(),
-            alone: *alone,
-            member: member.clone(),
-            start: *start,
-            stop_at_end: *stop_at_end,
-            batch_bytes_max: config.batch.bytes_max,
-        })
-    }
-}
-
-/// Opens the source of a configuration; partitions that `resume` names are read on from there.
+/// Opens the source of a configuration; partitions that `resume` names are read on from there, at
+/// first in the order of `script`.
 ///
 /// # Errors
 /// As [`KafkaSource::open`]; [`Error::Usage`] when the configuration names no topics.
-pub fn open(config: &Config, resume: &[Span]) -> Result<Box<dyn Source>, Error> {
+pub fn open(
+    config: &Config,
+    resume: &[Span],
+    script: Vec<BatchOrder>,
+) -> Result<Box<dyn Source>, Error> {
     let subscription = Subscription::of(config).ok_or_else(|| Error::Usage {
         what: "the configuration names no Kafka topics".into(),
         remedy: "give [source] topics".into(),
     })?;
-    let source = KafkaSource::open(&config.kafka, &subscription, Messages::new(config), resume)?;
+    let decode = Messages::new(config);
+    let mut source = KafkaSource::open(&config.kafka, &subscription, decode, resume)?;
+    source.follow(script);
     Ok(Box::new(source))
 }
 
@@ -103,36 +77,18 @@ const LAG_EVERY: Duration = Duration::from_secs(1);
 /// The group is served at least this often while records are waited for.
 const SERVE_EVERY: Duration = Duration::from_millis(500);
 
-/// A partition that is ours.
-struct Lane {
-    name: Partition,
-    queue: PartitionQueue,
-    is_label: bool,
-    /// Offset after the last record put into a slot.
-    next: i64,
-    /// Records are passed over until one is of this time.
-    not_before_ms: Option<i64>,
-    /// Where an end was last seen.
-    end_at: i64,
-    has_ended: bool,
-    /// Time of its last record: the place of one that has no time of its own.
-    time_ms: i64,
-    /// Index in the spans of the slot that is being filled.
-    span: Option<u32>,
-    /// No slot has named it yet.
-    is_new: bool,
-}
-
 /// The source.
 pub struct KafkaSource<D> {
     // Lanes hold records, which must be freed before the client: they are dropped first.
     lanes: Vec<Lane>,
     merge: Merge,
+    script: Script,
     group: Group,
     bell: Arc<Bell>,
     decode: D,
     label_topic: Option<String>,
     stop_at_end: bool,
+    hold: Option<Duration>,
     batch_bytes_max: usize,
     /// Bytes of the records in the slot that is being filled.
     batch_bytes: usize,
@@ -158,11 +114,13 @@ impl<D: Decode> KafkaSource<D> {
         Ok(KafkaSource {
             lanes: Vec::new(),
             merge: Merge::default(),
+            script: Script::default(),
             group,
             bell,
             decode,
             label_topic: subscription.label_topic.clone(),
             stop_at_end: subscription.stop_at_end,
+            hold: subscription.hold,
             batch_bytes_max: subscription.batch_bytes_max,
             batch_bytes: 0,
             served_at: Instant::now(),
@@ -170,7 +128,12 @@ impl<D: Decode> KafkaSource<D> {
         })
     }
 
-    /// Records not yet read, for each partition of ours as far as it is known.
+    /// Reads the next batches in this order, before the traffic decides again.
+    pub fn follow(&mut self, script: Vec<BatchOrder>) {
+        self.script = Script::new(script);
+    }
+
+    /// Records not yet read of each partition, as far as it is known.
     pub fn lag(&self) -> impl Iterator<Item = (&str, i32, i64)> {
         self.lanes.iter().filter_map(|lane| {
             let behind = lane.queue.high()?.saturating_sub(lane.next).max(0);
@@ -217,6 +180,7 @@ impl<D: Decode> KafkaSource<D> {
             time_ms: i64::MIN,
             span: None,
             is_new: true,
+            hold: Hold::new(self.hold),
         })
     }
 
@@ -258,7 +222,8 @@ impl<D: Decode> KafkaSource<D> {
                         false => self.decode.event_time_ms(&record),
                     };
                     lane.time_ms = time.unwrap_or(lane.time_ms);
-                    return Ok(Stand::Ready(lane.time_ms));
+                    let stand = Stand::Ready(lane.time_ms);
+                    return Ok(lane.hold.judge(stand, self.served_at, &lane.name.0, lane.name.1));
                 }
                 Some(Front::End(offset)) => {
                     lane.end_at = offset.max(lane.next);
@@ -267,7 +232,7 @@ impl<D: Decode> KafkaSource<D> {
                 }
                 Some(Front::Failed(code)) => {
                     lane.queue.pass();
-                    self.group.judge(rdkafka::error::KafkaError::MessageConsumption(code))?;
+                    self.group.judge_code(code)?;
                 }
                 None => break,
             }
@@ -275,7 +240,39 @@ impl<D: Decode> KafkaSource<D> {
         let is_at_end =
             lane.end_at >= lane.next || lane.queue.high().is_some_and(|high| lane.next >= high);
         lane.has_ended |= is_at_end;
-        Ok(if is_at_end { Stand::AtEnd } else { Stand::Behind })
+        let stand = if is_at_end { Stand::AtEnd } else { Stand::Behind };
+        Ok(lane.hold.judge(stand, Instant::now(), &lane.name.0, lane.name.1))
+    }
+
+    /// Moves records into the slot as the script says, to the end of its batch.
+    fn fill_led(&mut self, slot: &mut Slot) -> Result<bool, Error> {
+        let mut has_read = false;
+        slot.lead = Lead::Led;
+        while !self.is_full(slot) {
+            let place = |topic: &str, partition: i32| {
+                self.lanes.iter().position(|l| l.name.1 == partition && *l.name.0 == *topic)
+            };
+            match self.script.step(place, |rank| self.lanes[rank].next, Instant::now()) {
+                Step::Read(rank) => {
+                    self.name_new_lanes(slot);
+                    self.stand(rank)?;
+                    if !self.decode_front(rank, slot) {
+                        break;
+                    }
+                    has_read = true;
+                }
+                Step::Wait => break,
+                step => {
+                    slot.is_cut = !slot.is_empty();
+                    if step == Step::End {
+                        slot.lead = if slot.is_cut { Lead::LedToTheEnd } else { Lead::Free };
+                        self.rank_lanes();
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(has_read)
     }
 
     /// Moves records into the slot until it is full or nothing more can be said to be next.
@@ -307,8 +304,9 @@ impl<D: Decode> KafkaSource<D> {
             self.decode.event(&record, position, slot);
         }
         self.batch_bytes += record.body().len();
-        lane.next = position.offset + 1;
+        let first = std::mem::replace(&mut lane.next, position.offset + 1);
         slot.spans[span as usize].next = lane.next;
+        slot.note_run(span, first, lane.next);
         lane.queue.pass();
         true
     }
@@ -319,6 +317,7 @@ impl<D: Decode> KafkaSource<D> {
         for lane in self.lanes.iter_mut().filter(|lane| lane.is_new) {
             let span = slot.span_index(&lane.name.0, lane.name.1);
             slot.spans[span as usize].next = lane.next;
+            slot.note_run(span, lane.next, lane.next);
             lane.is_new = false;
         }
     }
@@ -333,8 +332,8 @@ impl<D: Decode> KafkaSource<D> {
     fn show_lag(&mut self) {
         self.lag_at = Instant::now();
         for (topic, partition, lag) in self.lag() {
-            let labels = [("topic", topic.to_owned()), ("partition", partition.to_string())];
-            metrics::gauge!("pelton_kafka_lag_records", &labels).set(lag as f64);
+            let of = [("topic", topic.to_owned()), ("partition", partition.to_string())];
+            metrics::gauge!("pelton_kafka_lag_records", &of).set(lag as f64);
         }
     }
 
@@ -354,16 +353,20 @@ impl<D: Decode> Source for KafkaSource<D> {
             if self.lag_at.elapsed() >= LAG_EVERY {
                 self.show_lag();
             }
-            self.look()?;
             slot.mark_arrival();
-            let has_read = self.fill(slot)?;
+            let has_read = if self.script.is_done() {
+                self.look()?;
+                self.fill(slot)?
+            } else {
+                self.fill_led(slot)?
+            };
             if has_read {
                 self.group.heard();
             }
-            if self.is_full(slot) {
+            if self.is_full(slot) || slot.is_cut {
                 return Ok(Progress::Full);
             }
-            if self.has_ended() && !has_read {
+            if self.script.is_done() && self.has_ended() && !has_read {
                 return Ok(Progress::Ended);
             }
             if has_read || Instant::now() >= until {
@@ -379,9 +382,4 @@ impl<D: Decode> Source for KafkaSource<D> {
         }
         Ok(())
     }
-}
-
-/// A record without a time is before nothing.
-fn is_before(record: &Record<'_>, time_ms: Option<i64>) -> bool {
-    time_ms.is_some_and(|limit| record.time_ms().is_some_and(|time| time < limit))
 }

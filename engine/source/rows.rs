@@ -5,7 +5,7 @@
 
 use pelton_kernels::hash;
 
-use crate::ring::{Position, Reason, Reject, Slot};
+use crate::ring::{Envelope, Position, Reason, Reject, Slot};
 use crate::schema::{self, Scalar, Schema, Target, TimeFrom};
 
 /// What went wrong with a field or a record.
@@ -170,6 +170,7 @@ pub fn reject_event(schema: &Schema, slot: &mut Slot, fault: Fault, at: Position
         position: at,
         is_label: false,
         bytes: raw.to_vec(),
+        envelope: Envelope::default(),
     });
 }
 

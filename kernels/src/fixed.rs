@@ -58,6 +58,16 @@ pub fn mean(count: u64, sum: i128) -> f64 {
 /// The sum of quantised values as a double.
 #[inline]
 pub fn unscale(sum: i128) -> f64 {
+    match i64::try_from(sum) {
+        Ok(small) => small as f64 * UNSCALE,
+        Err(_) => unscale_large(sum),
+    }
+}
+
+/// A call, which keeps the long conversion out of the way of the short one.
+#[cold]
+#[inline(never)]
+fn unscale_large(sum: i128) -> f64 {
     sum as f64 * UNSCALE
 }
 

@@ -22,10 +22,10 @@ const STEPS_MAX: usize = 10;
 /// per unit of pull. Finite inputs give a `t` in `0..=1`.
 #[inline]
 pub fn pulls(margins: [f32; PROBLEMS], reaches: [f32; PROBLEMS]) -> [f32; PROBLEMS] {
-    let mut high = margins.map(|margin| sigmoid_f32(-margin));
-    // The slope of the sigmoid is at most 1/4, so the pull falls at most by this much.
-    let mut low = [0.0; PROBLEMS];
+    let (mut high, mut low) = ([0.0; PROBLEMS], [0.0; PROBLEMS]);
     for lane in 0..PROBLEMS {
+        high[lane] = sigmoid_f32(-margins[lane]);
+        // The slope of the sigmoid is at most 1/4, so the pull falls at most by this much.
         low[lane] = high[lane] / (1.0 + 0.25 * reaches[lane]);
     }
     let mut pull = low;

@@ -14,6 +14,7 @@
 //! | [`blend`] | four experts' view of a coordinate | fixed order |
 //! | [`mixture`] | weights of experts by their losses | fixed order |
 //! | [`prefetch`] | a hint about the row that comes soon | changes no result |
+//! | [`state`] | numbers to bytes and back, for what is saved | the same bytes everywhere |
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod blend;
@@ -28,6 +29,7 @@ pub mod math;
 pub mod mixture;
 pub mod moments;
 pub mod prefetch;
+pub mod state;
 pub mod window;
 
 pub use error::KernelError;

@@ -29,6 +29,7 @@ use std::io::{self, Read, Write};
 
 use crate::KernelError;
 use crate::fixed::{self, U256};
+use crate::state::{StateReader, StateWriter, invalid};
 
 /// How columns are standardised.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -134,6 +135,11 @@ impl Moments {
         Ok(())
     }
 
+    /// What it was made with.
+    pub fn spec(&self) -> &MomentsSpec {
+        &self.spec
+    }
+
     /// Rows seen so far.
     pub fn rows(&self) -> u64 {
         self.position
@@ -145,23 +151,20 @@ impl Moments {
         (self.means[index], if inverse == 0.0 { 0.0 } else { 1.0 / inverse })
     }
 
-    /// Writes the state, little endian: the position; count, S1, S2, mean, 1 / std by column.
+    /// Writes the state, the position; count, S1, S2 by column; the means; the inverses.
     ///
     /// # Errors
     /// Those of the writer.
     pub fn write_state(&self, writer: &mut dyn Write) -> io::Result<()> {
-        writer.write_all(&self.position.to_le_bytes())?;
-        for (column, (mean, inverse)) in
-            self.columns.iter().zip(self.means.iter().zip(&self.inverses))
-        {
-            writer.write_all(&column.count.to_le_bytes())?;
-            writer.write_all(&column.sum.to_le_bytes())?;
-            writer.write_all(&column.squares.low.to_le_bytes())?;
-            writer.write_all(&column.squares.high.to_le_bytes())?;
-            writer.write_all(&mean.to_le_bytes())?;
-            writer.write_all(&inverse.to_le_bytes())?;
+        let state = &mut StateWriter::new(writer);
+        state.put(self.position)?;
+        for column in &self.columns {
+            state.put(column.count)?;
+            state.put(column.sum)?;
+            state.put([column.squares.low, column.squares.high])?;
         }
-        Ok(())
+        state.slice(&self.means)?;
+        state.slice(&self.inverses)
     }
 
     /// Moments of `spec` with a state that [`Moments::write_state`] wrote for an equal one.
@@ -172,21 +175,19 @@ impl Moments {
     pub fn read_state(spec: MomentsSpec, reader: &mut dyn Read) -> io::Result<Self> {
         let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let mut moments = Self::new(spec).map_err(refused)?;
-        moments.position = u64::from_le_bytes(read(reader)?);
-        for index in 0..spec.width {
-            let column = &mut moments.columns[index];
-            column.count = u64::from_le_bytes(read(reader)?);
-            column.sum = i128::from_le_bytes(read(reader)?);
-            column.squares.low = u128::from_le_bytes(read(reader)?);
-            column.squares.high = u128::from_le_bytes(read(reader)?);
-            let (mean, inverse) = (f64::from_le_bytes(read(reader)?), read(reader)?);
-            let inverse = f64::from_le_bytes(inverse);
-            if !(mean.is_finite() && inverse.is_finite()) {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "moments not finite"));
-            }
-            (moments.means[index], moments.inverses[index]) = (mean, inverse);
+        let state = &mut StateReader::new(reader);
+        moments.position = state.get()?;
+        for column in &mut moments.columns {
+            (column.count, column.sum) = (state.get()?, state.get()?);
+            let [low, high] = state.get()?;
+            column.squares = U256 { low, high };
         }
-        Ok(moments)
+        state.fill(&mut moments.means)?;
+        state.fill(&mut moments.inverses)?;
+        match moments.means.iter().chain(&moments.inverses).all(|rate| rate.is_finite()) {
+            true => Ok(moments),
+            false => Err(invalid("a mean or deviation is not finite")),
+        }
     }
 
     #[inline]
@@ -273,12 +274,6 @@ impl Column {
         let scale = (1_u64 << (fixed::FRACTION_BITS - COUNT_BITS / 2)) as f64;
         (mean, count / spread.sqrt() * scale)
     }
-}
-
-fn read<const N: usize>(reader: &mut dyn Read) -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    reader.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -56,11 +56,14 @@
 //! All state is in plain columns by slot (cursors u32, sums i128) and words of 32 bits per entry;
 //! rows of different keys are independent, rows of one key are in order.
 
+mod ahead;
 mod arena;
+mod checks;
 mod code_counts;
 mod entry;
 mod key_index;
 mod keys;
+mod lane;
 mod lanes;
 mod plan;
 mod state;
@@ -189,6 +192,13 @@ pub struct Target<'a> {
     pub stride: usize,
     /// The table's first column.
     pub offset: usize,
+}
+
+impl Target<'_> {
+    #[inline]
+    fn row(&mut self, row: usize, width: usize) -> &mut [f32] {
+        &mut self.out[row * self.stride + self.offset..][..width]
+    }
 }
 
 /// What was unusual, counted since the table was new.

@@ -31,12 +31,13 @@ mod ranking;
 mod regression;
 mod row;
 mod spec;
-mod state;
 #[cfg(test)]
 mod tests;
 mod window;
 
 use std::io::{self, Read, Write};
+
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::Task;
 
@@ -48,7 +49,6 @@ pub use spec::{EvaluateError, EvaluateSpec};
 use groups::GroupedPrecision;
 use panel::Panel;
 use row::JudgedRow;
-use state::{StateReader, StateWriter};
 use window::Window;
 
 /// Judges scores by labels.
@@ -224,13 +224,13 @@ impl Evaluator {
     /// # Errors
     /// Those of the writer.
     pub fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
-        let state = &mut StateWriter(out);
+        let state = &mut StateWriter::new(out);
         self.spec.write(state)?;
         let counts = &self.counts;
         let counts =
             [counts.judged, counts.out_of_bounds, counts.refused_scores, counts.refused_labels];
-        counts.into_iter().try_for_each(|count| state.u64(count))?;
-        state.u64(self.counts.corrected)?;
+        state.slice(&counts)?;
+        state.put(self.counts.corrected)?;
         self.panel.write(state)?;
         self.window.write(state)?;
         self.groups.as_ref().map_or(Ok(()), |groups| groups.write(state))
@@ -243,20 +243,20 @@ impl Evaluator {
     /// [`EvaluateError::State`] when the bytes end early or are damaged,
     /// [`EvaluateError::StateOfAnotherSpec`] when they were written under another spec.
     pub fn read_state(&mut self, from: &mut dyn Read) -> Result<(), EvaluateError> {
-        let state = &mut StateReader(from);
+        let state = &mut StateReader::new(from);
         if !self.spec.reads_itself(state)? {
             return Err(EvaluateError::StateOfAnotherSpec);
         }
         self.counts = EvaluateCounts {
-            judged: state.u64()?,
-            out_of_bounds: state.u64()?,
-            refused_scores: state.u64()?,
-            refused_labels: state.u64()?,
-            corrected: state.u64()?,
+            judged: state.get()?,
+            out_of_bounds: state.get()?,
+            refused_scores: state.get()?,
+            refused_labels: state.get()?,
+            corrected: state.get()?,
             ..EvaluateCounts::default()
         };
         self.panel.read(self.spec.exact_rows_max, state)?;
-        self.window = Window::read(self.spec.trailing_rows, state)?;
+        self.window = Window::read(self.spec.trailing_rows, self.spec.task, state)?;
         if let Some(groups) = &mut self.groups {
             groups.read(state)?;
         }

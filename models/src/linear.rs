@@ -22,6 +22,7 @@ use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
 use pelton_kernels::coordinate::{AdaGrad, FtrlProximal, NormalizedSgd};
+use pelton_kernels::state::{StateReader, StateWriter};
 
 pub use config::{LinearConfig, Optimizer};
 
@@ -130,16 +131,18 @@ impl Model for Linear {
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
-        state::write_header(out, &self.config, self.shape)?;
-        out.write_all(&self.version.to_le_bytes())?;
-        self.batches.write_state(out)
+        let state = &mut StateWriter::new(out);
+        state::write_header(state, &self.config, self.shape)?;
+        state.put(self.version)?;
+        self.batches.write_state(state)
     }
 
     fn read_state(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        state::read_header(from, &self.config, self.shape)?;
-        let version = state::read_u64(from)?;
+        let state = &mut StateReader::new(from);
+        state::read_header(state, &self.config, self.shape)?;
+        let version = state.get()?;
         let mut batches = batches(&self.config, self.shape);
-        batches.read_state(from)?;
+        batches.read_state(state)?;
         (self.version, self.batches) = (version, batches);
         Ok(())
     }

@@ -9,7 +9,7 @@ use rdkafka::producer::DefaultProducerContext;
 
 use crate::kafka::world::{Reader, Writer, config, subscription, unique};
 
-fn cluster() -> (MockCluster<'static, DefaultProducerContext>, String) {
+pub fn cluster() -> (MockCluster<'static, DefaultProducerContext>, String) {
     let cluster = MockCluster::new(1).unwrap();
     let brokers = cluster.bootstrap_servers();
     (cluster, brokers)

@@ -1,5 +1,6 @@
 //! Rows of the settings that only a broker can show: where records come from, and where they go.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pelton::config::stream::{KafkaConfig, Start};
@@ -13,6 +14,7 @@ use rdkafka::message::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::away;
 use super::sink::read_all;
 use super::world::{Reader, Writer, brokers, config, create, subscription};
 use crate::settings::look::{cuts_of, run};
@@ -30,6 +32,15 @@ const BASE: &str = "
 const COMMITTED: &[(&str, &str)] = &[("source.start", "'committed'")];
 const SHARED: &[(&str, &str)] = &[("source.alone", "false")];
 const SCORES: &[(&str, &str)] = &[("emit.topic", "'scores-{run}'")];
+/// The topic of scores is in a cluster that goes away, and its producer holds few records.
+const AWAY: &[(&str, &str)] = &[
+    ("kafka.brokers", "'{second_brokers}'"),
+    ("kafka.properties", "{ 'queue.buffering.max.messages' = 10 }"),
+    ("emit.topic", "'scores-{run}'"),
+    ("emit.spill_dir", "'{dir}/spill'"),
+    ("emit.spill_after", "'100ms'"),
+    ("emit.drain_patience", "'500ms'"),
+];
 /// A score record of more than the bytes that a message may then have.
 const LONG: &[(&str, &str)] = &[("emit.topic", "'scores-{run}'"), ("emit.fields", "['note']")];
 
@@ -51,11 +62,22 @@ pub const ROWS: &[Row] = &[
     )
     .on(BASE),
     row("source.stop_at_end", &["true", "false"], "1", ends).on(BASE),
+    row("source.hold", &["'100ms'", "'1h'"], "30", away::read_beside_a_silent_partition)
+        .on(BASE)
+        .with(&[("source.stop_at_end", "false")]),
     row("labels.topic", &[NONE, "'labels-{run}'", "'truths-{run}'"], "5", totals).on(BASE),
     row("batch.bytes_max", &["8388608", "1024"], "1", cuts).on(BASE).with(LONG),
     row("emit.topic", &[NONE, "'scores-{run}'", "'others-{run}'"], "5", sent).on(BASE),
     row("emit.key", &[NONE, "'CATEGORY'"], "5", sent).on(BASE).with(SCORES),
     row("emit.linger", &["'0ms'", "'60s'"], "'2m'", held_back).on(BASE).with(SCORES),
+    row("emit.spill_dir", &[NONE, "'{dir}/a'", "'{dir}/b'"], "5", away::last_words)
+        .on(BASE)
+        .with(AWAY),
+    row("emit.spill_max_bytes", &["1073741824", "65536"], "1", away::taken).on(BASE).with(AWAY),
+    row("emit.spill_after", &["'10ms'", "'1h'"], "'9ms'", away::is_kept).on(BASE).with(AWAY),
+    row("emit.drain_patience", &["'0ms'", "'20s'"], "30", away::last_words_after_a_while)
+        .on(BASE)
+        .with(AWAY),
     row("dead_letters.topic", &[NONE, "'scores-{run}'", "'others-{run}'"], "5", sent).on(BASE),
 ];
 
@@ -67,7 +89,7 @@ fn settings_of_kafka_do_something() {
 }
 
 thread_local! {
-    static SECOND: MockCluster<'static, rdkafka::producer::DefaultProducerContext> =
+    pub static SECOND: MockCluster<'static, rdkafka::producer::DefaultProducerContext> =
         MockCluster::new(1).unwrap();
 }
 
@@ -121,7 +143,7 @@ fn totals(world: &World) -> Option<String> {
 }
 
 fn run_as_told(world: &World) -> String {
-    let source = kafka::open(&world.config, &[]).expect("a source");
+    let source = kafka::open(&world.config, &[], Vec::new()).expect("a source");
     let outcome = run(&world.config, source).expect("a run");
     let joined = outcome.pipeline.join().counts().joined;
     format!("{} read, {} scored, {joined} joined", outcome.totals.consumed, outcome.totals.scored)
@@ -142,7 +164,7 @@ fn clusters(world: &World) -> Option<String> {
 /// Whether a run comes to its end.
 fn outcome(world: &World) -> Option<String> {
     fill(world, &brokers()?);
-    let source = kafka::open(&world.config, &[]).expect("a source");
+    let source = kafka::open(&world.config, &[], Vec::new()).expect("a source");
     Some(match run(&world.config, source) {
         Ok(_) => "a run".to_owned(),
         Err(error) => error.to_string(),
@@ -152,7 +174,7 @@ fn outcome(world: &World) -> Option<String> {
 /// Where batches are cut.
 fn cuts(world: &World) -> Option<String> {
     fill(world, &brokers()?);
-    let source = kafka::open(&world.config, &[]).expect("a source");
+    let source = kafka::open(&world.config, &[], Vec::new()).expect("a source");
     Some(cuts_of(world, source))
 }
 
@@ -174,7 +196,7 @@ fn sent(world: &World) -> Option<String> {
 /// Whether the source says by itself that there is no more.
 fn ends(world: &World) -> Option<String> {
     fill(world, &brokers()?);
-    let mut source = kafka::open(&world.config, &[]).expect("a source");
+    let mut source = kafka::open(&world.config, &[], Vec::new()).expect("a source");
     let mut slot = Slot::new(&world.config.event.schema, 100);
     let patience = if told(world).stop_at_end { 300 } else { 20 };
     let ended = (0..patience).any(|_| {
@@ -202,7 +224,7 @@ fn beside_a_member(world: &World) -> Option<String> {
     let (kafka, what) = shared(world);
     let mut first = Reader::open(&kafka, &what, 100, &[]);
     first.until(11);
-    let mut source = kafka::open(&world.config, &[]).expect("a source");
+    let mut source = kafka::open(&world.config, &[], Vec::new()).expect("a source");
     let mut slot = Slot::new(&world.config.event.schema, 100);
     let patience = Duration::from_secs(if told(world).alone { 30 } else { 4 });
     let deadline = Instant::now() + patience;
@@ -225,17 +247,24 @@ fn members_left(world: &World) -> Option<String> {
     Some(format!("members: {members:?}"))
 }
 
+/// A batch of scores.
+pub fn scored(world: &World, rows: usize) -> Slot {
+    let mut slot = Slot::new(&world.config.event.schema, rows);
+    (slot.rows, slot.scores, slot.versions) = (rows, vec![0.5; rows], vec![1; rows]);
+    let span = slot.span_index(&"topic".into(), 0);
+    for row in 0..rows {
+        slot.positions[row] = Position { span, offset: row as i64 };
+        slot.texts.push_with(|text| text.push(b'1'));
+    }
+    slot
+}
+
 /// Whether a score arrives though nobody asks for its delivery.
 fn held_back(world: &World) -> Option<String> {
     let brokers = brokers()?;
     fill(world, &brokers);
-    let mut emit = Emit::open(&world.config).expect("a sink");
-    let mut slot = Slot::new(&world.config.event.schema, 1);
-    (slot.rows, slot.scores, slot.versions) = (1, vec![0.5], vec![1]);
-    let span = slot.span_index(&"topic".into(), 0);
-    slot.positions[0] = Position { span, offset: 1 };
-    slot.texts.push_with(|text| text.push(b'1'));
-    emit.run(&slot).expect("sent");
+    let mut emit = Emit::open(&world.config, &Arc::default()).expect("a sink");
+    emit.run(&scored(world, 1)).expect("sent");
     // What is sent at once is waited for; what is held back is held for longer than this.
     let is_held = world.config.emit.linger_ms > 10_000;
     std::thread::sleep(Duration::from_secs(if is_held { 3 } else { 0 }));

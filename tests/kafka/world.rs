@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pelton::config::stream::{KafkaConfig, Start};
 use pelton::kafka::create_topics;
-use pelton::ring::{LabelRecord, Position, Reason, Reject, Slot, Span};
+use pelton::ring::{Envelope, LabelRecord, Position, Reason, Reject, Slot, Span};
 use pelton::schema::{
     Field, LabelMeaning, Place, Scalar, Schema, Target, TimeFrom, TimeUnit, identity,
 };
@@ -69,6 +69,7 @@ pub fn subscription(topics: &[&str], labels: Option<&str>) -> Subscription {
         member: None,
         start: Start::Earliest,
         stop_at_end: true,
+        hold: None,
         batch_bytes_max: 1 << 30,
     }
 }
@@ -179,7 +180,9 @@ impl Decode for Words {
         } else {
             let bytes = record.body().to_vec();
             let reason = Reason::BadLabel;
-            slot.rejects.push(Reject { reason, field: None, position, is_label: true, bytes });
+            let (field, envelope) = (None, Envelope::default());
+            let reject = Reject { reason, field, position, is_label: true, bytes, envelope };
+            slot.rejects.push(reject);
         }
     }
 }

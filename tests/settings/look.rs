@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use pelton::checkpoint::recover::Recovery;
 use pelton::config::Config;
 use pelton::error::Error;
 use pelton::live::Live;
@@ -160,19 +161,20 @@ fn program(world: &World, arguments: &[&str]) -> Command {
     program
 }
 
-fn write_events(world: &World) -> PathBuf {
+pub fn write_events(world: &World) -> PathBuf {
     let path = world.folder.path().join("events.jsonl");
     std::fs::write(&path, stream::events().join("\n")).expect("written");
     path
 }
 
-fn open(config: &Config, path: &Path) -> Box<dyn Source> {
+pub fn open(config: &Config, path: &Path) -> Box<dyn Source> {
     file::open(path, &config.event.schema, &FileOptions::of(config)).expect("opened")
 }
 
 /// A run of the whole engine over a source.
 pub fn run(config: &Config, source: Box<dyn Source>) -> Result<Outcome, Error> {
-    pelton::run::run(config, source, &Arc::default(), &Arc::new(Live::default()))
+    let recovery = Recovery::none(config)?;
+    pelton::run::run(config, source, recovery, &Arc::default(), &Arc::new(Live::default()))
 }
 
 /// The offsets between which batches were cut, as they were acknowledged.
@@ -204,7 +206,7 @@ impl Source for Logged {
 }
 
 /// A source that has one record at hand at a time.
-struct Trickle(Box<dyn Source>);
+pub struct Trickle(pub Box<dyn Source>);
 
 impl Source for Trickle {
     fn read(&mut self, slot: &mut Slot, until: Instant) -> Result<Progress, Error> {

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use pelton::batch::Batcher;
+use pelton::checkpoint::recover::Recovery;
 use pelton::clean::Clean;
 use pelton::config::{Config, Replaced};
 use pelton::error::Error;
@@ -49,7 +50,7 @@ impl Size {
         let mut generator = FraudGenerator::new(FraudSpec::new(self.events, self.seed));
         let written = write_file(&mut generator, &path, Parts::RECORD, &mut |_| {})
             .map_err(|error| usage(error.to_string(), "make room in the temporary folder"));
-        let ran = written.and_then(|_| run(&config, open_file(&path, &config, None)?));
+        let ran = written.and_then(|_| run(&config, open_file(&path, &config, None, 0)?));
         std::fs::remove_dir_all(&folder).map_err(Error::file("remove", &folder))?;
         ran
     }
@@ -60,7 +61,8 @@ pub fn whole(size: &Size) -> Result<Map<String, Value>, Error> {
     let (report, cpu_seconds) = size.with_stream(|config, source| {
         let (stop, live) = (Arc::new(AtomicBool::new(false)), Arc::new(Live::default()));
         let started = cpu_time();
-        let outcome = pelton::run::run(config, source, &stop, &live)?;
+        let recovery = Recovery::none(config)?;
+        let outcome = pelton::run::run(config, source, recovery, &stop, &live)?;
         Ok((Report::new(&outcome), (cpu_time() - started).as_secs_f64()))
     })?;
     let figures = json!({

@@ -220,6 +220,14 @@ impl Group {
         Ok(())
     }
 
+    /// As [`Group::judge`], of a partition's own failure.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn judge_code(&mut self, code: RDKafkaErrorCode) -> Result<(), Error> {
+        self.judge(KafkaError::MessageConsumption(code))
+    }
+
     /// A record in the common queue belongs to no queue of ours: have it fetched again.
     fn send_back(&self, topic: &Arc<str>, stray: &impl Message) {
         let offset = Offset::Offset(stray.offset());

@@ -1,14 +1,14 @@
 //! Messages of the configured topics as rows and labels: the decoder of the Kafka source.
 //!
 //! The merge needs a record's time before the record is decoded, since what it is decoded into
-//! depends on whose turn it is. That time is read by a look for its one name that ends when it is
-//! found; it is not looked for while only one partition has anything.
+//! depends on whose turn it is. A [`peek`] for its one name finds it in a plain record; only others
+//! are gone through by the decoder. It is not looked for while only one partition has anything.
 
 use crate::config::Config;
 use crate::config::stream::LabelsConfig;
 use crate::ring::{Position, Reason, Slot};
 use crate::schema::{self, Place, Scalar, Schema, Target, TimeFrom, TimeUnit};
-use crate::source::decode::{self, LabelFields, LabelNames, MessageParts, Names};
+use crate::source::decode::{self, LabelFields, LabelNames, MessageParts, Names, peek};
 use crate::source::rows::{Cells, Fault};
 
 use super::Decode;
@@ -78,13 +78,25 @@ enum TimeOf {
     /// The message carries it.
     Message,
     /// A field of the record.
-    Field(Box<(Names, TimeUnit)>),
+    Field(Box<TimeField>),
+}
+
+struct TimeField {
+    names: Names,
+    /// Its name, when it is one of the body itself.
+    name: Option<String>,
+    unit: TimeUnit,
 }
 
 impl TimeOf {
     fn field(place: Option<(Place, TimeUnit)>, bytes_max: usize) -> TimeOf {
         place.map_or(TimeOf::Nothing, |(place, unit)| {
-            TimeOf::Field(Box::new((Names::of_places([&place]).limit(bytes_max), unit)))
+            let names = Names::of_places([&place]).limit(bytes_max);
+            let name = match place {
+                Place::Body(name) if !name.contains('.') => Some(name),
+                _ => None,
+            };
+            TimeOf::Field(Box::new(TimeField { names, name, unit }))
         })
     }
 
@@ -92,16 +104,23 @@ impl TimeOf {
         match self {
             TimeOf::Nothing => None,
             TimeOf::Message => record.time_ms(),
-            TimeOf::Field(field) => {
-                let (names, unit) = &**field;
-                let mut cell = TimeCell { unit: *unit, time_ms: None };
-                with_parts(record, names.has_headers(), |parts| {
-                    // The fault says that the time was found; another leaves none.
-                    let _ = decode::read_message(names, parts, &mut cell);
-                });
-                cell.time_ms
-            }
+            TimeOf::Field(field) => field.read(record),
         }
+    }
+}
+
+impl TimeField {
+    fn read(&self, record: &Record<'_>) -> Option<i64> {
+        let name = self.name.as_deref();
+        if let Some(value) = name.and_then(|name| peek::first_scalar(record.body(), name)) {
+            return schema::time_ms(value, self.unit);
+        }
+        let mut cell = TimeCell { unit: self.unit, time_ms: None };
+        with_parts(record, self.names.has_headers(), |parts| {
+            // The fault says that the time was found; another leaves none.
+            let _ = decode::read_message(&self.names, parts, &mut cell);
+        });
+        cell.time_ms
     }
 }
 

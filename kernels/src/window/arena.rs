@@ -4,6 +4,8 @@
 //! pool and a free list. A full ring moves to the next capacity, one that is three quarters empty
 //! moves two capacities down, so a key never holds more than four times what it needs.
 
+use crate::prefetch::prefetch;
+
 /// Where a key's entries lie; position 0 is the oldest.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ring {
@@ -56,17 +58,35 @@ impl<'a> View<'a> {
     /// The words of the entry at `position`.
     #[inline]
     pub(super) fn entry(&self, position: u32) -> &'a [u32] {
-        let mut slot = self.start + position as usize;
-        if slot >= self.capacity {
-            slot -= self.capacity;
-        }
-        &self.block[slot * self.words_per_entry..][..self.words_per_entry]
+        &self.block[self.word_of(position)..][..self.words_per_entry]
+    }
+
+    /// The words of all entries, oldest first, in the two pieces in which they lie.
+    pub(super) fn pieces(&self) -> [&'a [u32]; 2] {
+        let from = self.start * self.words_per_entry;
+        let words = self.len as usize * self.words_per_entry;
+        let before_end = words.min(self.block.len() - from);
+        [&self.block[from..from + before_end], &self.block[..words - before_end]]
+    }
+
+    /// Asks for the entry at `position`.
+    #[inline]
+    pub(super) fn prefetch(&self, position: u32) {
+        prefetch(self.block, self.word_of(position));
     }
 
     /// The time of the entry at `position`: its first two words.
     #[inline]
     pub(super) fn time_ms(&self, position: u32) -> i64 {
-        read_i64(self.entry(position))
+        let at = self.word_of(position);
+        read_i64(&self.block[at..at + 2])
+    }
+
+    #[inline]
+    fn word_of(&self, position: u32) -> usize {
+        let slot = self.start + position as usize;
+        let wrapped = if slot >= self.capacity { slot - self.capacity } else { slot };
+        wrapped * self.words_per_entry
     }
 }
 
@@ -174,13 +194,18 @@ impl Arena {
     fn resize(&mut self, ring: &mut Ring, class: u8) {
         let block = self.allocate(class);
         let mut moved = Ring { block, start: 0, len: ring.len, class };
-        for position in 0..ring.len {
-            let (from, to) = (self.word_of(ring, position), self.word_of(&moved, position));
-            for word in 0..self.words_per_entry {
-                let value = self.pools[usize::from(ring.class)].words[from + word];
-                self.pools[usize::from(class)].words[to + word] = value;
-            }
-        }
+        let (old, new) = (usize::from(ring.class), usize::from(class));
+        // The entries lie in one run, or in two where the ring wraps around.
+        let capacity = capacity_of(ring.class);
+        let first = (ring.len as usize).min(capacity - ring.start as usize);
+        let at = [self.word_of(ring, 0), ring.block as usize * capacity * self.words_per_entry];
+        let to = self.word_of(&moved, 0);
+        let counts = [first, ring.len as usize - first].map(|len| len * self.words_per_entry);
+        let [from, into] =
+            self.pools.get_disjoint_mut([old, new]).expect("a resize changes the class");
+        into.words[to..to + counts[0]].copy_from_slice(&from.words[at[0]..at[0] + counts[0]]);
+        let rest = &from.words[at[1]..at[1] + counts[1]];
+        into.words[to + counts[0]..to + counts[0] + counts[1]].copy_from_slice(rest);
         std::mem::swap(ring, &mut moved);
         self.release(&mut moved);
     }

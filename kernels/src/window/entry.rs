@@ -126,9 +126,7 @@ impl EntryLayout {
     #[inline]
     pub(super) fn share(&self, entry: &[u32], value: usize, with_squares: bool) -> Option<Share> {
         if self.is_tiled() {
-            let tile = &entry[TILE_HEAD + TILE_VALUE * value..][..TILE_VALUE];
-            let (sum, squares) = read_share(tile);
-            return (tile[0] > 0).then_some(Share { count: tile[0], sum, squares });
+            return tile_share(&entry[TILE_HEAD + TILE_VALUE * value..][..TILE_VALUE]);
         }
         let number = f32::from_bits(entry[2 + value]);
         if number.is_nan() {
@@ -164,6 +162,12 @@ impl EntryLayout {
     pub(super) fn code(&self, entry: &[u32], code: usize) -> u64 {
         read_i64(&entry[2 + self.values + 2 * code..]).cast_unsigned()
     }
+}
+
+#[inline(never)]
+fn tile_share(tile: &[u32]) -> Option<Share> {
+    let (sum, squares) = read_share(tile);
+    (tile[0] > 0).then_some(Share { count: tile[0], sum, squares })
 }
 
 fn read_share(tile: &[u32]) -> (i128, U256) {

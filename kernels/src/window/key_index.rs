@@ -4,6 +4,8 @@
 //! key itself lies with the slot and is compared only when the halves agree. Deleting shifts back,
 //! so there are no tombstones.
 
+use crate::prefetch::prefetch;
+
 /// Buckets of `hash half << 32 | slot + 1`; 0 is empty.
 #[derive(Debug)]
 pub(super) struct KeyIndex {
@@ -35,6 +37,12 @@ impl KeyIndex {
             }
             at = (at + 1) & mask;
         }
+    }
+
+    /// Asks for the bucket where a hash is looked up first.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        prefetch(&self.buckets, self.home(hash));
     }
 
     /// Adds a slot that is not there yet.

@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 
 use super::arena::{Arena, Ring, extend};
 use super::key_index::{KeyIndex, mix};
+use crate::prefetch::prefetch;
 
 /// The held keys; a slot is a key's place in every column.
 #[derive(Debug)]
@@ -44,6 +45,20 @@ impl Keys {
         self.index.find(mix(key), |slot| self.heads[slot as usize].key == key)
     }
 
+    /// Asks for where a key will be looked up first.
+    #[inline]
+    pub(super) fn prefetch(&self, key: u64) {
+        self.index.prefetch(mix(key));
+    }
+
+    /// Where a key seems to be, without a look at the head, which is asked for.
+    #[inline]
+    pub(super) fn guess(&self, key: u64) -> Option<u32> {
+        let slot = self.index.find(mix(key), |_| true)?;
+        prefetch(&self.heads, slot as usize);
+        Some(slot)
+    }
+
     /// [`Keys::find`] with an earlier answer, which may be out of date.
     #[inline]
     pub(super) fn find_near(&self, key: u64, hint: Option<u32>) -> Option<u32> {
@@ -75,6 +90,11 @@ impl Keys {
         self.index.insert(mix(key), slot);
         self.idle.push(Reverse((newest_ms, key)));
         (slot, reused.is_none())
+    }
+
+    /// A time at or before the newest entry of every key; none without keys.
+    pub(super) fn newest_at_least_ms(&self) -> Option<i64> {
+        self.idle.peek().map(|Reverse((known_ms, _))| *known_ms)
     }
 
     /// The longest-idle key if its newest entry may be at or before `horizon_ms`.

@@ -47,6 +47,10 @@ pub(super) struct PlannedWindow {
     pub(super) sums: std::ops::Range<usize>,
     pub(super) extremes: std::ops::Range<usize>,
     pub(super) distincts: std::ops::Range<usize>,
+    /// It keeps nothing but its cursors, whose distance is its count.
+    pub(super) is_bare: bool,
+    /// It keeps extremes or multisets.
+    pub(super) has_others: bool,
 }
 
 /// A sum that is kept for a window; its index is its place.
@@ -165,12 +169,17 @@ impl Plan {
             let is_after = with_self && !matches!(formula, Formula::Since { .. });
             if is_after { self.after.push(reading) } else { self.before.push(reading) }
         }
+        let sums = firsts.0..self.sums.len();
+        let (extremes, distincts) = (firsts.1..self.extremes.len(), firsts.2..self.distincts.len());
+        let has_others = !(extremes.is_empty() && distincts.is_empty());
         self.windows.push(PlannedWindow {
             index: planned,
             width_ms: window.width_ms,
-            sums: firsts.0..self.sums.len(),
-            extremes: firsts.1..self.extremes.len(),
-            distincts: firsts.2..self.distincts.len(),
+            is_bare: sums.is_empty() && !has_others && !self.layout.is_tiled(),
+            has_others,
+            sums,
+            extremes,
+            distincts,
         });
     }
 

@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use super::arena::Arena;
+use super::checks::{check_rows, check_target, expect, is_usable};
 use super::keys::{KEY_BYTES, Keys};
-use super::lanes::{Current, Lanes};
-use super::plan::{Plan, Reading, TIME_MAX_MS};
+use super::lane::Current;
+use super::lanes::Lanes;
+use super::plan::{Plan, Reading};
 use super::{Over, Rows, TableSpec, Target, WindowCounts};
 use crate::{KernelError, fixed};
 
@@ -29,8 +31,13 @@ pub struct WindowTable {
     encoded: Vec<u32>,
 }
 
-/// Rows whose keys are looked up together, so that their cache misses overlap.
-const AHEAD: usize = 16;
+/// What comes next when rows and labels are walked together.
+#[derive(Clone, Copy)]
+enum Call {
+    Row(usize),
+    Label(usize),
+}
+
 /// Idle keys forgotten per row at most.
 const EXPIRED_PER_ROW: usize = 2;
 
@@ -42,7 +49,7 @@ impl WindowTable {
     pub fn new(spec: &TableSpec) -> Result<Self, KernelError> {
         let plan = Plan::new(spec)?;
         let words = plan.layout.words();
-        let (marks, sums) = (plan.marks * 4, plan.sums.len() * 16);
+        let (marks, sums) = (plan.marks * 4 + 8, plan.sums.len() * 16);
         let others = plan.squares * 32 + plan.extremes.len() * 8;
         Ok(Self {
             keys: Keys::new(),
@@ -81,11 +88,11 @@ impl WindowTable {
         range: Range<usize>,
         target: &mut Target<'_>,
     ) -> Result<(), KernelError> {
-        self.check(rows, &range, Over::Events, true)?;
-        self.check_target(&range, target)?;
-        self.ahead(rows, range, |table, row, hint| {
-            let at = row * target.stride + target.offset;
-            table.event(rows, row, hint, &mut target.out[at..at + table.width]);
+        check_rows(&self.plan, rows, &range, Over::Events, true)?;
+        check_target(self.width, &range, target)?;
+        let calls = range.map(|row| (rows.keys[row], row));
+        self.ahead(calls, |table, row, hint| {
+            table.event(rows, row, hint, target.row(row, table.width));
         });
         Ok(())
     }
@@ -103,11 +110,11 @@ impl WindowTable {
         range: Range<usize>,
         target: &mut Target<'_>,
     ) -> Result<(), KernelError> {
-        self.check(rows, &range, Over::Labels, false)?;
-        self.check_target(&range, target)?;
-        self.ahead(rows, range, |table, row, hint| {
-            let at = row * target.stride + target.offset;
-            table.ask(rows, row, hint, &mut target.out[at..at + table.width]);
+        check_rows(&self.plan, rows, &range, Over::Labels, false)?;
+        check_target(self.width, &range, target)?;
+        let calls = range.map(|row| (rows.keys[row], row));
+        self.ahead(calls, |table, row, hint| {
+            table.ask(rows, row, hint, target.row(row, table.width));
         });
         Ok(())
     }
@@ -117,8 +124,49 @@ impl WindowTable {
     /// # Errors
     /// `Shape` or `Value`, before anything is changed.
     pub fn insert(&mut self, rows: &Rows<'_>, range: Range<usize>) -> Result<(), KernelError> {
-        self.check(rows, &range, Over::Labels, true)?;
-        self.ahead(rows, range, |table, row, hint| table.enter_label(rows, row, hint));
+        check_rows(&self.plan, rows, &range, Over::Labels, true)?;
+        let calls = range.map(|row| (rows.keys[row], row));
+        self.ahead(calls, |table, row, hint| table.enter_label(rows, row, hint));
+        Ok(())
+    }
+
+    /// Answers all rows and enters all labels, each label before its row of `before_rows`; labels
+    /// of one row, and of the end, in their order. What [`WindowTable::insert`] and
+    /// [`WindowTable::query`] do in turns, but looking ahead over both.
+    ///
+    /// # Shapes
+    /// `before_rows`: `[labels]`, not decreasing; the number of rows means after the last. Outputs
+    /// as [`WindowTable::process`].
+    ///
+    /// # Errors
+    /// `Shape` or `Value`, before anything is changed.
+    pub fn follow(
+        &mut self,
+        rows: &Rows<'_>,
+        labels: &Rows<'_>,
+        before_rows: &[u32],
+        target: &mut Target<'_>,
+    ) -> Result<(), KernelError> {
+        let (row_count, label_count) = (rows.keys.len(), labels.keys.len());
+        check_rows(&self.plan, rows, &(0..row_count), Over::Labels, false)?;
+        check_rows(&self.plan, labels, &(0..label_count), Over::Labels, true)?;
+        check_target(self.width, &(0..row_count), target)?;
+        expect("before_rows", label_count, before_rows.len())?;
+        let (mut row, mut label) = (0, 0);
+        let calls = std::iter::from_fn(|| {
+            let is_before = before_rows.get(label).is_some_and(|&before| before as usize <= row);
+            if is_before || (row == row_count && label < label_count) {
+                label += 1;
+                return Some((labels.keys[label - 1], Call::Label(label - 1)));
+            }
+            let key = rows.keys.get(row)?;
+            row += 1;
+            Some((*key, Call::Row(row - 1)))
+        });
+        self.ahead(calls, |table, call, hint| match call {
+            Call::Row(row) => table.ask(rows, row, hint, target.row(row, table.width)),
+            Call::Label(label) => table.enter_label(labels, label, hint),
+        });
         Ok(())
     }
 
@@ -148,39 +196,6 @@ impl WindowTable {
         self.keys.held() * self.key_bytes + self.entries * self.entry_bytes
     }
 
-    /// Looks keys up a few rows ahead. An answer is a hint: rows in between may change it.
-    fn ahead(
-        &mut self,
-        rows: &Rows<'_>,
-        range: Range<usize>,
-        mut each: impl FnMut(&mut Self, usize, Option<u32>),
-    ) {
-        let mut from = range.start;
-        while from < range.end {
-            let to = range.end.min(from + AHEAD);
-            let mut hints = [None; AHEAD];
-            if to - from > 1 {
-                self.touch(&rows.keys[from..to], &mut hints);
-            }
-            for row in from..to {
-                each(self, row, hints[row - from]);
-            }
-            from = to;
-        }
-    }
-
-    fn touch(&self, keys: &[u64], hints: &mut [Option<u32>; AHEAD]) {
-        for (hint, &key) in hints.iter_mut().zip(keys) {
-            *hint = self.keys.find(key);
-        }
-        let mut sum = 0;
-        for slot in hints.iter().flatten() {
-            let view = self.arena.view(self.keys.ring(*slot));
-            sum ^= self.lanes.touch(&self.plan, *slot, view);
-        }
-        std::hint::black_box(sum);
-    }
-
     #[inline]
     fn event(&mut self, rows: &Rows<'_>, row: usize, hint: Option<u32>, out: &mut [f32]) {
         let (key, time_ms) = (rows.keys[row], rows.times_ms[row]);
@@ -199,9 +214,9 @@ impl WindowTable {
         if !self.plan.after.is_empty() {
             let view = self.arena.view(self.keys.ring(slot));
             let current = Current { time_ms, values: &self.admitted };
+            let mut lane = self.lanes.lane(&self.plan, slot);
             for reading in &self.plan.after {
-                let value = self.lanes.read(&self.plan, slot, view, reading, current);
-                out[reading.column] = value;
+                out[reading.column] = lane.read(&self.plan, view, reading, current);
             }
         }
         self.keep_limits();
@@ -258,10 +273,11 @@ impl WindowTable {
     #[inline]
     fn answer(&mut self, slot: u32, time_ms: i64, out: &mut [f32]) {
         let view = self.arena.view(self.keys.ring(slot));
-        self.lanes.move_to(&self.plan, slot, view, time_ms);
+        let mut lane = self.lanes.lane(&self.plan, slot);
+        lane.move_to(&self.plan, view, time_ms);
         let current = Current { time_ms, values: &self.admitted };
         for reading in &self.plan.before {
-            out[reading.column] = self.lanes.read(&self.plan, slot, view, reading, current);
+            out[reading.column] = lane.read(&self.plan, view, reading, current);
         }
     }
 
@@ -300,11 +316,13 @@ impl WindowTable {
         if joins_tile {
             let tile = self.arena.entry_mut(self.keys.ring(slot), position - 1);
             self.plan.layout.merge(tile, &self.encoded);
-            self.lanes.enter_merged(&self.plan, slot, position - 1, &self.encoded);
+            let mut lane = self.lanes.lane(&self.plan, slot);
+            lane.enter_merged(&self.plan, position - 1, &self.encoded);
         } else {
             self.arena.insert(self.keys.ring_mut(slot), position, &self.encoded);
             self.entries += 1;
-            self.lanes.enter(&self.plan, slot, position, is_event, &self.encoded);
+            let mut lane = self.lanes.lane(&self.plan, slot);
+            lane.enter(&self.plan, position, is_event, &self.encoded);
         }
         slot
     }
@@ -318,7 +336,7 @@ impl WindowTable {
             count += 1;
         }
         if count > 0 {
-            self.lanes.pass(&self.plan, slot, view, count);
+            self.lanes.lane(&self.plan, slot).pass(&self.plan, view, count);
             self.arena.drop_oldest(self.keys.ring_mut(slot), count);
             self.entries -= count as usize;
         }
@@ -353,42 +371,10 @@ impl WindowTable {
 
     fn forget(&mut self, slot: u32) {
         let view = self.arena.view(self.keys.ring(slot));
-        self.lanes.clear_slot(&self.plan, slot, view);
+        self.lanes.lane(&self.plan, slot).clear(&self.plan, view);
         self.entries -= view.len() as usize;
         self.arena.release(self.keys.ring_mut(slot));
         self.keys.remove_longest_idle(slot);
-    }
-
-    fn check(
-        &self,
-        rows: &Rows<'_>,
-        range: &Range<usize>,
-        over: Over,
-        enters: bool,
-    ) -> Result<(), KernelError> {
-        if self.plan.over != over {
-            let reason = "is over labels where events are given, or the other way round";
-            return Err(KernelError::Value { kernel: "window", argument: "table", reason });
-        }
-        let count = rows.keys.len();
-        expect("times_ms", count, rows.times_ms.len())?;
-        if range.start > range.end || range.end > count {
-            return expect("range", count, range.end);
-        }
-        if enters {
-            expect("values", self.plan.layout.values, rows.values.len())?;
-            expect("codes", self.plan.layout.codes, rows.codes.len())?;
-            rows.values.iter().try_for_each(|column| expect("values", count, column.len()))?;
-            rows.codes.iter().try_for_each(|column| expect("codes", count, column.len()))?;
-        }
-        Ok(())
-    }
-
-    fn check_target(&self, range: &Range<usize>, target: &Target<'_>) -> Result<(), KernelError> {
-        let end = target.offset + self.width;
-        expect("stride", end, target.stride.min(end))?;
-        let needed = if range.is_empty() { 0 } else { (range.end - 1) * target.stride + end };
-        expect("out", needed, target.out.len().min(needed))
     }
 }
 
@@ -396,15 +382,4 @@ fn write_empty(readings: &[Reading], out: &mut [f32]) {
     for reading in readings {
         out[reading.column] = reading.formula.empty();
     }
-}
-
-fn is_usable(time_ms: i64) -> bool {
-    (-TIME_MAX_MS..=TIME_MAX_MS).contains(&time_ms)
-}
-
-fn expect(argument: &'static str, expected: usize, given: usize) -> Result<(), KernelError> {
-    if expected == given {
-        return Ok(());
-    }
-    Err(KernelError::Shape { kernel: "window", argument, expected, given })
 }

@@ -176,6 +176,32 @@ fn play(spec: &TableSpec, steps: &[Step], cut: usize, reload: bool) -> (Vec<f32>
     (outputs, save(&table))
 }
 
+/// The same with labels among the rows, in one call.
+fn follow(spec: &TableSpec, steps: &[Step]) -> (Vec<f32>, Vec<u8>) {
+    let (mut now_ms, mut before_rows) = (1_000, Vec::new());
+    let (mut rows, mut labels) = (Columns::default(), Columns::default());
+    for step in steps {
+        match *step {
+            Step::Row { key, ahead_ms, value, code } => {
+                rows.push(key, now_ms + ahead_ms, value, code);
+                now_ms = now_ms.max(now_ms + ahead_ms);
+            }
+            Step::Label { key, ahead_ms, value, code } => {
+                labels.push(key, now_ms + ahead_ms, value, code);
+                before_rows.push(rows.keys.len() as u32);
+            }
+            Step::SaveAndLoad => {}
+        }
+    }
+    let mut table = WindowTable::new(spec).expect("a legal specification");
+    let mut out = vec![0.0; rows.keys.len() * table.width()];
+    let mut target = Target { out: &mut out, stride: table.width(), offset: 0 };
+    let (keys, times_ms) = (&rows.keys[..], &rows.times_ms[..]);
+    let rows = Rows { keys, times_ms, values: &[], codes: &[] };
+    labels.with(|labels| table.follow(&rows, labels, &before_rows, &mut target)).expect("shapes");
+    (out, save(&table))
+}
+
 fn brute_force(spec: &TableSpec, steps: &[Step]) -> Vec<f32> {
     let mut oracle = Oracle::new(spec.clone());
     let (mut now_ms, mut outputs, mut columns) = (1_000, Vec::new(), Columns::default());
@@ -220,5 +246,19 @@ proptest! {
             prop_assert_eq!(first_difference(&spec, &outputs, &expected), None, "cut {}", cut);
             prop_assert_eq!(&other, &state, "state after cuts of {}", cut);
         }
+    }
+
+    #[test]
+    fn rows_and_labels_together_are_rows_and_labels_in_turns(
+        spec in spec(), steps in prop::collection::vec(step(), 1..160),
+    ) {
+        let spec = TableSpec {
+            over: Over::Labels,
+            features: all_features(Over::Labels, spec.layout, spec.windows.len()),
+            ..spec
+        };
+        let (outputs, state) = follow(&spec, &steps);
+        prop_assert_eq!(first_difference(&spec, &outputs, &brute_force(&spec, &steps)), None);
+        prop_assert_eq!(state, play(&spec, &steps, 1, true).1);
     }
 }

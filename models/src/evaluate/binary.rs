@@ -8,13 +8,13 @@
 use std::io;
 
 use pelton_kernels::math;
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::calibration::Calibration;
 use super::exact::ExactSum;
 use super::metric::Metric;
 use super::ranking::Ranking;
 use super::row::JudgedRow;
-use super::state::{StateReader, StateWriter};
 
 /// Counts and sums over judged rows.
 #[derive(Clone, Debug)]
@@ -117,9 +117,7 @@ impl BinaryTally {
     }
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        for count in [self.rows, self.positives, self.predicted, self.agreed] {
-            state.i64(count)?;
-        }
+        state.slice(&[self.rows, self.positives, self.predicted, self.agreed])?;
         self.scores.write(state)?;
         self.squares.write(state)?;
         self.log_loss.map_or(Ok(()), |sum| sum.write(state))?;
@@ -133,10 +131,10 @@ impl BinaryTally {
         exact_rows_max: usize,
         state: &mut StateReader<'_>,
     ) -> io::Result<()> {
-        self.rows = state.i64()?;
-        self.positives = state.i64()?;
-        self.predicted = state.i64()?;
-        self.agreed = state.i64()?;
+        self.rows = state.get()?;
+        self.positives = state.get()?;
+        self.predicted = state.get()?;
+        self.agreed = state.get()?;
         self.scores = ExactSum::read(state)?;
         self.squares = ExactSum::read(state)?;
         if let Some(sum) = &mut self.log_loss {

@@ -8,8 +8,9 @@
 
 use std::io;
 
+use pelton_kernels::state::{StateReader, StateWriter};
+
 use super::exact::ExactSum;
-use super::state::{StateReader, StateWriter};
 
 /// Number of equal-width bins.
 pub const BINS: usize = 15;
@@ -44,8 +45,8 @@ impl Calibration {
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         self.0.iter().try_for_each(|bin| {
-            state.i64(bin.rows)?;
-            state.i64(bin.positives)?;
+            state.put(bin.rows)?;
+            state.put(bin.positives)?;
             bin.scores.write(state)
         })
     }
@@ -54,7 +55,7 @@ impl Calibration {
         let mut bins = [Bin::default(); BINS];
         for bin in &mut bins {
             *bin =
-                Bin { rows: state.i64()?, positives: state.i64()?, scores: ExactSum::read(state)? };
+                Bin { rows: state.get()?, positives: state.get()?, scores: ExactSum::read(state)? };
         }
         Ok(Calibration(bins))
     }

@@ -8,7 +8,7 @@
 
 use std::io;
 
-use super::state::{StateReader, StateWriter};
+use pelton_kernels::state::{StateReader, StateWriter};
 
 const FRACTION_BITS: u32 = 40;
 const SCALE: f64 = (1u64 << FRACTION_BITS) as f64;
@@ -30,11 +30,11 @@ impl ExactSum {
     }
 
     pub(super) fn write(self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        state.bytes(&self.0.to_le_bytes())
+        state.put(self.0)
     }
 
     pub(super) fn read(state: &mut StateReader<'_>) -> io::Result<ExactSum> {
-        Ok(ExactSum(i128::from_le_bytes(state.array()?)))
+        Ok(ExactSum(state.get()?))
     }
 }
 

@@ -15,8 +15,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 
+use pelton_kernels::state::{StateReader, StateWriter};
+
 use super::exact::ExactSum;
-use super::state::{StateReader, StateWriter};
 
 const DAY_MS: i64 = 86_400_000;
 /// Entries that may be open over all days: about 100 MB.
@@ -120,41 +121,39 @@ impl GroupedPrecision {
     }
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        state.i64(self.first_open_day)?;
-        state.i64(self.days)?;
+        state.put(self.first_open_day)?;
+        state.put(self.days)?;
         self.shares.write(state)?;
-        state.u64(self.late_rows)?;
-        state.u64(self.days_folded_early)?;
-        state.u64(self.open.len() as u64)?;
+        state.put(self.late_rows)?;
+        state.put(self.days_folded_early)?;
+        state.length(self.open.len())?;
         for (&day, groups) in &self.open {
-            state.i64(day)?;
-            state.u64(groups.len() as u64)?;
-            let mut sorted: Vec<_> = groups.iter().collect();
-            sorted.sort_unstable_by_key(|&(&code, _)| code);
-            for (&code, group) in sorted {
-                state.u64(code)?;
-                state.f32(group.best)?;
-                state.i64(group.positives)?;
-            }
+            state.put(day)?;
+            state.length(groups.len())?;
+            let mut sorted: Vec<_> = groups.iter().map(|(&code, group)| (code, *group)).collect();
+            sorted.sort_unstable_by_key(|&(code, _)| code);
+            state.each(sorted.iter().map(|(code, _)| *code))?;
+            state.each(sorted.iter().map(|(_, group)| group.best))?;
+            state.each(sorted.iter().map(|(_, group)| group.positives))?;
         }
         Ok(())
     }
 
     pub(super) fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
-        self.first_open_day = state.i64()?;
-        self.days = state.i64()?;
+        self.first_open_day = state.get()?;
+        self.days = state.get()?;
         self.shares = ExactSum::read(state)?;
-        self.late_rows = state.u64()?;
-        self.days_folded_early = state.u64()?;
+        self.late_rows = state.get()?;
+        self.days_folded_early = state.get()?;
         self.open.clear();
         self.open_groups = 0;
         for _ in 0..state.length(usize::MAX)? {
-            let day = state.i64()?;
-            let mut groups = Groups::default();
-            for _ in 0..state.length(usize::MAX)? {
-                let code = state.u64()?;
-                groups.insert(code, Group { best: state.f32()?, positives: state.i64()? });
-            }
+            let day = state.get()?;
+            let codes = state.list::<u64>(usize::MAX)?;
+            let (best, positives) = (state.numbers(codes.len())?, state.numbers(codes.len())?);
+            let groups = best.into_iter().zip(positives);
+            let groups = groups.map(|(best, positives)| Group { best, positives });
+            let groups: Groups = codes.into_iter().zip(groups).collect();
             self.open_groups += groups.len();
             self.open.insert(day, groups);
         }

@@ -6,11 +6,12 @@
 
 use std::io;
 
+use pelton_kernels::state::{StateReader, StateWriter};
+
 use super::binary::{kappa, loss};
 use super::exact::ExactSum;
 use super::metric::Metric;
 use super::row::JudgedRow;
-use super::state::{StateReader, StateWriter};
 
 /// Counts and sums over judged rows.
 #[derive(Clone, Debug)]
@@ -55,23 +56,18 @@ impl MultiClassTally {
     }
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        state.i64(self.rows)?;
-        state.i64(self.agreed)?;
-        state.i64s(&self.labelled)?;
-        state.i64s(&self.predicted)?;
+        state.put(self.rows)?;
+        state.put(self.agreed)?;
+        state.slice(&self.labelled)?;
+        state.slice(&self.predicted)?;
         self.log_loss.write(state)
     }
 
     pub(super) fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
-        let classes = self.labelled.len();
-        self.rows = state.i64()?;
-        self.agreed = state.i64()?;
-        for counts in [&mut self.labelled, &mut self.predicted] {
-            *counts = state.i64s(classes)?;
-            if counts.len() != classes {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-        }
+        self.rows = state.get()?;
+        self.agreed = state.get()?;
+        state.fill(&mut self.labelled)?;
+        state.fill(&mut self.predicted)?;
         self.log_loss = ExactSum::read(state)?;
         Ok(())
     }

@@ -7,7 +7,7 @@
 
 use std::io;
 
-use super::state::{StateReader, StateWriter};
+use pelton_kernels::state::{StateReader, StateWriter};
 
 /// The last label, and how often it was the next one as well.
 #[derive(Clone, Debug, Default)]
@@ -39,13 +39,13 @@ impl NoChange {
     }
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        state.i64(self.last.map_or(-1, i64::from))?;
-        state.i64(self.rows)?;
-        state.i64(self.agreed)
+        state.put(self.last.map_or(-1, i64::from))?;
+        state.put(self.rows)?;
+        state.put(self.agreed)
     }
 
     pub(super) fn read(state: &mut StateReader<'_>) -> io::Result<NoChange> {
-        let last = u32::try_from(state.i64()?).ok();
-        Ok(NoChange { last, rows: state.i64()?, agreed: state.i64()? })
+        let last = u32::try_from(state.get::<i64>()?).ok();
+        Ok(NoChange { last, rows: state.get()?, agreed: state.get()? })
     }
 }

@@ -5,6 +5,8 @@
 
 use std::io;
 
+use pelton_kernels::state::{StateReader, StateWriter};
+
 use super::binary::BinaryTally;
 use super::metric::Metric;
 use super::multiclass::MultiClassTally;
@@ -12,7 +14,6 @@ use super::no_change::NoChange;
 use super::regression::RegressionTally;
 use super::row::JudgedRow;
 use super::spec::EvaluateSpec;
-use super::state::{StateReader, StateWriter};
 use crate::Task;
 
 /// Everything measured over one run of rows, grouped precision apart.

@@ -11,8 +11,9 @@
 
 use std::io;
 
+use pelton_kernels::state::{StateReader, StateWriter, invalid};
+
 use super::radix::{LABEL_BIT, pack, sort_rows};
-use super::state::{StateReader, StateWriter};
 
 /// Low bits of the float that a histogram bin does not tell apart.
 const BIN_SHIFT: u32 = 12;
@@ -124,38 +125,38 @@ impl Ranking {
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         match &self.store {
             Store::Exact { rows, withdrawn } => {
-                state.u64(0)?;
-                state.u32s(rows)?;
-                state.u32s(withdrawn)
+                state.put(0_u8)?;
+                state.list(rows)?;
+                state.list(withdrawn)
             }
             Store::Histogram(bins) => {
-                state.u64(1)?;
+                state.put(1_u8)?;
                 // Most bins are empty: only the others are written, each with its index.
                 let filled = || bins.iter().enumerate().filter(|(_, counts)| **counts != [0, 0]);
-                state.u64(filled().count() as u64)?;
-                filled().try_for_each(|(index, &[negatives, positives])| {
-                    state.u64(index as u64)?;
-                    state.i64(negatives)?;
-                    state.i64(positives)
-                })
+                state.length(filled().count())?;
+                state.each(filled().map(|(index, _)| index as u32))?;
+                state.each(filled().map(|(_, counts)| *counts))
             }
         }
     }
 
     pub(super) fn read(rows_max: usize, state: &mut StateReader<'_>) -> io::Result<Ranking> {
-        let store = if state.u64()? == 0 {
-            let rows = state.u32s(rows_max)?;
-            let withdrawn = state.u32s(rows_max)?;
-            Store::Exact { rows, withdrawn }
-        } else {
-            let mut bins = vec![[0; 2]; BINS];
-            for _ in 0..state.length(BINS)? {
-                let index = state.length(BINS - 1)?;
-                bins[index] = [state.i64()?, state.i64()?];
+        if state.get::<u8>()? == 0 {
+            let (rows, withdrawn) = (state.list(rows_max)?, state.list(rows_max)?);
+            let is_share = |row: &u32| row & !LABEL_BIT <= 1.0_f32.to_bits();
+            if !rows.iter().chain(&withdrawn).all(is_share) {
+                return Err(invalid("a ranked score is no probability"));
             }
-            Store::Histogram(bins)
-        };
-        Ok(Ranking { rows_max, store })
+            return Ok(Ranking { rows_max, store: Store::Exact { rows, withdrawn } });
+        }
+        let mut bins = vec![[0; 2]; BINS];
+        let filled = state.length(BINS)?;
+        let indices = state.numbers::<u32>(filled)?;
+        for (index, counts) in indices.into_iter().zip(state.numbers(filled)?) {
+            let bin = bins.get_mut(index as usize);
+            *bin.ok_or_else(|| invalid("a bin is none of the histogram's"))? = counts;
+        }
+        Ok(Ranking { rows_max, store: Store::Histogram(bins) })
     }
 }
 

@@ -7,9 +7,10 @@
 
 use std::io;
 
+use pelton_kernels::state::{StateReader, StateWriter};
+
 use super::metric::Metric;
 use super::row::JudgedRow;
-use super::state::{StateReader, StateWriter};
 
 /// Sums over judged rows.
 #[derive(Clone, Debug, Default)]
@@ -56,19 +57,19 @@ impl RegressionTally {
     }
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        state.i64(self.rows)?;
+        state.put(self.rows)?;
         let sums = [self.absolute, self.squares, self.scores, self.label_mean, self.label_spread];
-        sums.into_iter().try_for_each(|sum| state.f64(sum))
+        state.slice(&sums)
     }
 
     pub(super) fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         *self = RegressionTally {
-            rows: state.i64()?,
-            absolute: state.f64()?,
-            squares: state.f64()?,
-            scores: state.f64()?,
-            label_mean: state.f64()?,
-            label_spread: state.f64()?,
+            rows: state.get()?,
+            absolute: state.get()?,
+            squares: state.get()?,
+            scores: state.get()?,
+            label_mean: state.get()?,
+            label_spread: state.get()?,
         };
         Ok(())
     }

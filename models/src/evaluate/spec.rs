@@ -2,8 +2,9 @@
 
 use std::io;
 
+use pelton_kernels::state::{StateReader, StateWriter};
+
 use super::metric::Metric;
-use super::state::{StateReader, StateWriter};
 use crate::Task;
 
 /// The settings of an [`Evaluator`](super::Evaluator).
@@ -116,22 +117,14 @@ impl EvaluateSpec {
     }
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        let bytes = self.identity();
-        state.u64(bytes.len() as u64)?;
-        state.bytes(&bytes)
+        state.list(&self.identity())
     }
 
     /// Whether the state goes on with the identity of this very spec.
     pub(super) fn reads_itself(&self, state: &mut StateReader<'_>) -> io::Result<bool> {
-        let bytes = self.identity();
-        if state.u64()? != bytes.len() as u64 {
-            return Ok(false);
-        }
-        let mut is_same = true;
-        for byte in bytes {
-            is_same &= state.array::<1>()? == [byte];
-        }
-        Ok(is_same)
+        let identity = self.identity();
+        let length: u64 = state.get()?;
+        Ok(length == identity.len() as u64 && state.numbers::<u8>(identity.len())? == identity)
     }
 
     /// The spec as bytes: version of the state's layout first.

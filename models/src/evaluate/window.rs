@@ -6,8 +6,10 @@
 
 use std::io;
 
+use pelton_kernels::state::{StateReader, StateWriter, invalid};
+
 use super::row::JudgedRow;
-use super::state::{StateReader, StateWriter};
+use crate::Task;
 
 /// The last judged rows.
 #[derive(Clone, Debug)]
@@ -51,20 +53,23 @@ impl Window {
     }
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        state.u64(self.rows.len() as u64)?;
-        self.iter().try_for_each(|row| {
-            state.f32(row.score)?;
-            state.u32(row.predicted)?;
-            state.f32(row.label)
-        })
+        state.length(self.rows.len())?;
+        state.each(self.iter().map(|row| [row.score.to_bits(), row.predicted, row.label.to_bits()]))
     }
 
-    pub(super) fn read(rows_max: usize, state: &mut StateReader<'_>) -> io::Result<Window> {
+    pub(super) fn read(
+        rows_max: usize,
+        task: Task,
+        state: &mut StateReader<'_>,
+    ) -> io::Result<Window> {
         let mut window = Window::new(rows_max);
-        for _ in 0..state.length(rows_max)? {
-            let (score, predicted, label) = (state.f32()?, state.u32()?, state.f32()?);
+        for [score, predicted, label] in state.list::<[u32; 3]>(rows_max)? {
+            let (score, label) = (f32::from_bits(score), f32::from_bits(label));
             window.rows.push(JudgedRow { score, predicted, label });
         }
-        Ok(window)
+        match window.rows.iter().all(|row| row.fits(task)) {
+            true => Ok(window),
+            false => Err(invalid("a judged row is of another task")),
+        }
     }
 }

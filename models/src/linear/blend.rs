@@ -9,17 +9,17 @@
 //! synthetic streams with and without drift and recorded ones, where they matter little: see
 //! `docs/linear.md`.
 
-use std::io::{self, Read, Write};
+use std::io;
 
 use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS, FILTERS};
 use pelton_kernels::covariance::Covariance;
 use pelton_kernels::implicit::pulls;
 use pelton_kernels::mixture::Mixture;
 use pelton_kernels::prefetch::prefetch;
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::link::{Link, class_log_odds, softmax};
 use super::rows::{Row, RowLearner, is_finite, padded};
-use super::state;
 use crate::{ABSENT, FeatureShape, Task};
 
 /// Dense inputs, with the bias, up to which the filters keep full covariances.
@@ -50,7 +50,6 @@ pub(super) struct Blend {
     sparse: Vec<BlendCell>,
     mixture: [f32; EXPERTS],
     inputs: Vec<f64>,
-    projected: [Vec<f64>; FILTERS],
     probabilities: Vec<f32>,
 }
 
@@ -83,7 +82,6 @@ impl Blend {
             sparse: vec![BlendCell::default(); classes * buckets],
             mixture: [1.0 / EXPERTS as f32; EXPERTS],
             inputs: vec![0.0; stride],
-            projected: [vec![0.0; stride], vec![0.0; stride]],
             probabilities: vec![0.0; classes * EXPERTS],
             link,
         }
@@ -121,13 +119,9 @@ impl Blend {
                 }
             }
         } else {
-            let covariances = &self.covariances[class * FILTERS..(class + 1) * FILTERS];
-            for ((spread, covariance), projected) in
-                spreads.iter_mut().zip(covariances).zip(&mut self.projected)
-            {
-                let stride = covariance.stride();
-                let projected = &mut projected[..stride];
-                *spread = covariance.project(&self.inputs[..stride], projected) as f32;
+            let covariances = &mut self.covariances[class * FILTERS..(class + 1) * FILTERS];
+            for (spread, covariance) in spreads.iter_mut().zip(covariances) {
+                *spread = covariance.project(&self.inputs) as f32;
             }
         }
         let mut sparse = [0.0; EXPERTS];
@@ -230,8 +224,8 @@ impl Blend {
                 step.penalize(&mut cell.weights, [variance(0), variance(1), rates[0], rates[1]]);
             }
         }
-        let [first, second] = &self.projected;
-        let moves = row.values.iter().zip(first).zip(second);
+        let moves = row.values.iter().zip(covariances[0].projected());
+        let moves = moves.zip(covariances[1].projected());
         for (cell, ((value, first), second)) in dense.iter_mut().zip(moves) {
             let moved = [*first as f32, *second as f32, rates[0] * value, rates[1] * value];
             for ((weight, pull), moved) in cell.weights.iter_mut().zip(step.pulls).zip(moved) {
@@ -239,9 +233,8 @@ impl Blend {
             }
         }
         for (filter, covariance) in covariances.iter_mut().enumerate() {
-            let projected = &self.projected[filter][..covariance.stride()];
             let (reduction, inflation) = (step.reductions[filter], step.inflations[filter]);
-            covariance.observe(projected, f64::from(reduction), f64::from(inflation));
+            covariance.observe(f64::from(reduction), f64::from(inflation));
         }
     }
 
@@ -250,7 +243,7 @@ impl Blend {
         let mut losses = [0.0; EXPERTS];
         if self.classes == 1 {
             let own: &[f32; EXPERTS] = scores.first_chunk().unwrap_or(&losses);
-            return own.map(|score| self.link.single_loss(score, label));
+            return self.link.single_losses(own, label);
         }
         for (lane, loss) in losses.iter_mut().enumerate() {
             let own = &mut self.probabilities[lane * self.classes..(lane + 1) * self.classes];
@@ -333,24 +326,24 @@ impl RowLearner for Blend {
         Some(self.mixture)
     }
 
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.link.write(out)?;
-        state::write_cells(out, &[self.mixture], |weights| *weights)?;
+    fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        self.link.write(state)?;
+        state.blocks(&[self.mixture], |weights| *weights)?;
         for covariance in &self.covariances {
-            state::write_f64s(out, covariance.values())?;
+            state.slice(covariance.values())?;
         }
-        state::write_cells(out, &self.dense, numbers)?;
-        state::write_cells(out, &self.sparse, numbers)
+        state.blocks(&self.dense, numbers)?;
+        state.blocks(&self.sparse, numbers)
     }
 
-    fn read(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        self.link.read(from)?;
-        state::read_cells(from, std::slice::from_mut(&mut self.mixture), |weights| weights)?;
+    fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        self.link.read(state)?;
+        state.blocks(std::slice::from_mut(&mut self.mixture), |weights| weights)?;
         for covariance in &mut self.covariances {
-            state::read_f64s(from, covariance.values_mut())?;
+            state.fill(covariance.values_mut())?;
         }
-        state::read_cells(from, &mut self.dense, cell)?;
-        state::read_cells(from, &mut self.sparse, cell)
+        state.blocks(&mut self.dense, cell)?;
+        state.blocks(&mut self.sparse, cell)
     }
 }
 

@@ -4,17 +4,17 @@
 //! with a last group that stands for every absent coordinate and is always zero. Within a row all
 //! changes are computed from the cells as they were, then added in the row's order.
 
-use std::io::{self, Read, Write};
+use std::io;
 
 use pelton_kernels::coordinate::{
     Cell, CoordinateRule, LANES, NormalizedSgd, accumulate, changes, fold_lanes,
 };
 use pelton_kernels::implicit::{PROBLEMS, pulls};
 use pelton_kernels::prefetch::prefetch;
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::link::{Link, class_log_odds, softmax};
 use super::rows::{Row, RowLearner, is_finite, padded};
-use super::state;
 use crate::{FeatureShape, Task};
 
 /// Inputs longer than this (squared) are refused: products of two stay finite.
@@ -226,20 +226,19 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
         }
     }
 
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.link.write(out)?;
-        out.write_all(&self.lengths.rows.to_le_bytes())?;
-        out.write_all(&self.lengths.sum.to_le_bytes())?;
-        state::write_cells(out, &self.dense, |cell| *cell)?;
-        state::write_cells(out, &self.sparse, |cell| *cell)
+    fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        self.link.write(state)?;
+        state.put(self.lengths.rows)?;
+        state.put(self.lengths.sum)?;
+        state.blocks(&self.dense, |cell| *cell)?;
+        state.blocks(&self.sparse, |cell| *cell)
     }
 
-    fn read(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        self.link.read(from)?;
-        self.lengths.rows = state::read_u64(from)?;
-        self.lengths.sum = f64::from_bits(state::read_u64(from)?);
-        state::read_cells(from, &mut self.dense, |cell| cell)?;
-        state::read_cells(from, &mut self.sparse, |cell| cell)
+    fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        self.link.read(state)?;
+        self.lengths = Lengths { rows: state.get()?, sum: state.get()? };
+        state.blocks(&mut self.dense, |cell| cell)?;
+        state.blocks(&mut self.sparse, |cell| cell)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Between linear scores and what is predicted: links, losses, labels, and the unit of a target.
 
+use std::io;
+
 use pelton_kernels::math::{exp_f32, ln_f32, logit_f32, sigmoid_f32, softplus_f32};
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::Task;
-use std::io::{self, Read, Write};
-
-use super::state;
 
 /// A residual beyond this many typical ones pulls no harder (Huber 1964).
 const RESIDUAL_MAX: f32 = 3.0;
@@ -111,18 +111,34 @@ impl Link {
         softplus_f32(if label == 1.0 { -margin } else { margin })
     }
 
-    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(&self.target.count.to_le_bytes())?;
-        out.write_all(&self.target.mean.to_le_bytes())?;
-        out.write_all(&self.target.squares.to_le_bytes())?;
-        out.write_all(&self.target.residual.to_le_bytes())
+    /// [`Link::single_loss`] of several scores at once: the loop is one of vectors.
+    #[inline]
+    pub fn single_losses<const N: usize>(&self, scores: &[f32; N], label: f32) -> [f32; N] {
+        let mut losses = [0.0; N];
+        if self.task == Task::Regression {
+            for lane in 0..N {
+                losses[lane] = self.single_loss(scores[lane], label);
+            }
+            return losses;
+        }
+        let sign = if label == 1.0 { -1.0 } else { 1.0 };
+        for lane in 0..N {
+            losses[lane] = softplus_f32(sign * (scores[lane] - self.shift));
+        }
+        losses
     }
 
-    pub fn read(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        self.target.count = state::read_u64(from)?;
-        self.target.mean = f64::from_bits(state::read_u64(from)?);
-        self.target.squares = f64::from_bits(state::read_u64(from)?);
-        self.target.residual = state::read_f32(from)?;
+    pub fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        let Target { count, mean, squares, residual } = self.target;
+        state.put(count)?;
+        state.slice(&[mean, squares])?;
+        state.put(residual)
+    }
+
+    pub fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let count = state.get()?;
+        let [mean, squares] = state.get()?;
+        self.target = Target { count, mean, squares, residual: state.get()? };
         Ok(())
     }
 }

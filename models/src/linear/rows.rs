@@ -4,9 +4,11 @@
 //! indices. Rows soon to come are prefetched. Invariant: a row is scored from the same values by
 //! the same code wherever a score is needed, so that separate and fused walks agree to the bit.
 
-use std::io::{self, Read, Write};
+use std::cell::Cell;
+use std::io;
 
 use pelton_kernels::coordinate::LANES;
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome};
 
@@ -39,9 +41,9 @@ pub(super) trait RowLearner: Send {
         None
     }
     /// Writes what learning changes.
-    fn write(&self, out: &mut dyn Write) -> io::Result<()>;
+    fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
     /// Reads it back.
-    fn read(&mut self, from: &mut dyn Read) -> io::Result<()>;
+    fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
 }
 
 /// Whole batches; shapes have been checked.
@@ -50,8 +52,8 @@ pub(super) trait Batches: Send {
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> LearnOutcome;
     fn score_and_learn_each(&mut self, batch: &LabeledBatch<'_>, out: &mut [f32]) -> LearnOutcome;
     fn expert_weights(&self) -> Option<[f32; 4]>;
-    fn write_state(&self, out: &mut dyn Write) -> io::Result<()>;
-    fn read_state(&mut self, from: &mut dyn Read) -> io::Result<()>;
+    fn write_state(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
+    fn read_state(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
 }
 
 /// Batches by a learner of rows.
@@ -60,6 +62,9 @@ pub(super) struct Rows<L> {
     layout: Layout,
     values: Vec<f32>,
     scores: Vec<f32>,
+    /// The same for scoring, which leaves the rest alone; runs of few rows would feel the
+    /// allocations.
+    scratch: Cell<(Vec<f32>, Vec<f32>)>,
 }
 
 /// Where a row lies in a batch and how it is padded.
@@ -75,7 +80,8 @@ impl<L: RowLearner> Rows<L> {
         let layout = Layout { dense: shape.dense_width, sparse: shape.sparse_width, fold };
         let values = layout.empty_values();
         let scores = vec![0.0; learner.scores_width()];
-        Rows { learner, layout, values, scores }
+        let scratch = Cell::new((values.clone(), scores.clone()));
+        Rows { learner, layout, values, scores, scratch }
     }
 
     fn prefetch(&self, sparse: &[u32], row: usize) {
@@ -93,8 +99,7 @@ impl<L: RowLearner> Rows<L> {
 
 impl<L: RowLearner> Batches for Rows<L> {
     fn score(&self, features: &Features<'_>, out: &mut [f32]) {
-        let mut values = self.layout.empty_values();
-        let mut scores = vec![0.0; self.learner.scores_width()];
+        let (mut values, mut scores) = self.scratch.take();
         let width = out.len().checked_div(features.rows).unwrap_or(0);
         self.prefetch_head(features);
         for row in 0..features.rows {
@@ -104,6 +109,7 @@ impl<L: RowLearner> Batches for Rows<L> {
             let out = &mut out[row * width..(row + 1) * width];
             predict(&self.learner, &self.layout, &mut scores, out);
         }
+        self.scratch.set((values, scores));
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> LearnOutcome {
@@ -118,7 +124,11 @@ impl<L: RowLearner> Batches for Rows<L> {
         }
         let mut outcome = LearnOutcome::default();
         for row in 0..features.rows {
-            let input = self.layout.row(features, row, &mut self.values);
+            // A single row is laid out already.
+            let input = match features.rows {
+                1 => Row { values: &self.values, sparse: features.sparse },
+                _ => self.layout.row(features, row, &mut self.values),
+            };
             let scores = &self.scores[row * width..(row + 1) * width];
             count(
                 &mut outcome,
@@ -155,12 +165,12 @@ impl<L: RowLearner> Batches for Rows<L> {
         self.learner.expert_weights()
     }
 
-    fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.learner.write(out)
+    fn write_state(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        self.learner.write(state)
     }
 
-    fn read_state(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        self.learner.read(from)
+    fn read_state(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        self.learner.read(state)
     }
 }
 

@@ -1,0 +1,91 @@
+//! What a checkpoint says about itself: a section of JSON that a person can read too.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::emit::SinkPosition;
+use crate::ring::Span;
+
+/// The section's name.
+pub const SECTION: &str = "manifest";
+
+/// About a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Its number.
+    pub sequence: u64,
+    /// When it was taken, milliseconds since the epoch.
+    pub taken_ms: i64,
+    /// The program's version.
+    pub program: String,
+    /// Digest of each part of the settings that gives the state its shape and meaning.
+    pub settings: BTreeMap<String, String>,
+    /// Whether the run ended right behind the cut, so that nothing lies behind it.
+    pub is_last: bool,
+    /// Event records consumed before the cut.
+    pub consumed: u64,
+    /// Event time at the cut, milliseconds since the epoch.
+    pub watermark_ms: i64,
+    /// What is read next, of every partition.
+    pub positions: Vec<ReadPosition>,
+    /// Score records sent after the cut lie behind this.
+    pub scores: Option<SinkPosition>,
+    /// Dead letters sent after the cut lie behind this.
+    pub dead_letters: Option<SinkPosition>,
+}
+
+/// What is read next of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadPosition {
+    /// Its topic, or the path of the file.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+    /// The next offset.
+    pub next: i64,
+}
+
+impl Manifest {
+    /// The positions as a source takes them.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Span> {
+        let span = |p: &ReadPosition| {
+            let (topic, partition, next) = (p.topic.as_str().into(), p.partition, p.next);
+            Span { topic, partition, next }
+        };
+        self.positions.iter().map(span).collect()
+    }
+}
+
+/// Digests of the settings that state depends on: a state of others is foreign. How fast things go
+/// and where they come from is left out, so that it can be changed between two runs.
+#[must_use]
+pub fn settings(config: &Config) -> BTreeMap<String, String> {
+    let event = crate::config::event::EventConfig {
+        // What is repeated in score records, and how large a record may be, is no state.
+        schema: crate::schema::Schema {
+            texts: Vec::new(),
+            keeps_raw: false,
+            fields: Vec::new(),
+            ..config.event.schema.clone()
+        },
+        record_bytes_max: 0,
+        ..config.event.clone()
+    };
+    let labels = crate::config::stream::LabelsConfig {
+        topic: config.labels.topic.as_ref().map(|_| String::new()),
+        ..config.labels.clone()
+    };
+    let parts = [
+        ("event", format!("{event:?}")),
+        ("labels", format!("{labels:?}")),
+        ("features", format!("{:?}", config.features)),
+        ("model", format!("{:?}", config.model)),
+        ("learn", format!("{:?}", config.learn)),
+        ("evaluate", format!("{:?}", config.evaluate)),
+    ];
+    let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex().to_string();
+    parts.iter().map(|(name, text)| ((*name).to_owned(), digest(text))).collect()
+}

@@ -1,0 +1,312 @@
+//! Going on from the newest whole checkpoint.
+//!
+//! A checkpoint that is damaged, or of other settings, is refused with its reason, and the one
+//! before it is tried. When there are checkpoints and none can be used, the run does not start:
+//! beginning anew in silence would lose everything learned. The order logs from the checkpoint
+//! on are joined into the script that leads the source.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::cut::{Cutter, TOTALS, now_ms};
+use super::format::{Sections, Whole};
+use super::manifest::{self, Manifest};
+use super::order::{self, BatchOrder, OrderLog, Stretch};
+use super::retain::Retention;
+use super::store::{self, Store};
+use super::writer::{Snapshot, Writing};
+use super::{order_path, order_sequence_of, sequence_of};
+use crate::config::Config;
+use crate::emit::Positions;
+use crate::error::Error;
+use crate::metrics::Totals;
+use crate::pipeline::{Pipeline, SECTIONS};
+use crate::ring::Span;
+
+/// Where a run begins.
+pub struct Recovery {
+    /// The state.
+    pub pipeline: Pipeline,
+    /// What went in before, and what became of it.
+    pub totals: Totals,
+    /// The offsets to go on from.
+    pub positions: Vec<Span>,
+    /// The order in which the source reads on, batch by batch, before it is free.
+    pub script: Vec<BatchOrder>,
+    /// Where the sinks stood: what lies behind may be sent again and must not.
+    pub sinks: Positions,
+    /// How long the sinks must be quiet before they are read.
+    pub settle: Duration,
+    /// What takes checkpoints, where the settings ask for them.
+    pub keeping: Option<Keeping>,
+}
+
+/// What takes and writes checkpoints.
+pub struct Keeping {
+    /// For the compute thread.
+    pub cutter: Cutter,
+    /// For a thread of its own.
+    pub writing: Writing,
+    /// The empty state, to be written before anything is read, when there is no checkpoint yet.
+    pub first: Option<Snapshot>,
+}
+
+impl Recovery {
+    /// Begins without state and keeps none: a replay.
+    ///
+    /// # Errors
+    /// As [`Pipeline::new`].
+    pub fn none(config: &Config) -> Result<Recovery, Error> {
+        Ok(Recovery {
+            pipeline: Pipeline::new(config)?,
+            totals: Totals::default(),
+            positions: Vec::new(),
+            script: Vec::new(),
+            sinks: Positions::default(),
+            settle: Duration::ZERO,
+            keeping: None,
+        })
+    }
+
+    /// Goes on from the newest whole checkpoint of the configuration's place, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the place cannot be read; [`Error::Usage`] when another process uses
+    /// it; [`Error::NoCheckpoint`] when there are checkpoints and none can be used.
+    pub fn open(config: &Config) -> Result<Recovery, Error> {
+        let Some(dir) = &config.checkpoint.dir else { return Recovery::none(config) };
+        let store = store::open(dir)?;
+        let order_dir = open_order_dir(config, dir)?;
+        let found = newest(store.as_ref(), config)?;
+        let settings = manifest::settings(config);
+        let is_first = found.is_none();
+        let (mut recovery, manifest) = match found {
+            Some(found) => found,
+            None => (Recovery::none(config)?, empty_manifest(settings)),
+        };
+        let sync = config.checkpoint.order_sync;
+        let (script, log, last_order) = match &order_dir {
+            None => (Vec::new(), None, manifest.sequence),
+            Some(folder) if is_first => first_order(folder, &manifest, sync)?,
+            Some(folder) => orders_from(folder, &manifest, sync)?,
+        };
+        if !is_first {
+            let (sequence, batches) = (manifest.sequence, script.len());
+            tracing::info!(
+                sequence,
+                consumed = manifest.consumed,
+                batches,
+                "going on from a checkpoint"
+            );
+        }
+        recovery.positions = manifest.spans();
+        add_first_offsets(&mut recovery.positions, &script);
+        if !manifest.is_last {
+            recovery.settle = Duration::from_millis(config.checkpoint.settle_ms.unsigned_abs());
+        }
+        recovery.sinks = [manifest.scores.clone(), manifest.dead_letters.clone()];
+        let retention =
+            Retention { count: config.checkpoint.keep, age_ms: config.checkpoint.keep_for_ms };
+        let is_led = !script.is_empty();
+        // Not a number that a damaged checkpoint or a log behind it already has.
+        let taken = store.list()?.iter().filter_map(|file| sequence_of(&file.name)).max();
+        let last = taken.unwrap_or(0).max(last_order);
+        let order = (order_dir.clone(), sync, log);
+        let cutter = Cutter::new(&manifest, last, config.checkpoint.every_ms, order, is_led);
+        let first = is_first.then(|| snapshot_of(&recovery, &manifest)).transpose()?;
+        recovery.keeping = Some(Keeping {
+            cutter,
+            writing: Writing::new(store, order_dir, retention, manifest.sequence),
+            first,
+        });
+        recovery.script = script;
+        Ok(recovery)
+    }
+}
+
+/// The folder of the order log: an object store cannot append to a file, so that there is none
+/// beside it unless the settings name one.
+fn open_order_dir(config: &Config, dir: &str) -> Result<Option<PathBuf>, Error> {
+    let folder = match &config.checkpoint.order_dir {
+        Some(folder) => PathBuf::from(folder),
+        None if store::is_url(dir) => {
+            tracing::warn!(
+                "no [checkpoint] order_dir, so no order log: after a crash no score is sent twice, \
+                 but events and labels of several partitions may be read in another order"
+            );
+            return Ok(None);
+        }
+        None => PathBuf::from(dir),
+    };
+    std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+    Ok(Some(folder))
+}
+
+/// Tries the checkpoints of a store, newest first.
+fn newest(store: &dyn Store, config: &Config) -> Result<Option<(Recovery, Manifest)>, Error> {
+    let mut sequences: Vec<u64> =
+        store.list()?.iter().filter_map(|file| sequence_of(&file.name)).collect();
+    sequences.sort_unstable_by_key(|&sequence| std::cmp::Reverse(sequence));
+    let mut refusal = None;
+    for &sequence in &sequences {
+        match read(store, sequence, config) {
+            Ok(found) => return Ok(Some(found)),
+            // A store that is away does not make an older checkpoint the newest.
+            Err(error @ Error::File { .. }) if store.is_remote() => return Err(error),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(sequence, %error, cause, "a checkpoint was refused");
+                metrics::counter!("pelton_checkpoints_refused_total").increment(1);
+                refusal.get_or_insert(error);
+            }
+        }
+    }
+    refusal.map_or(Ok(None), |error| {
+        let (place, count) = (store.place(), sequences.len());
+        Err(Error::NoCheckpoint { place, count, source: Box::new(error) })
+    })
+}
+
+/// Reads one checkpoint.
+///
+/// # Errors
+/// [`Error::Checkpoint`] for damage, [`Error::Foreign`] for other settings, [`Error::State`] for a
+/// section that cannot be understood.
+pub fn read(
+    store: &dyn Store,
+    sequence: u64,
+    config: &Config,
+) -> Result<(Recovery, Manifest), Error> {
+    let name = super::file_name(sequence);
+    let whole = Whole::parse(store.get(&name)?);
+    let damaged = |source| Error::Checkpoint { name: name.clone(), source };
+    let whole = whole.map_err(damaged)?;
+    let manifest = parse_manifest(&whole, &name)?;
+    let settings = manifest::settings(config);
+    if let Some((section, _)) = settings.iter().find(|&(s, d)| manifest.settings.get(s) != Some(d))
+    {
+        return Err(Error::Foreign { name, section: section.clone() });
+    }
+    let mut recovery = Recovery::none(config)?;
+    for section in SECTIONS {
+        let mut bytes = whole.section(section).map_err(damaged)?;
+        recovery.pipeline.read_section(section, &mut bytes)?;
+    }
+    let mut bytes = whole.section(TOTALS).map_err(damaged)?;
+    let totals = Totals::read_state(&mut bytes);
+    recovery.totals =
+        totals.map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
+    Ok((recovery, manifest))
+}
+
+/// The manifest of a whole checkpoint.
+///
+/// # Errors
+/// [`Error::Checkpoint`] when there is none, or it is not one.
+pub fn parse_manifest(whole: &Whole, name: &str) -> Result<Manifest, Error> {
+    let missing = || super::format::Damage::Missing { name: manifest::SECTION.to_owned() };
+    let damaged = |source| Error::Checkpoint { name: name.to_owned(), source };
+    let bytes = whole.section(manifest::SECTION).map_err(damaged)?;
+    serde_json::from_slice(bytes).map_err(|_| damaged(missing()))
+}
+
+fn empty_manifest(settings: std::collections::BTreeMap<String, String>) -> Manifest {
+    Manifest {
+        sequence: 1,
+        taken_ms: now_ms(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        settings,
+        is_last: false,
+        consumed: 0,
+        watermark_ms: i64::MIN,
+        positions: Vec::new(),
+        scores: None,
+        dead_letters: None,
+    }
+}
+
+fn snapshot_of(recovery: &Recovery, manifest: &Manifest) -> Result<Snapshot, Error> {
+    let mut sections = Sections::default();
+    for section in SECTIONS {
+        let written = sections.add(section, |out| recovery.pipeline.write_section(section, out));
+        written.map_err(|source| Error::State { section: section.to_owned(), source })?;
+    }
+    let written = sections.add(TOTALS, |out| recovery.totals.write_state(out));
+    written.map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
+    Ok(Snapshot { sections, manifest: manifest.clone() })
+}
+
+/// An empty log behind the empty state; logs without any checkpoint belong to nothing.
+fn first_order(
+    folder: &Path,
+    manifest: &Manifest,
+    sync: bool,
+) -> Result<(Vec<BatchOrder>, Option<OrderLog>, u64), Error> {
+    for sequence in order_sequences(folder)? {
+        let path = order_path(folder, sequence);
+        std::fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+    }
+    let log = OrderLog::create(&order_path(folder, manifest.sequence), sync)?;
+    Ok((Vec::new(), Some(log), manifest.sequence))
+}
+
+/// The batches of the order logs from a checkpoint on, the last log, to go on with, and its number.
+/// Each log begins where the one before it ended, whether or not the checkpoint between them is
+/// whole; where one is missing, the order ends.
+fn orders_from(
+    folder: &Path,
+    manifest: &Manifest,
+    sync: bool,
+) -> Result<(Vec<BatchOrder>, Option<OrderLog>, u64), Error> {
+    let mut sequences = order_sequences(folder)?;
+    sequences.retain(|&sequence| sequence >= manifest.sequence);
+    sequences.sort_unstable();
+    let last = sequences.pop().unwrap_or(manifest.sequence);
+    let mut script = Vec::new();
+    for sequence in sequences {
+        script.extend(order::read(&order_path(folder, sequence))?);
+    }
+    let (log, batches) = OrderLog::reopen(&order_path(folder, last), sync)?;
+    script.extend(batches);
+    let whole = connected(&manifest.spans(), &script);
+    if whole < script.len() {
+        tracing::warn!(batches = script.len(), whole, "the order log has a gap; it ends there");
+        script.truncate(whole);
+    }
+    Ok((script, Some(log), last))
+}
+
+/// How many of the batches follow one another without a gap in any partition.
+fn connected<'s>(positions: &'s [Span], script: &'s [BatchOrder]) -> usize {
+    let mut next: HashMap<(&str, i32), i64> =
+        positions.iter().map(|span| ((&*span.topic, span.partition), span.next)).collect();
+    let mut follows = |stretch: &'s Stretch| {
+        let known = next.insert((&*stretch.topic, stretch.partition), stretch.next);
+        known.is_none_or(|known| known == stretch.first)
+    };
+    script.iter().take_while(|batch| batch.iter().all(&mut follows)).count()
+}
+
+fn order_sequences(folder: &Path) -> Result<Vec<u64>, Error> {
+    let failed = || Error::file("list", folder);
+    let entries = std::fs::read_dir(folder).map_err(failed())?;
+    let mut sequences = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed())?.file_name();
+        sequences.extend(name.to_str().and_then(order_sequence_of));
+    }
+    Ok(sequences)
+}
+
+/// A partition that the checkpoint does not know yet is read from where the log first saw it.
+fn add_first_offsets(positions: &mut Vec<Span>, script: &[BatchOrder]) {
+    for stretch in script.iter().flatten() {
+        let is_known =
+            |span: &Span| span.partition == stretch.partition && span.topic == stretch.topic;
+        if !positions.iter().any(is_known) {
+            let (topic, partition) = (stretch.topic.clone(), stretch.partition);
+            positions.push(Span { topic, partition, next: stretch.first });
+        }
+    }
+}

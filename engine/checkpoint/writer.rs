@@ -1,0 +1,218 @@
+//! The thread that writes checkpoints, so that scoring goes on meanwhile.
+//!
+//! It gets the copy of the state from compute, waits until emit says that every score before the
+//! cut has been delivered, adds the manifest, writes the file and removes what is no longer kept.
+//! A checkpoint is good only when all of that has happened; until then the one before it counts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::format::Sections;
+use super::manifest::{self, Manifest};
+use super::retain::{Held, Retention};
+use super::store::Store;
+use super::{file_name, order_path, order_sequence_of, sequence_of};
+use crate::emit::Positions;
+use crate::error::Error;
+use crate::fail::fail_point;
+
+/// A copy of the state at a cut.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The sections, without the manifest.
+    pub sections: Sections,
+    /// The manifest, without the positions of the sinks.
+    pub manifest: Manifest,
+}
+
+/// Emit's word that every score before a cut has been delivered.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The cut.
+    pub sequence: u64,
+    /// Where the sinks stood then.
+    pub positions: Positions,
+}
+
+/// What the writer has achieved, for everyone to read.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// The newest good checkpoint.
+    pub good: AtomicU64,
+    /// Checkpoints that could not be written.
+    pub failed: AtomicU64,
+}
+
+/// Writes snapshots into a store.
+pub struct Writing {
+    store: Box<dyn Store>,
+    order_dir: Option<PathBuf>,
+    retention: Retention,
+    progress: Arc<Progress>,
+}
+
+/// The ends of the channels to the writer's thread.
+pub struct Writer {
+    /// For compute.
+    pub snapshots: Sender<Snapshot>,
+    /// Buffers that are free again; one that is out keeps compute from the next cut.
+    pub free: Receiver<Sections>,
+    /// For emit.
+    pub deliveries: Sender<Delivery>,
+    /// What has been achieved.
+    pub progress: Arc<Progress>,
+    /// The thread; it ends when both senders are gone.
+    pub thread: JoinHandle<Writing>,
+}
+
+impl Writing {
+    /// Writes into `store`; order logs lie in `order_dir`.
+    #[must_use]
+    pub fn new(
+        store: Box<dyn Store>,
+        order_dir: Option<PathBuf>,
+        retention: Retention,
+        good: u64,
+    ) -> Writing {
+        let progress = Arc::new(Progress::default());
+        progress.good.store(good, Ordering::Relaxed);
+        Writing { store, order_dir, retention, progress }
+    }
+
+    /// Starts the thread.
+    #[must_use]
+    pub fn start(self) -> Writer {
+        let (snapshots, to_write) = bounded::<Snapshot>(1);
+        let (home, free) = bounded(1);
+        let (deliveries, delivered) = bounded::<Delivery>(4);
+        home.send(Sections::default()).expect("the channel has room for one");
+        let progress = Arc::clone(&self.progress);
+        let thread = std::thread::Builder::new().name("pelton-checkpoint".to_owned());
+        let work = move || {
+            for snapshot in to_write {
+                let sequence = snapshot.manifest.sequence;
+                // A delivery of an earlier cut belongs to a snapshot that was never sent.
+                let Some(delivery) = delivered.iter().find(|d| d.sequence == sequence) else {
+                    break;
+                };
+                let sections = self.write_or_count(snapshot, delivery.positions);
+                if home.send(sections).is_err() {
+                    break;
+                }
+            }
+            self
+        };
+        let thread = thread.spawn(work).expect("the system can start a thread");
+        Writer { snapshots, free, deliveries, progress, thread }
+    }
+
+    /// Writes a checkpoint; one that cannot be written is counted. Returns the buffer.
+    pub fn write_or_count(&self, snapshot: Snapshot, positions: Positions) -> Sections {
+        let sequence = snapshot.manifest.sequence;
+        let (sections, written) = self.write(snapshot, positions);
+        if let Err(error) = written {
+            self.progress.failed.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!("pelton_checkpoint_failures_total").increment(1);
+            tracing::error!(sequence, place = self.store.place(), error = %chain(&error),
+                "a checkpoint could not be written; scoring goes on, and it is tried again");
+        }
+        sections
+    }
+
+    /// Writes a checkpoint and removes what is no longer kept.
+    ///
+    /// # Errors
+    /// As [`Store::put`]; nothing has changed then.
+    pub fn write(
+        &self,
+        mut snapshot: Snapshot,
+        positions: Positions,
+    ) -> (Sections, Result<(), Error>) {
+        let started = Instant::now();
+        [snapshot.manifest.scores, snapshot.manifest.dead_letters] = positions;
+        let sequence = snapshot.manifest.sequence;
+        let mut sections = snapshot.sections;
+        let add = sections.add(manifest::SECTION, |out| {
+            serde_json::to_writer(out, &snapshot.manifest).map_err(std::io::Error::from)
+        });
+        let put = add
+            .and_then(|()| fail_point("checkpoint::before"))
+            .map_err(Error::file("write", self.store.place()))
+            .and_then(|()| {
+                self.store.put(&file_name(sequence), &[&sections.header(), sections.body()])
+            });
+        if put.is_ok() {
+            let (bytes, seconds) = (sections.body().len(), started.elapsed().as_secs_f64());
+            self.progress.good.store(sequence, Ordering::Release);
+            metrics::counter!("pelton_checkpoints_total").increment(1);
+            metrics::gauge!("pelton_checkpoint_sequence").set(sequence as f64);
+            metrics::gauge!("pelton_checkpoint_bytes").set(bytes as f64);
+            metrics::histogram!("pelton_checkpoint_write_seconds").record(seconds);
+            let taken_s = snapshot.manifest.taken_ms as f64 / 1000.0;
+            metrics::gauge!("pelton_checkpoint_taken_seconds").set(taken_s);
+            tracing::debug!(sequence, bytes, seconds, "checkpoint written");
+            self.remove_expired(sequence, snapshot.manifest.taken_ms);
+        }
+        sections.clear();
+        (sections, put)
+    }
+
+    /// What has been achieved.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// A file that cannot be removed stays, and is tried again the next time.
+    fn remove_expired(&self, good: u64, now_ms: i64) {
+        let Ok(files) = self.store.list() else { return };
+        let held: Vec<Held> = files
+            .iter()
+            .filter_map(|file| {
+                let written_ms = file.written_ms;
+                sequence_of(&file.name).map(|sequence| Held { sequence, written_ms })
+            })
+            .collect();
+        let expired = self.retention.expired(&held, good, now_ms);
+        for &sequence in &expired {
+            if let Err(error) = self.store.delete(&file_name(sequence)) {
+                tracing::warn!(sequence, error = %chain(&error), "an old checkpoint stays");
+            }
+        }
+        let oldest = held.iter().map(|h| h.sequence).filter(|s| !expired.contains(s)).min();
+        self.remove_orders_before(oldest.unwrap_or(good));
+    }
+
+    /// An order log is needed as long as a checkpoint at or before its beginning is kept.
+    fn remove_orders_before(&self, oldest: u64) {
+        let Some(entries) = self.order_dir.as_ref().and_then(|dir| dir.read_dir().ok()) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let sequence = entry.file_name().to_str().and_then(order_sequence_of);
+            if let (Some(sequence), Some(dir)) = (sequence, &self.order_dir)
+                && sequence < oldest
+                && let Err(error) = std::fs::remove_file(order_path(dir, sequence))
+            {
+                tracing::warn!(sequence, %error, "an old order log stays");
+            }
+        }
+    }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

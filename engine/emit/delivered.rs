@@ -1,0 +1,157 @@
+//! What was already sent before a crash, so that it is not sent a second time.
+//!
+//! Every score record and dead letter names the record it was made from: topic, partition, offset.
+//! After a restart from a checkpoint the sink's own tail is read, from where it stood when the
+//! checkpoint was taken, and what is found there is passed over when the same rows come by again.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::emit::Record;
+use crate::ring::{Position, Span};
+
+/// The records that were sent, by the offset of the record they were made from.
+#[derive(Clone, Debug, Default)]
+pub struct Delivered {
+    partitions: HashMap<(Arc<str>, i32), HashSet<i64>>,
+    left: usize,
+}
+
+/// The parts of a score record that name its event.
+#[derive(Deserialize)]
+struct Origin<'a> {
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    partition: i32,
+    offset: i64,
+}
+
+/// The same of a dead letter in a file.
+#[derive(Deserialize)]
+struct Letter<'a> {
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(borrow)]
+    partition: Cow<'a, str>,
+    #[serde(borrow)]
+    offset: Cow<'a, str>,
+}
+
+impl Delivered {
+    /// Notes a score record, or a dead letter in a file; false when it names no record.
+    pub fn note_json(&mut self, payload: &[u8]) -> bool {
+        let origin = origin_of_json(payload);
+        let is_named = origin.is_some();
+        origin.into_iter().for_each(|(topic, partition, offset)| {
+            self.note(&topic, partition, offset);
+        });
+        is_named
+    }
+
+    /// Notes a record that was made from this one.
+    pub fn note(&mut self, topic: &str, partition: i32, offset: i64) {
+        let offsets = self.partitions.entry((topic.into(), partition)).or_default();
+        self.left += usize::from(offsets.insert(offset));
+    }
+
+    /// Drops what was made from records before these offsets: it does not come again.
+    pub fn forget_before(&mut self, read_to: &[Span]) {
+        for Span { topic, partition, next } in read_to {
+            if let Some(offsets) = self.partitions.get_mut(&(Arc::clone(topic), *partition)) {
+                offsets.retain(|offset| offset >= next);
+            }
+        }
+        self.left = self.partitions.values().map(HashSet::len).sum();
+    }
+
+    /// Records noted and not yet passed over.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Whether a record made from this one was sent before; asked once of each.
+    pub fn passes_over(&mut self, spans: &[Span], position: Position) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        let span = &spans[position.span as usize];
+        let key = (Arc::clone(&span.topic), span.partition);
+        let found = self.partitions.get_mut(&key).is_some_and(|o| o.remove(&position.offset));
+        self.left -= usize::from(found);
+        found
+    }
+
+    /// The same of a record that is sent, whatever it was made from.
+    pub fn passes_over_record(&mut self, record: &Record<'_>) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        let origin = match record.headers {
+            [] => origin_of_json(record.payload),
+            headers => origin_of_headers(headers),
+        };
+        let Some((topic, partition, offset)) = origin else { return false };
+        let found = self.partitions.get_mut(&(topic.as_ref().into(), partition));
+        let found = found.is_some_and(|offsets| offsets.remove(&offset));
+        self.left -= usize::from(found);
+        found
+    }
+}
+
+/// Topic, partition and offset that a score record names, or a dead letter in a file, which carries
+/// its headers as texts.
+fn origin_of_json(payload: &[u8]) -> Option<(Cow<'_, str>, i32, i64)> {
+    if let Ok(Origin { topic, partition, offset }) = serde_json::from_slice(payload) {
+        return Some((topic, partition, offset));
+    }
+    let letter: Letter<'_> = serde_json::from_slice(payload).ok()?;
+    Some((letter.topic, letter.partition.parse().ok()?, letter.offset.parse().ok()?))
+}
+
+/// The same of a dead letter's headers.
+fn origin_of_headers<'a>(headers: &[(&str, &'a [u8])]) -> Option<(Cow<'a, str>, i32, i64)> {
+    let header = |wanted: &str| {
+        let &(_, value) = headers.iter().find(|(name, _)| *name == wanted)?;
+        std::str::from_utf8(value).ok()
+    };
+    let (partition, offset) = (header("partition")?, header("offset")?);
+    Some((Cow::Borrowed(header("topic")?), partition.parse().ok()?, offset.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_is_passed_over_once() {
+        let mut delivered = Delivered::default();
+        let score = br#"{"id":7,"score":0.5,"topic":"events","partition":3,"offset":12,"x":"y"}"#;
+        assert!(delivered.note_json(score));
+        assert!(delivered.note_json(score), "a duplicate is noted once");
+        assert!(delivered.note_json(br#"{"topic":"events","partition":"3","offset":"14"}"#));
+        assert!(!delivered.note_json(b"not ours") && !delivered.note_json(b"{}"));
+        assert_eq!(delivered.left(), 2);
+        let spans = [Span { topic: "events".into(), partition: 3, next: 0 }];
+        let mut asked = |offset| delivered.passes_over(&spans, Position { span: 0, offset });
+        assert_eq!([11, 12, 12, 13, 14].map(&mut asked), [false, true, false, false, true]);
+        assert_eq!(delivered.left(), 0);
+    }
+
+    #[test]
+    fn what_does_not_come_again_is_forgotten() {
+        let mut delivered = Delivered::default();
+        for offset in 5..9 {
+            delivered.note("events", 0, offset);
+            delivered.note("events", 1, offset);
+        }
+        delivered.forget_before(&[Span { topic: "events".into(), partition: 0, next: 7 }]);
+        assert_eq!(delivered.left(), 2 + 4);
+        let spans = [Span { topic: "events".into(), partition: 0, next: 0 }];
+        assert!(!delivered.passes_over(&spans, Position { span: 0, offset: 6 }));
+        assert!(delivered.passes_over(&spans, Position { span: 0, offset: 7 }));
+    }
+}

@@ -1,0 +1,54 @@
+//! What the feature stage knows, as bytes: its window tables, then the moments of its columns.
+//!
+//! Features of the last batch are not part of it: they lie with the pending events.
+
+use std::io::{self, Read, Write};
+
+use pelton_kernels::moments::Moments;
+use pelton_kernels::state::{StateReader, StateWriter};
+use pelton_kernels::window::WindowTable;
+
+use super::FeatureStage;
+use super::windows::EventTable;
+
+impl FeatureStage {
+    /// Writes everything that rows and labels have changed.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
+        StateWriter::new(out).slice(&self.identity())?;
+        for table in self.tables() {
+            table.table.write_state(out)?;
+        }
+        self.moments.as_ref().map_or(Ok(()), |moments| moments.write_state(out))
+    }
+
+    /// Becomes what [`FeatureStage::write_state`] wrote for the same configuration; on an error it
+    /// is left half read and must not be used.
+    ///
+    /// # Errors
+    /// Those of the reader; `InvalidData` for what cannot have been written.
+    pub fn read_state(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        StateReader::new(from).expect(&self.identity(), "there were other features")?;
+        let labels = self.labels.iter_mut().map(|table| &mut table.inner);
+        for table in self.events.iter_mut().chain(labels) {
+            table.table = WindowTable::read_state(&table.plan.spec, from)?;
+        }
+        if let Some(moments) = &mut self.moments {
+            *moments = Moments::read_state(*moments.spec(), from)?;
+        }
+        Ok(())
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &EventTable> {
+        self.events.iter().chain(self.labels.iter().map(|table| &table.inner))
+    }
+
+    /// How many tables of each kind, whether there are moments, and of how many columns.
+    fn identity(&self) -> [u64; 4] {
+        let tables = [self.events.len() as u64, self.labels.len() as u64];
+        let moments = u64::from(self.moments.is_some());
+        [tables[0], tables[1], moments, self.plan.width() as u64]
+    }
+}
