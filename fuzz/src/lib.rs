@@ -1,0 +1,36 @@
+//! What the fuzz targets share: events of a fixed configuration, and two good ones to put around
+//! whatever the fuzzer has made. A record may be refused; its neighbours may not notice.
+
+use pelton::config::Config;
+use pelton::ring::Slot;
+
+/// Every kind of column.
+const CONFIG: &str = "
+    event = { id = 'id', time = 't' }
+    labels = { topic = 'labels', id = 'id', field = 'label', time = 't' }
+    fields.amount = { type = 'number' }
+    fields.card = { type = 'category' }
+    fields.country = { type = 'category', from = 'shop.country' }
+    emit = { file = 'scores.jsonl', fields = ['country', 'amount'] }
+    dead_letters = { file = 'dead.jsonl' }
+    features = [{ number = 'amount' }]";
+
+/// A good event.
+pub const BEFORE: &[u8] = br#"{"id":1,"t":1,"amount":1.5,"card":"c","shop":{"country":"NL"}}"#;
+/// Another one.
+pub const AFTER: &[u8] = br#"{"id":2,"t":2,"amount":2.5,"card":"d","shop":{"country":"DE"}}"#;
+
+/// The configuration of the targets that decode records.
+pub fn config() -> Config {
+    Config::parse(CONFIG).expect("a valid configuration")
+}
+
+/// Everything about a row but where it was read.
+pub fn row(slot: &Slot, row: usize) -> impl PartialEq + std::fmt::Debug + use<> {
+    let texts = slot.texts.len() / slot.rows;
+    let bits: Vec<u32> = slot.numbers.column(row).iter().map(|x| x.to_bits()).collect();
+    let texts: Vec<Vec<u8>> =
+        (0..texts).map(|text| slot.texts.get(row * texts + text).to_vec()).collect();
+    let categories = slot.categories.column(row).to_vec();
+    (slot.ids[row], slot.times_ms[row], bits, categories, texts, slot.raw.get(row).to_vec())
+}
