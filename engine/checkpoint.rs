@@ -26,26 +26,36 @@ pub mod writer;
 
 use std::path::{Path, PathBuf};
 
+/// Numbers below this leave room for those that follow.
+const SEQUENCE_END: u64 = 1 << 60;
+
 /// The name of the checkpoint of this number.
 #[must_use]
 pub fn file_name(sequence: u64) -> String {
     format!("checkpoint-{sequence:016}.pelton")
 }
 
-/// The number of the checkpoint of this name.
+/// The number of the checkpoint of this name; none when it is not exactly the name of one.
 #[must_use]
 pub fn sequence_of(name: &str) -> Option<u64> {
-    name.strip_prefix("checkpoint-")?.strip_suffix(".pelton")?.parse().ok()
+    let sequence = name.strip_prefix("checkpoint-")?.strip_suffix(".pelton")?.parse().ok()?;
+    (sequence < SEQUENCE_END && file_name(sequence) == name).then_some(sequence)
 }
 
 /// The order log that begins at the checkpoint of this number.
 #[must_use]
 pub fn order_path(folder: &Path, sequence: u64) -> PathBuf {
-    folder.join(format!("order-{sequence:016}.log"))
+    folder.join(order_name(sequence))
 }
 
-/// The checkpoint at which the order log of this name begins.
+fn order_name(sequence: u64) -> String {
+    format!("order-{sequence:016}.log")
+}
+
+/// The checkpoint at which the order log of this name begins; none when it is not exactly the name
+/// of one.
 #[must_use]
 pub fn order_sequence_of(name: &str) -> Option<u64> {
-    name.strip_prefix("order-")?.strip_suffix(".log")?.parse().ok()
+    let sequence = name.strip_prefix("order-")?.strip_suffix(".log")?.parse().ok()?;
+    (sequence < SEQUENCE_END && order_name(sequence) == name).then_some(sequence)
 }

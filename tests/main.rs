@@ -10,6 +10,8 @@ mod crash;
 mod decode;
 /// Dead letters looked at and sent again.
 mod dlq;
+/// Checkpoints and order logs as a disk may hand them back.
+mod fuzz_checkpoint;
 /// Configurations as strangers write them: refused by path, or runnable.
 mod fuzz_config;
 /// The Kafka source and sink, against a broker.

@@ -2,7 +2,7 @@
 //! of it, to the last bit, whatever is configured; damaged bytes are refused or read, never worse.
 
 /// The largest piece of memory a thread has asked for.
-mod memory;
+pub mod memory;
 /// Configurations and streams that reach into every corner of the state.
 mod world;
 
