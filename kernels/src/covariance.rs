@@ -90,7 +90,7 @@ impl Covariance {
             is_over |= *next > self.limit;
         }
         if is_over {
-            self.bound(inflation);
+            bound(&self.nexts, &mut self.shrinks, &mut self.factors, self.limit, inflation);
             let (shrinks, factors) = (&self.shrinks, &self.factors);
             subtract_bounded(&mut self.values, &self.projected, shrinks, factors, rates);
         } else {
@@ -129,26 +129,6 @@ impl Covariance {
         }
         self.projected[column..column + LINES * PAD].copy_from_slice(sums.as_flattened());
     }
-
-    /// What brings every variance to its limit: root and division only for those over it.
-    #[inline(never)]
-    fn bound(&mut self, inflation: f64) {
-        self.shrinks.fill(1.0);
-        for (first, nexts) in (0..).step_by(PAD).zip(self.nexts.as_chunks::<PAD>().0) {
-            let mut over = 0_u32;
-            for (lane, next) in nexts.iter().enumerate() {
-                over |= u32::from(*next > self.limit) << lane;
-            }
-            while over != 0 {
-                let lane = over.trailing_zeros() as usize;
-                self.shrinks[first + lane] = (self.limit / nexts[lane]).sqrt();
-                over &= over - 1;
-            }
-        }
-        for (factor, shrink) in self.factors.iter_mut().zip(&*self.shrinks) {
-            *factor = inflation * shrink;
-        }
-    }
 }
 
 // Functions of their own, whose arguments the compiler knows to lie apart.
@@ -159,6 +139,15 @@ fn subtract(values: &mut [f64], projected: &[f64], [reduction, inflation]: [f64;
         for (entry, right) in row.iter_mut().zip(projected) {
             *entry = (*entry - reduction * (left * right)) * inflation;
         }
+    }
+}
+
+/// What brings every variance to its limit. Roots for all, in vectors: often half of them are over.
+#[inline(never)]
+fn bound(nexts: &[f64], shrinks: &mut [f64], factors: &mut [f64], limit: f64, inflation: f64) {
+    for ((next, shrink), factor) in nexts.iter().zip(shrinks).zip(factors) {
+        *shrink = if *next > limit { (limit / next).sqrt() } else { 1.0 };
+        *factor = inflation * *shrink;
     }
 }
 

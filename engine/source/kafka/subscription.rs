@@ -19,7 +19,8 @@ pub struct Subscription {
     pub alone: bool,
     /// Static member name.
     pub member: Option<String>,
-    /// Where to start a partition that `resume` of [`KafkaSource::open`](super::KafkaSource::open) does not name.
+    /// Where to start a partition that `resume` of
+    /// [`KafkaSource::open`](super::KafkaSource::open) does not name.
     pub start: Start,
     /// End once every partition has been read to its end.
     pub stop_at_end: bool,
