@@ -37,12 +37,12 @@ impl Covariance {
     /// Independent weights, each with the variance `prior`, which also bounds it for good.
     pub fn new(size: usize, prior: f64) -> Self {
         let stride = size.next_multiple_of(PAD);
-        let mut values = Lines::new(size * stride);
-        for index in 0..size {
-            values[index * stride + index] = prior;
-        }
+        let values = Lines::new(size * stride);
         let [projected, nexts, shrinks, factors] = [(); 4].map(|()| Lines::new(stride));
-        Self { size, stride, limit: prior, values, projected, nexts, shrinks, factors }
+        let mut covariance =
+            Self { size, stride, limit: prior, values, projected, nexts, shrinks, factors };
+        covariance.forget_all();
+        covariance
     }
 
     /// Takes in an input: `P x` can be read from [`Covariance::projected`]; returns `x' P x`, never
@@ -79,17 +79,24 @@ impl Covariance {
 
     /// Learns from the input last projected: `reduction = h / (1 + h s)` of it, then forgets by
     /// `inflation = 1 + f`.
+    ///
+    /// An input so large that a variance is lost in its rounding (`h s` beyond some 10^15) leaves
+    /// nothing to go on with: all weights are as uncertain as at first then. A variance below 0
+    /// would grow without bound.
     #[inline]
     pub fn observe(&mut self, reduction: f64, inflation: f64) {
         let rates = [reduction, inflation];
-        let mut is_over = false;
+        let (mut is_over, mut is_lost) = (false, false);
         let rows = self.values.chunks_exact(self.stride).enumerate();
         let moves = self.projected.iter().zip(self.nexts.iter_mut());
         for ((index, row), (moved, next)) in rows.zip(moves) {
             *next = (row[index] - reduction * (moved * moved)) * inflation;
             is_over |= *next > self.limit;
+            is_lost |= *next <= 0.0 || next.is_nan();
         }
-        if is_over {
+        if is_lost {
+            self.forget_all();
+        } else if is_over {
             bound(&self.nexts, &mut self.shrinks, &mut self.factors, self.limit, inflation);
             let (shrinks, factors) = (&self.shrinks, &self.factors);
             subtract_bounded(&mut self.values, &self.projected, shrinks, factors, rates);
@@ -112,6 +119,14 @@ impl Covariance {
     /// The same to restore them.
     pub fn values_mut(&mut self) -> &mut [f64] {
         &mut self.values
+    }
+
+    /// Independent weights of the prior's variance, as at first.
+    fn forget_all(&mut self) {
+        self.values.fill(0.0);
+        for index in 0..self.size {
+            self.values[index * self.stride + index] = self.limit;
+        }
     }
 
     /// Some columns at a time, so that their sums stay in registers.

@@ -162,3 +162,28 @@ fn regression_does_not_see_units_and_survives_outliers() {
     }
     clean.labels.clear();
 }
+
+/// Inputs in whatever unit they come, none standardised: no expert is lost for good.
+#[test]
+fn inputs_of_any_size_never_stop_the_learning() {
+    for task in TASKS {
+        for sizes in [[1.0, 1e5, 3e-3], [1e5, 1e5, 7e4], [1e9, 1.0, 1e6], [1e12, 1e-6, 1.0]] {
+            for fold in [false, true] {
+                let mut large = stream(task, 20_000, usize::MAX, 17);
+                for row in large.dense.as_chunks_mut::<3>().0 {
+                    *row = [row[0] * sizes[0], row[1] * sizes[1], row[2] * sizes[2]];
+                }
+                let config = LinearConfig { fold, ..LinearConfig::new(task) };
+                let mut model = Linear::new(config, SHAPE).expect("in range");
+                let mut out = vec![0.0; large.rows() * model.outputs()];
+                let outcome = model.score_and_learn_each(&large.batch(0, large.rows()), &mut out);
+                let refused = outcome.expect("shapes fit").refused;
+                assert_eq!(refused, 0, "{task:?}, inputs to {sizes:?}, fold {fold}");
+                assert!(out.iter().all(|value| value.is_finite()), "{task:?}, {sizes:?}");
+                assert!(all_finite(&model, task), "{task:?}, inputs to {sizes:?}, fold {fold}");
+                let weights = model.expert_weights().expect("a blend");
+                assert!(weights.iter().all(|weight| weight.is_finite()), "{weights:?}");
+            }
+        }
+    }
+}
