@@ -16,7 +16,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::config::Config;
-use crate::config::stream::{KafkaConfig, SinkConfig};
+use crate::config::emit::SinkConfig;
+use crate::config::stream::KafkaConfig;
 use crate::emit::file::HEX;
 use crate::emit::records::HEADER;
 use crate::error::Error;

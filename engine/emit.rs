@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::config::stream::SinkConfig;
+use crate::config::emit::SinkConfig;
 use crate::error::Error;
 use crate::fail::fail_point;
 use crate::ring::{Slot, Span};
