@@ -18,6 +18,15 @@ pub enum SinkConfig {
     Kafka(String),
 }
 
+/// Scores and dead letters go out in Kafka transactions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionsConfig {
+    /// The transactional id is this, a dash, and the name of the sink.
+    pub id: String,
+    /// A transaction is committed when it is so old.
+    pub commit_every_ms: i64,
+}
+
 /// The score records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmitConfig {
@@ -35,6 +44,8 @@ pub struct EmitConfig {
     pub spill_max_bytes: u64,
     /// A sink is away when it has acknowledged nothing for so long.
     pub spill_after_ms: i64,
+    /// Whether topics are written in transactions, and how.
+    pub transactions: Option<TransactionsConfig>,
     /// At the end of a run a sink is given up when it has acknowledged nothing for so long.
     pub drain_patience_ms: i64,
 }
@@ -57,6 +68,16 @@ impl EmitConfig {
             section.count(Key("spill_max_bytes", doc), 1 << 30, 1 << 16..=1 << 45);
         let doc = "a topic that acknowledges nothing for so long is away";
         let spill_after_ms = section.duration_ms(Key("spill_after", doc), "5s", ["10ms", "1h"]);
+        let doc = "how scores and dead letters reach a topic once: by an idempotent producer and \
+                   the topic's own end, or in transactions, for readers at read_committed";
+        let choices = [("idempotent", false), ("transactions", true)];
+        let is_transactional = section.choice(Key("exactly_once", doc), &choices);
+        let doc = "first part of the transactional ids; one engine at a time may have it";
+        let id = section.text_or(Key("transactional_id", doc), "pelton");
+        let doc = "age at which a transaction is committed";
+        let commit_every_ms =
+            section.duration_ms(Key("commit_every", doc), "100ms", ["1ms", "30s"]);
+        let transactions = is_transactional.then_some(TransactionsConfig { id, commit_every_ms });
         let doc = "how long the end of a run waits for a topic that acknowledges nothing";
         let drain_patience_ms =
             section.duration_ms(Key("drain_patience", doc), "30s", ["0ms", "1d"]);
@@ -77,6 +98,7 @@ impl EmitConfig {
             spill_dir,
             spill_max_bytes: spill_max_bytes as u64,
             spill_after_ms,
+            transactions,
             drain_patience_ms,
         }
     }
