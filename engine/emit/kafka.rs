@@ -241,8 +241,7 @@ impl Sink for KafkaSink {
     ) -> Result<(), Error> {
         match position {
             SinkPosition::Kafka { topic, next } if *topic == self.topic => {
-                let ends = tail::ends(self.producer.client(), &self.brokers, topic)?;
-                tail::read(&self.kafka, topic, [next, &ends], settle, delivered)
+                tail::read(&self.kafka, topic, next, settle, delivered)
             }
             _ => Ok(()),
         }
