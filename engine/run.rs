@@ -224,7 +224,7 @@ impl State {
         let Some(Cutting { cutter, free, snapshots }) = &mut self.cutting else { return Ok(()) };
         cutter.note(slot);
         fail_point("compute::noted").map_err(Error::file("write", "the order log"))?;
-        cutter.cut_when_due(slot, (&self.pipeline, &self.totals), free, snapshots)
+        cutter.cut_when_due(slot, (&self.pipeline, &self.totals), (free, snapshots), Instant::now())
     }
 
     /// The state as the drained stream leaves it, before a recording's last labels are let go: if
