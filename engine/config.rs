@@ -5,6 +5,7 @@
 //! from the environment (`{ env = "NAME" }` in `[kafka.properties]`).
 
 pub mod checkpoint;
+pub mod emit;
 pub mod event;
 pub mod features;
 pub mod learn;
@@ -20,11 +21,12 @@ pub use read::{Problem, Problems, Setting};
 
 use crate::error::Error;
 use checkpoint::CheckpointConfig;
+use emit::{EmitConfig, SinkConfig};
 use event::EventConfig;
 use features::FeaturesConfig;
 use learn::{EvaluateConfig, LearnConfig, MetricsConfig, ModelConfig};
 use read::{Findings, Section};
-use stream::{BatchConfig, EmitConfig, KafkaConfig, LabelsConfig, SinkConfig, SourceConfig};
+use stream::{BatchConfig, KafkaConfig, LabelsConfig, SourceConfig};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,8 +128,8 @@ impl Config {
         let features = FeaturesConfig::read(&mut root, &event.schema);
         let model = ModelConfig::read(&mut root, &mut event.schema);
         let learn = LearnConfig::read(&mut root);
-        let emit = stream::read_emit(&mut root, &mut event);
-        let dead_letters = stream::read_dead_letters(&mut root, &mut event);
+        let emit = EmitConfig::read(&mut root, &mut event);
+        let dead_letters = emit::read_dead_letters(&mut root, &mut event);
         let evaluate = EvaluateConfig::read(&mut root, &event.schema, model.task);
         let checkpoint = CheckpointConfig::read(&mut root);
         let metrics = MetricsConfig::read(&mut root);

@@ -14,13 +14,15 @@ use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::stream::{KafkaConfig, SinkConfig};
+use crate::config::emit::SinkConfig;
+use crate::config::stream::KafkaConfig;
 use crate::emit::file::HEX;
 use crate::emit::records::HEADER;
 use crate::error::Error;
-use crate::source::kafka::stored::{Stored, read_stored};
+use crate::kafka::stored::{Extent, Stored, read_stored};
 
 /// Where a dead letter lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -221,7 +223,8 @@ impl Queue {
             Queue::Topic(kafka, topic) => {
                 let mut strangers = 0;
                 let start = |partition| wanted.start(partition);
-                read_stored(kafka, topic, &start, &mut |stored| {
+                let extent = Extent { topic, from: &start, settle: Duration::ZERO };
+                read_stored(kafka, &extent, &mut |stored| {
                     let letter = letter_of(stored);
                     if letter.header("reason").is_none() {
                         strangers += 1;

@@ -17,12 +17,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::config::stream::SinkConfig;
+use crate::config::emit::{SinkConfig, TransactionsConfig};
 use crate::error::Error;
 use crate::fail::fail_point;
 use crate::ring::{Slot, Span};
 
 use delivered::Delivered;
+use kafka::KafkaSink;
+use kafka::transactions::{TransactionalSink, Transactions};
 use records::{DeadLetters, ScoreRecords};
 use spill::{SpillOptions, SpillSink};
 
@@ -296,8 +298,16 @@ fn open_sink(
         SinkConfig::File(path) => return Ok(Some(Box::new(file::FileSink::open(path)?))),
         SinkConfig::Kafka(topic) => topic,
     };
-    let inner = kafka::KafkaSink::open(&config.kafka, config.emit.linger_ms, topic)?;
     let milliseconds = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+    let linger_ms = config.emit.linger_ms;
+    let inner: Box<dyn Sink> = match &config.emit.transactions {
+        None => Box::new(KafkaSink::open(&config.kafka, linger_ms, topic)?),
+        Some(TransactionsConfig { id, commit_every_ms }) => {
+            let commit_every = milliseconds(*commit_every_ms);
+            let transactions = Transactions { id: format!("{id}-{name}"), commit_every };
+            Box::new(TransactionalSink::open(&config.kafka, linger_ms, topic, &transactions)?)
+        }
+    };
     let options = SpillOptions {
         name,
         dir: config.emit.spill_dir.clone(),
@@ -305,5 +315,5 @@ fn open_sink(
         away_after: milliseconds(config.emit.spill_after_ms),
         drain_patience: milliseconds(config.emit.drain_patience_ms),
     };
-    Ok(Some(Box::new(SpillSink::open(Box::new(inner), &options, stop)?)))
+    Ok(Some(Box::new(SpillSink::open(inner, &options, stop)?)))
 }

@@ -3,6 +3,8 @@
 //! Nothing here reads or writes records; see [`source::kafka`](crate::source::kafka) and
 //! [`emit::kafka`](crate::emit::kafka).
 
+pub mod stored;
+
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};

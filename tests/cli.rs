@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::kafka::world::brokers;
+use crate::support::signal;
 
 const LINEAR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/fraud/linear.toml");
 
@@ -162,8 +163,7 @@ fn sigterm_drains_and_every_event_read_has_a_score() {
         .spawn()
         .expect("the program starts");
     std::thread::sleep(Duration::from_secs(6));
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+    signal("TERM", child.id());
     let deadline = Instant::now() + Duration::from_secs(30);
     let status = loop {
         if let Some(status) = child.try_wait().expect("a child") {

@@ -14,4 +14,5 @@ pub mod settings;
 mod sink;
 mod spill;
 pub mod topics;
+mod transactions;
 pub mod world;

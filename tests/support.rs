@@ -162,3 +162,11 @@ impl Trace {
         self.joins = pipeline.join().counts();
     }
 }
+
+/// Sends a signal (`TERM`, `STOP`) to a process, by the shell: not every machine has a program for
+/// it.
+pub fn signal(name: &str, process: u32) {
+    let line = format!("kill -{name} {process}");
+    let status = std::process::Command::new("sh").args(["-c", &line]).status();
+    assert!(status.expect("a shell").success(), "{line}");
+}

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pelton::config::Config;
-use pelton::config::stream::{SinkConfig, SourceConfig};
+use pelton::config::emit::SinkConfig;
+use pelton::config::stream::SourceConfig;
 use pelton::error::Error;
 use pelton::features::FeatureStage;
 use pelton::features::plan::duration;

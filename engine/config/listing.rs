@@ -47,10 +47,11 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 fn push(setting: &Setting, mark: &str, out: &mut String) {
-    let mut width = COLUMNS_MAX;
+    // Wider than any line: nothing is written yet.
+    let mut width = COLUMNS_MAX + 1;
     for word in format!("{}. Legal: {}.", setting.doc, setting.legal).split_whitespace() {
         if width + 1 + word.len() > COLUMNS_MAX {
-            out.push_str(if width == COLUMNS_MAX { "#" } else { "\n#" });
+            out.push_str(if width > COLUMNS_MAX { "#" } else { "\n#" });
             width = 1;
         }
         out.push(' ');

@@ -1,4 +1,4 @@
-//! `[kafka]`, `[source]`, `[labels]`, `[batch]`, `[emit]`, `[dead_letters]`: what flows in and out.
+//! `[kafka]`, `[source]`, `[labels]`, `[batch]`: what flows in.
 
 use std::path::PathBuf;
 
@@ -110,38 +110,6 @@ pub struct BatchConfig {
     pub linger_ms: i64,
     /// What separates the fields of a CSV line.
     pub csv_delimiter: u8,
-}
-
-/// Where scores or dead letters go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SinkConfig {
-    /// Nowhere: they are only counted.
-    None,
-    /// A file of JSON lines.
-    File(PathBuf),
-    /// A Kafka topic.
-    Kafka(String),
-}
-
-/// The score records.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EmitConfig {
-    /// Where they go.
-    pub sink: SinkConfig,
-    /// Fields of the event that a score record repeats.
-    pub fields: Vec<String>,
-    /// Field whose value keys the record; the id by default.
-    pub key: Option<String>,
-    /// How long the producer gathers records.
-    pub linger_ms: i64,
-    /// Folder for records that a Kafka sink cannot take, scores and dead letters each in their own.
-    pub spill_dir: Option<PathBuf>,
-    /// Most bytes in each of these.
-    pub spill_max_bytes: u64,
-    /// A sink is away when it has acknowledged nothing for so long.
-    pub spill_after_ms: i64,
-    /// At the end of a run a sink is given up when it has acknowledged nothing for so long.
-    pub drain_patience_ms: i64,
 }
 
 impl KafkaConfig {
@@ -322,66 +290,5 @@ impl BatchConfig {
             });
         section.finish();
         BatchConfig { rows_max, bytes_max, linger_ms, csv_delimiter }
-    }
-}
-
-/// Reads `[emit]`; repeated fields become text columns, the id is the first of them.
-pub fn read_emit(root: &mut Section<'_>, event: &mut EventConfig) -> EmitConfig {
-    let mut section = root.section("emit");
-    let sink = read_sink(&mut section, "score records");
-    let fields = section.texts(Key("fields", "fields of the event that a score record repeats"));
-    let key = section.text_maybe(Key("key", "field whose value keys the record; else the id"));
-    let doc = "how long the Kafka producer gathers records";
-    let linger_ms = section.duration_ms(Key("linger", doc), "1ms", ["0ms", "60s"]);
-    let doc = "folder for score records and dead letters while their topic cannot be written; \
-               none = they wait in memory, and reading stops";
-    let spill_dir = section.text_maybe(Key("spill_dir", doc)).map(PathBuf::from);
-    let doc = "most bytes that scores, and dead letters, may take there; then reading stops";
-    let spill_max_bytes = section.count(Key("spill_max_bytes", doc), 1 << 30, 1 << 16..=1 << 45);
-    let doc = "a topic that acknowledges nothing for so long is away";
-    let spill_after_ms = section.duration_ms(Key("spill_after", doc), "5s", ["10ms", "1h"]);
-    let doc = "how long the end of a run waits for a topic that acknowledges nothing";
-    let drain_patience_ms = section.duration_ms(Key("drain_patience", doc), "30s", ["0ms", "1d"]);
-    section.finish();
-    if sink != SinkConfig::None {
-        for name in event.id.iter().chain(&fields).chain(&key).cloned().collect::<Vec<_>>() {
-            if !event.schema.texts.contains(&name) {
-                event.add_target(&name, Target::Text(event.schema.texts.len()));
-                event.schema.texts.push(name);
-            }
-        }
-    }
-    EmitConfig {
-        sink,
-        fields,
-        key,
-        linger_ms,
-        spill_dir,
-        spill_max_bytes: spill_max_bytes as u64,
-        spill_after_ms,
-        drain_patience_ms,
-    }
-}
-
-/// Reads `[dead_letters]`; a sink for them means that rows keep their original bytes.
-pub fn read_dead_letters(root: &mut Section<'_>, event: &mut EventConfig) -> SinkConfig {
-    let mut section = root.section("dead_letters");
-    let sink = read_sink(&mut section, "records that cannot be scored, with reason and bytes");
-    section.finish();
-    event.schema.keeps_raw = sink != SinkConfig::None;
-    sink
-}
-
-fn read_sink(section: &mut Section<'_>, what: &'static str) -> SinkConfig {
-    let topic = section.text_maybe(Key("topic", what));
-    let file = section.text_maybe(Key("file", "the same as JSON lines in a file"));
-    match (topic, file) {
-        (None, None) => SinkConfig::None,
-        (Some(topic), None) => SinkConfig::Kafka(topic),
-        (None, Some(file)) => SinkConfig::File(file.into()),
-        (Some(_), Some(_)) => {
-            section.problem("file", "choose one of topic and file");
-            SinkConfig::None
-        }
     }
 }

@@ -9,6 +9,7 @@
 
 mod context;
 mod tail;
+pub mod transactions;
 
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,8 @@ pub struct KafkaSink {
     linger_ms: i64,
     brokers: String,
     topic: String,
+    /// Who we are in transactions, if records go out in these.
+    transactional_id: Option<String>,
     unpolled: u32,
     /// The number of the next record.
     next: usize,
@@ -60,8 +63,17 @@ impl KafkaSink {
     /// [`Error::Usage`] for a property that librdkafka does not take; [`Error::Kafka`] when no
     /// broker answers within 30 s, refuses us, or the topic does not exist.
     pub fn open(kafka: &KafkaConfig, linger_ms: i64, topic: &str) -> Result<KafkaSink, Error> {
+        KafkaSink::open_as(kafka, linger_ms, topic, None)
+    }
+
+    fn open_as(
+        kafka: &KafkaConfig,
+        linger_ms: i64,
+        topic: &str,
+        transactional_id: Option<&str>,
+    ) -> Result<KafkaSink, Error> {
         let brokers = kafka.brokers.clone();
-        let producer = producer(kafka, linger_ms)?;
+        let producer = producer(kafka, linger_ms, transactional_id)?;
         kafka::find_topic(producer.client(), &brokers, topic, CONNECT)?;
         Ok(KafkaSink {
             producer,
@@ -69,6 +81,7 @@ impl KafkaSink {
             linger_ms,
             brokers,
             topic: topic.to_owned(),
+            transactional_id: transactional_id.map(str::to_owned),
             unpolled: 0,
             next: 0,
         })
@@ -127,8 +140,12 @@ impl KafkaSink {
         self.take_failure().map_or(Ok(()), |error| Err(self.failed(error)))
     }
 
+    fn context(&self) -> &SinkContext {
+        self.producer.client().context()
+    }
+
     fn take_failure(&self) -> Option<KafkaError> {
-        self.producer.client().context().take_failure()
+        self.context().take_failure()
     }
 
     fn failed(&self, error: KafkaError) -> Error {
@@ -183,7 +200,8 @@ impl Sink for KafkaSink {
 
     /// The producer is made anew: the numbers of an idempotent one must not have gaps.
     fn take_back(&mut self, each: &mut dyn FnMut(&Record<'_>)) -> Result<(), Error> {
-        let fresh = producer(&self.kafka, self.linger_ms)?;
+        let id = self.transactional_id.as_deref();
+        let fresh = producer(&self.kafka, self.linger_ms, id)?;
         let old = std::mem::replace(&mut self.producer, fresh);
         let context = old.client().context();
         context.keep_returned();
@@ -223,8 +241,7 @@ impl Sink for KafkaSink {
     ) -> Result<(), Error> {
         match position {
             SinkPosition::Kafka { topic, next } if *topic == self.topic => {
-                let ends = tail::ends(self.producer.client(), &self.brokers, topic)?;
-                tail::read(&self.kafka, topic, [next, &ends], settle, delivered)
+                tail::read(&self.kafka, topic, next, settle, delivered)
             }
             _ => Ok(()),
         }
@@ -235,8 +252,20 @@ impl Sink for KafkaSink {
     }
 }
 
-fn producer(kafka: &KafkaConfig, linger_ms: i64) -> Result<BaseProducer<SinkContext>, Error> {
+fn producer(
+    kafka: &KafkaConfig,
+    linger_ms: i64,
+    transactional_id: Option<&str>,
+) -> Result<BaseProducer<SinkContext>, Error> {
     let mut config = kafka::client_config(kafka, &DEFAULTS, &OURS)?;
+    match transactional_id {
+        // Records wait as long as their transaction, which librdkafka bounds by itself.
+        Some(id) => config.set(TRANSACTIONAL_ID, id),
+        None => config.remove(TRANSACTIONAL_ID),
+    };
+    if transactional_id.is_none() && config.get(RECORD_TIMEOUT).is_none() {
+        config.set(RECORD_TIMEOUT, "0");
+    }
     config.set("linger.ms", linger_ms.to_string());
     let most = config.get(QUEUE_RECORDS).and_then(|most| most.parse::<usize>().ok());
     if most.is_some_and(|most| most >= Tag::RECORDS_MAX || most == 0) {
@@ -292,18 +321,21 @@ fn headers(record: &Record<'_>) -> OwnedHeaders {
     })
 }
 
+const TRANSACTIONAL_ID: &str = "transactional.id";
+const RECORD_TIMEOUT: &str = "message.timeout.ms";
 const QUEUE_RECORDS: &str = "queue.buffering.max.messages";
 
 /// Nothing is given up while the brokers are away; keys go where Java producers put them; the
 /// queue is bounded by memory and count.
-const DEFAULTS: [(&str, &str); 6] = [
+const DEFAULTS: [(&str, &str); 5] = [
     ("enable.idempotence", "true"),
-    ("message.timeout.ms", "0"),
     ("partitioner", "murmur2_random"),
     (QUEUE_RECORDS, "500000"),
     ("queue.buffering.max.kbytes", "262144"),
     ("reconnect.backoff.max.ms", "1000"),
 ];
 
-/// Not to be set by the user: linger has a setting of its own, and reports of success are not read.
-const OURS: [(&str, &str); 2] = [("delivery.report.only.error", "true"), ("linger.ms", "1")];
+/// Not to be set by the user: linger and the id have settings of their own, and reports of success
+/// are not read.
+const OURS: [(&str, &str); 3] =
+    [("delivery.report.only.error", "true"), ("linger.ms", "1"), (TRANSACTIONAL_ID, "")];

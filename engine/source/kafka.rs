@@ -17,7 +17,6 @@ pub mod merge;
 pub mod messages;
 pub mod queue;
 pub mod script;
-pub mod stored;
 mod subscription;
 
 use std::sync::Arc;

@@ -6,8 +6,9 @@
 //! model; Salgado et al. 1988 for bounded exponential forgetting.) Double precision, because nearly
 //! collinear inputs leave variances that differ by six orders of magnitude.
 //!
-//! Invariant: `P` is symmetric to the bit, because every product is formed from commuting factors;
-//! an asymmetry would be inflated by forgetting without ever being observed away.
+//! Invariant: `P` is symmetric to the bit, because every product is formed from commuting factors
+//! (roots of the rates are shared out to them); an asymmetry would be inflated by forgetting
+//! without ever being observed away. Multiply-adds are fused explicitly: the same bits everywhere.
 
 use std::ops::{Deref, DerefMut};
 
@@ -25,11 +26,13 @@ pub struct Covariance {
     values: Lines,
     /// `P x` of the last projection, `[stride]`, as the following.
     projected: Lines,
+    /// The same times the root of the reduction.
+    scaled: Lines,
     /// The variances after an observation, before they are bounded.
     nexts: Lines,
-    /// What weights are shrunk by to bound them, 1 for most.
-    shrinks: Lines,
-    /// The inflation times the shrinks.
+    /// What a weight's deviation grows by: the root of the inflation, less where it is bounded.
+    growths: Lines,
+    /// The growths times the unbounded growth: the factors of a row that is not bounded.
     factors: Lines,
 }
 
@@ -38,9 +41,10 @@ impl Covariance {
     pub fn new(size: usize, prior: f64) -> Self {
         let stride = size.next_multiple_of(PAD);
         let values = Lines::new(size * stride);
-        let [projected, nexts, shrinks, factors] = [(); 4].map(|()| Lines::new(stride));
+        let [projected, scaled, nexts, growths, factors] = [(); 5].map(|()| Lines::new(stride));
+        let limit = prior;
         let mut covariance =
-            Self { size, stride, limit: prior, values, projected, nexts, shrinks, factors };
+            Self { size, stride, limit, values, projected, scaled, nexts, growths, factors };
         covariance.forget_all();
         covariance
     }
@@ -85,23 +89,25 @@ impl Covariance {
     /// would grow without bound.
     #[inline]
     pub fn observe(&mut self, reduction: f64, inflation: f64) {
-        let rates = [reduction, inflation];
+        let [root, growth] = [reduction.sqrt(), inflation.sqrt()];
+        let inflation = growth * growth;
         let (mut is_over, mut is_lost) = (false, false);
         let rows = self.values.chunks_exact(self.stride).enumerate();
-        let moves = self.projected.iter().zip(self.nexts.iter_mut());
-        for ((index, row), (moved, next)) in rows.zip(moves) {
-            *next = (row[index] - reduction * (moved * moved)) * inflation;
+        let moves = self.projected.iter().zip(self.scaled.iter_mut()).zip(self.nexts.iter_mut());
+        for ((index, row), ((moved, scaled), next)) in rows.zip(moves) {
+            *scaled = root * moved;
+            *next = (-*scaled).mul_add(*scaled, row[index]) * inflation;
             is_over |= *next > self.limit;
             is_lost |= *next <= 0.0 || next.is_nan();
         }
         if is_lost {
             self.forget_all();
         } else if is_over {
-            bound(&self.nexts, &mut self.shrinks, &mut self.factors, self.limit, inflation);
-            let (shrinks, factors) = (&self.shrinks, &self.factors);
-            subtract_bounded(&mut self.values, &self.projected, shrinks, factors, rates);
+            bound(&self.nexts, &mut self.growths, &mut self.factors, self.limit, growth);
+            let (growths, factors) = (&self.growths, &self.factors);
+            subtract_bounded(&mut self.values, &self.scaled, growths, factors, growth);
         } else {
-            subtract(&mut self.values, &self.projected, rates);
+            subtract(&mut self.values, &self.scaled, inflation);
         }
     }
 
@@ -138,7 +144,7 @@ impl Covariance {
             let lines = lines.expect("a row has as many columns");
             for line in 0..LINES {
                 for lane in 0..PAD {
-                    sums[line][lane] += lines[line][lane] * value;
+                    sums[line][lane] = lines[line][lane].mul_add(*value, sums[line][lane]);
                 }
             }
         }
@@ -149,42 +155,42 @@ impl Covariance {
 // Functions of their own, whose arguments the compiler knows to lie apart.
 
 #[inline(never)]
-fn subtract(values: &mut [f64], projected: &[f64], [reduction, inflation]: [f64; 2]) {
-    for (row, left) in values.chunks_exact_mut(projected.len()).zip(projected) {
-        for (entry, right) in row.iter_mut().zip(projected) {
-            *entry = (*entry - reduction * (left * right)) * inflation;
+fn subtract(values: &mut [f64], scaled: &[f64], inflation: f64) {
+    for (row, left) in values.chunks_exact_mut(scaled.len()).zip(scaled) {
+        for (entry, right) in row.iter_mut().zip(scaled) {
+            *entry = (-left).mul_add(*right, *entry) * inflation;
         }
     }
 }
 
 /// What brings every variance to its limit. Roots for all, in vectors: often half of them are over.
 #[inline(never)]
-fn bound(nexts: &[f64], shrinks: &mut [f64], factors: &mut [f64], limit: f64, inflation: f64) {
-    for ((next, shrink), factor) in nexts.iter().zip(shrinks).zip(factors) {
-        *shrink = if *next > limit { (limit / next).sqrt() } else { 1.0 };
-        *factor = inflation * *shrink;
+fn bound(nexts: &[f64], growths: &mut [f64], factors: &mut [f64], limit: f64, growth: f64) {
+    for ((next, bounded), factor) in nexts.iter().zip(growths).zip(factors) {
+        *bounded = if *next > limit { (limit / next).sqrt() * growth } else { growth };
+        *factor = growth * *bounded;
     }
 }
 
-/// Most rows are not shrunk and save two products an entry by the `factors`.
+/// Most rows are not bounded and save a product an entry by the `factors`.
 #[inline(never)]
 fn subtract_bounded(
     values: &mut [f64],
-    projected: &[f64],
-    shrinks: &[f64],
+    scaled: &[f64],
+    growths: &[f64],
     factors: &[f64],
-    [reduction, inflation]: [f64; 2],
+    growth: f64,
 ) {
-    let rows = values.chunks_exact_mut(projected.len());
-    for ((row, left), shrink) in rows.zip(projected).zip(shrinks) {
-        let columns = row.iter_mut().zip(projected);
-        if *shrink == 1.0 {
+    let rows = values.chunks_exact_mut(scaled.len());
+    for ((row, left), own) in rows.zip(scaled).zip(growths) {
+        let columns = row.iter_mut().zip(scaled);
+        if *own == growth {
             for ((entry, right), factor) in columns.zip(factors) {
-                *entry = (*entry - reduction * (left * right)) * factor;
+                *entry = (-left).mul_add(*right, *entry) * factor;
             }
         } else {
-            for ((entry, right), other) in columns.zip(shrinks) {
-                *entry = (*entry - reduction * (left * right)) * (inflation * (shrink * other));
+            for ((entry, right), other) in columns.zip(growths) {
+                *entry = (-left).mul_add(*right, *entry) * (own * other);
             }
         }
     }

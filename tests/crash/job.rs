@@ -45,6 +45,8 @@ pub enum Death {
 pub struct Job {
     folder: TempDir,
     world: World,
+    /// Settings of `[emit]`.
+    emit: String,
 }
 
 const CONFIG: &str = r#"
@@ -90,8 +92,11 @@ settle = "200ms"
 "#;
 
 impl Job {
-    pub fn new(world: &World) -> Job {
-        Job { folder: tempfile::tempdir().expect("a folder"), world: world.clone() }
+    /// A folder of its own, and these settings of `[emit]` besides the topic.
+    pub fn new(world: &World, emit: &str) -> Job {
+        let folder = tempfile::tempdir().expect("a folder");
+        let id = format!("transactional_id = {:?}", world.scores);
+        Job { folder, world: world.clone(), emit: format!("{emit}\n{id}") }
     }
 
     pub fn checkpoints(&self) -> PathBuf {
@@ -163,8 +168,8 @@ impl Job {
         let folder = self.checkpoints();
         let text = CONFIG.replace("CHECKPOINTS", folder.to_str().expect("UTF-8"));
         let sinks = format!(
-            "[emit]\ntopic = {:?}\n[dead_letters]\ntopic = {:?}\n",
-            world.scores, world.dead_letters
+            "[emit]\ntopic = {:?}\n{}\n[dead_letters]\ntopic = {:?}\n",
+            world.scores, self.emit, world.dead_letters
         );
         self.write(name, &(text + &sinks), stop_at_end)
     }

@@ -8,6 +8,7 @@ use pelton::emit::Emit;
 use pelton::ring::{Slot, Span};
 use pelton::source::kafka;
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::settings::{SECOND, scored};
 use super::world::Writer;
@@ -65,6 +66,26 @@ pub fn last_words_after_a_while(world: &World) -> Option<String> {
     });
     let _ = is_time.recv_timeout(Duration::from_secs(30));
     Some(format!("delivered: {}", finishing.join().unwrap()))
+}
+
+/// What is said a little later of a score that is to be committed, at brokers that commit nothing.
+pub fn committed(world: &World) -> Option<String> {
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    let outcome = SECOND.with(|cluster| {
+        cluster.create_topic(&format!("scores-{}", world.run), 1, 1).unwrap();
+        let mut emit = Emit::open(&world.config, &Arc::default()).expect("a sink");
+        cluster.request_errors(RDKafkaApiKey::EndTxn, &[refused; 9]);
+        emit.run(&scored(world, 1)).expect("taken");
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let mut outcome = emit.tend();
+        while outcome.is_ok() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+            outcome = emit.tend();
+        }
+        cluster.clear_request_errors(RDKafkaApiKey::EndTxn);
+        outcome.map_or_else(|error| error.to_string(), |()| "nothing".to_owned())
+    });
+    Some(outcome.replace(&world.run.to_string(), ""))
 }
 
 /// How many events are read while the brokers of the labels, of which there are some, are away.

@@ -41,6 +41,11 @@ const AWAY: &[(&str, &str)] = &[
     ("emit.spill_after", "'100ms'"),
     ("emit.drain_patience", "'500ms'"),
 ];
+const IN_TRANSACTIONS: &[(&str, &str)] = &[
+    ("kafka.brokers", "'{second_brokers}'"),
+    ("emit.topic", "'scores-{run}'"),
+    ("emit.exactly_once", "'transactions'"),
+];
 /// A score record of more than the bytes that a message may then have.
 const LONG: &[(&str, &str)] = &[("emit.topic", "'scores-{run}'"), ("emit.fields", "['note']")];
 
@@ -78,6 +83,15 @@ pub const ROWS: &[Row] = &[
     row("emit.drain_patience", &["'0ms'", "'20s'"], "30", away::last_words_after_a_while)
         .on(BASE)
         .with(AWAY),
+    row("emit.exactly_once", &["'idempotent'", "'transactions'"], "true", away::committed)
+        .on(BASE)
+        .with(IN_TRANSACTIONS),
+    row("emit.transactional_id", &["'pelton'", "'other'"], "5", away::committed)
+        .on(BASE)
+        .with(IN_TRANSACTIONS),
+    row("emit.commit_every", &["'1ms'", "'30s'"], "'31s'", away::committed)
+        .on(BASE)
+        .with(IN_TRANSACTIONS),
     row("dead_letters.topic", &[NONE, "'scores-{run}'", "'others-{run}'"], "5", sent).on(BASE),
 ];
 

@@ -161,13 +161,34 @@ impl Frames {
         self.count
     }
 
-    /// The records, in order, with what they borrow from.
-    pub fn for_each(&self, mut each: impl FnMut(&Record<'_>)) {
+    /// Forgets them all.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+
+    /// The records, in order, until one fails.
+    ///
+    /// # Errors
+    /// The first of `each`.
+    pub fn try_for_each<E>(
+        &self,
+        mut each: impl FnMut(&Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut rest = &self.bytes[..];
         while let Begins::Whole(frame) = read(rest) {
-            each(&frame.record());
+            each(&frame.record())?;
             rest = &rest[frame.length..];
         }
+        Ok(())
+    }
+
+    /// The records, in order.
+    pub fn for_each(&self, mut each: impl FnMut(&Record<'_>)) {
+        let Ok(()) = self.try_for_each(|record| {
+            each(record);
+            Ok::<(), std::convert::Infallible>(())
+        });
     }
 }
 

@@ -1,7 +1,10 @@
 //! What a topic holds, from some offset to its present end: read once, by nobody's group.
 //!
-//! For tools that look at a topic; the engine's own stream is read by the
-//! [source](super::KafkaSource).
+//! For whoever looks at a topic: the end of our own, after a crash, and dead letters. The engine's
+//! stream is read by the [source](crate::source::kafka::KafkaSource).
+//!
+//! The ends that brokers name are not believed: one was seen to answer with the first offset of the
+//! last batch. A partition has been read when the client says so.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -33,18 +36,29 @@ pub struct Stored<'a> {
     pub payload: &'a [u8],
 }
 
-/// Shows every record of a topic, partition by partition in order, until `each` breaks off.
-/// `from` says where a partition begins, `None` to leave it out.
+/// Which records of a topic are shown.
+pub struct Extent<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// Where a partition begins; `None` leaves it out.
+    pub from: &'a dyn Fn(i32) -> Option<i64>,
+    /// What a process that died had on its way, the broker may write only after we have come: so
+    /// long nothing may have come before the end is believed.
+    pub settle: Duration,
+}
+
+/// Shows every record of a topic, partition by partition in order, until `each` breaks off. What is
+/// written meanwhile is shown only while it has to settle.
 ///
 /// # Errors
 /// [`Error::Kafka`] when no broker answers within 30 s, refuses us, or the topic does not exist;
 /// those of `each`.
 pub fn read_stored(
     config: &KafkaConfig,
-    topic: &str,
-    from: &dyn Fn(i32) -> Option<i64>,
+    extent: &Extent<'_>,
     each: &mut dyn FnMut(&Stored<'_>) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
+    let Extent { topic, from, settle } = *extent;
     let failed = |error| kafka::error(&config.brokers, || format!("read topic {topic:?}"))(error);
     let mut client = kafka::client_config(config, &DEFAULTS, &OURS)?;
     let consumer: BaseConsumer =
@@ -64,23 +78,22 @@ pub fn read_stored(
     }
     consumer.assign(&list).map_err(failed)?;
     let mut heard_at = Instant::now();
-    while !open.is_empty() {
-        match consumer.poll(Duration::from_millis(100)) {
+    while !open.is_empty() || heard_at.elapsed() < settle {
+        match consumer.poll(Duration::from_millis(20)) {
             Some(Ok(message)) => {
                 heard_at = Instant::now();
                 let at = message.partition();
-                let is_wanted =
-                    open.contains(&at) && from(at).is_some_and(|start| message.offset() >= start);
+                let is_open = !settle.is_zero() || open.contains(&at);
+                let is_wanted = is_open && from(at).is_some_and(|start| message.offset() >= start);
                 if is_wanted && each(&stored(&message))?.is_break() {
                     return Ok(());
                 }
             }
-            // Not every broker tells the last offset rightly when it is asked for that alone.
             Some(Err(KafkaError::PartitionEOF(at))) => open.retain(|&partition| partition != at),
             Some(Err(error)) if kafka::ends_a_run(error.rdkafka_error_code()) => {
                 return Err(failed(error));
             }
-            _ if heard_at.elapsed() > PATIENCE => {
+            _ if !open.is_empty() && heard_at.elapsed() > PATIENCE => {
                 let timed_out = RDKafkaErrorCode::OperationTimedOut;
                 return Err(failed(KafkaError::MessageConsumption(timed_out)));
             }
