@@ -46,8 +46,8 @@ pub type Orders = (Option<Arc<dyn OrderPlace>>, bool, Option<OrderLog>);
 
 impl Cutter {
     /// Goes on behind the checkpoint of `manifest`, with its order log; `last` is the highest
-    /// number in use. `is_led` says whether the log has anything to lead the source through; the next
-    /// checkpoint is due so long after `now`.
+    /// number in use. `is_led` says whether the log has anything to lead the source through. The
+    /// first checkpoint is due when its time has passed after `now`.
     #[must_use]
     pub fn new(
         manifest: &Manifest,
@@ -138,7 +138,7 @@ impl Cutter {
         sections
             .add(TOTALS, |out| totals.write_state(out))
             .map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
-        self.order.begin(self.sequence);
+        self.order.begin(self.sequence, &self.positions);
         metrics::histogram!("pelton_checkpoint_copy_seconds")
             .record(started.elapsed().as_secs_f64());
         Ok(Snapshot { sections, manifest: self.manifest(pipeline, totals) })
@@ -179,9 +179,15 @@ impl Order {
     }
 
     /// A new log for what follows a cut.
-    fn begin(&mut self, sequence: u64) {
+    fn begin(&mut self, sequence: u64, positions: &BTreeMap<(Arc<str>, i32), i64>) {
         let Some(place) = &self.place else { return };
-        match OrderLog::create(place.as_ref(), sequence, self.sync) {
+        let span = |((topic, partition), next): (&(Arc<str>, i32), &i64)| Span {
+            topic: Arc::clone(topic),
+            partition: *partition,
+            next: *next,
+        };
+        let positions: Vec<Span> = positions.iter().map(span).collect();
+        match OrderLog::begin(place.as_ref(), sequence, self.sync, &positions) {
             Ok(log) => {
                 self.log = Some(log);
                 metrics::gauge!("pelton_order_log_up").set(1.0);

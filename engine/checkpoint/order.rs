@@ -7,7 +7,9 @@
 //! After a crash the source is led through the same order, up to where the log ends, and is free
 //! from there on.
 //!
-//! A log belongs to the checkpoint it begins at. Each entry carries its length and a checksum: an
+//! A log belongs to the checkpoint it begins at, and its first entry says where every partition
+//! stood there, so that a log before it that is missing, or lacks its end, does not go unseen. Each
+//! entry carries its length and a checksum: an
 //! entry that was torn by a crash ends the log, and nothing of it was sent. Written entries survive
 //! the death of the process; with `sync` they survive the death of the machine too.
 //!
@@ -17,6 +19,7 @@
 //!           number of runs, each: lane, zigzag first offset, offsets read (numbers LEB128)
 //! ```
 
+pub mod chain;
 pub mod place;
 
 use std::path::PathBuf;
@@ -70,6 +73,45 @@ impl OrderLog {
     pub fn create(place: &dyn OrderPlace, sequence: u64, sync: bool) -> Result<OrderLog, Error> {
         let (path, file) = (place.path(sequence), place.create(sequence, sync)?);
         Ok(OrderLog { path, file, sync, lanes: Vec::new(), entry: Vec::new(), sync_count: 0 })
+    }
+
+    /// An empty log that begins where the partitions stand so.
+    ///
+    /// # Errors
+    /// As [`OrderLog::create`] and [`OrderLog::append`].
+    pub fn begin(
+        place: &dyn OrderPlace,
+        sequence: u64,
+        sync: bool,
+        positions: &[Span],
+    ) -> Result<OrderLog, Error> {
+        let mut log = OrderLog::create(place, sequence, sync)?;
+        log.append_positions(positions)?;
+        Ok(log)
+    }
+
+    /// Writes a log that has nothing but its beginning once more, and behind it that a run has gone
+    /// on from there, on the disk. After an error the log is none that only begins, either.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn mark(&mut self, positions: &[Span]) -> Result<(), Error> {
+        self.lanes.clear();
+        let emptied = self.file.cut(0).and_then(|()| self.file.sync());
+        emptied.map_err(Error::file("write", &self.path))?;
+        self.append_positions(positions)?;
+        self.append(&[], &[])?;
+        self.file.sync().map_err(Error::file("sync", &self.path))
+    }
+
+    /// Appends where the partitions stand.
+    ///
+    /// # Errors
+    /// As [`OrderLog::append`].
+    pub fn append_positions(&mut self, positions: &[Span]) -> Result<(), Error> {
+        let run = |(span, at): (u32, &Span)| Run { span, first: at.next, next: at.next };
+        let runs: Vec<Run> = (0..).zip(positions).map(run).collect();
+        self.append(positions, &runs)
     }
 
     /// Goes on with a log: what a crash tore is cut off, the whole entries are returned.

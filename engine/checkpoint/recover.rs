@@ -5,7 +5,6 @@
 //! beginning anew in silence would lose everything learned. The order logs from the checkpoint
 //! on are joined into the script that leads the source.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,8 +12,9 @@ use std::time::{Duration, Instant};
 use super::cut::{Cutter, TOTALS, now_ms};
 use super::format::{Sections, Whole};
 use super::manifest::{self, Manifest};
+use super::order::BatchOrder;
+use super::order::chain::{Found, first_order, orders_from};
 use super::order::place::{Folder, OrderPlace};
-use super::order::{self, BatchOrder, OrderLog, Stretch};
 use super::retain::Retention;
 use super::sequence_of;
 use super::store::{self, Store};
@@ -100,11 +100,12 @@ impl Recovery {
             None => (Recovery::none(config)?, empty_manifest(settings)),
         };
         let sync = config.checkpoint.order_sync;
-        let (script, log, last_order) = match orders.as_deref() {
-            None => (Vec::new(), None, manifest.sequence),
+        let found = match orders.as_deref() {
+            None => Found::nothing(&manifest),
             Some(orders) if is_first => first_order(orders, &manifest, sync)?,
             Some(orders) => orders_from(orders, &manifest, sync)?,
         };
+        let Found { script, log, last: last_order, is_drained } = found;
         if !is_first {
             let (sequence, batches) = (manifest.sequence, script.len());
             tracing::info!(
@@ -116,7 +117,7 @@ impl Recovery {
         }
         recovery.positions = manifest.spans();
         add_first_offsets(&mut recovery.positions, &script);
-        if !manifest.is_last {
+        if !is_drained {
             recovery.settle = Duration::from_millis(config.checkpoint.settle_ms.unsigned_abs());
         }
         recovery.sinks = [manifest.scores.clone(), manifest.dead_letters.clone()];
@@ -249,56 +250,6 @@ fn snapshot_of(recovery: &Recovery, manifest: &Manifest) -> Result<Snapshot, Err
     let written = sections.add(TOTALS, |out| recovery.totals.write_state(out));
     written.map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
     Ok(Snapshot { sections, manifest: manifest.clone() })
-}
-
-/// An empty log behind the empty state; logs without any checkpoint belong to nothing.
-fn first_order(
-    orders: &dyn OrderPlace,
-    manifest: &Manifest,
-    sync: bool,
-) -> Result<(Vec<BatchOrder>, Option<OrderLog>, u64), Error> {
-    for sequence in orders.list()? {
-        orders.remove(sequence)?;
-    }
-    let log = OrderLog::create(orders, manifest.sequence, sync)?;
-    Ok((Vec::new(), Some(log), manifest.sequence))
-}
-
-/// The batches of the order logs from a checkpoint on, the last log, to go on with, and its number.
-/// Each log begins where the one before it ended, whether or not the checkpoint between them is
-/// whole; where one is missing, the order ends.
-fn orders_from(
-    orders: &dyn OrderPlace,
-    manifest: &Manifest,
-    sync: bool,
-) -> Result<(Vec<BatchOrder>, Option<OrderLog>, u64), Error> {
-    let mut sequences = orders.list()?;
-    sequences.retain(|&sequence| sequence >= manifest.sequence);
-    sequences.sort_unstable();
-    let last = sequences.pop().unwrap_or(manifest.sequence);
-    let mut script = Vec::new();
-    for sequence in sequences {
-        script.extend(order::read(orders, sequence)?);
-    }
-    let (log, batches) = OrderLog::reopen(orders, last, sync)?;
-    script.extend(batches);
-    let whole = connected(&manifest.spans(), &script);
-    if whole < script.len() {
-        tracing::warn!(batches = script.len(), whole, "the order log has a gap; it ends there");
-        script.truncate(whole);
-    }
-    Ok((script, Some(log), last))
-}
-
-/// How many of the batches follow one another without a gap in any partition.
-fn connected<'s>(positions: &'s [Span], script: &'s [BatchOrder]) -> usize {
-    let mut next: HashMap<(&str, i32), i64> =
-        positions.iter().map(|span| ((&*span.topic, span.partition), span.next)).collect();
-    let mut follows = |stretch: &'s Stretch| {
-        let known = next.insert((&*stretch.topic, stretch.partition), stretch.next);
-        known.is_none_or(|known| known == stretch.first)
-    };
-    script.iter().take_while(|batch| batch.iter().all(&mut follows)).count()
 }
 
 /// A partition that the checkpoint does not know yet is read from where the log first saw it.

@@ -48,6 +48,14 @@ pub struct Progress {
     pub failed: AtomicU64,
 }
 
+impl Progress {
+    /// The newest good checkpoint.
+    #[must_use]
+    pub fn good(&self) -> u64 {
+        self.good.load(Ordering::Acquire)
+    }
+}
+
 /// Writes snapshots into a store.
 pub struct Writing {
     store: Box<dyn Store>,
