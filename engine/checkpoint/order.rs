@@ -126,7 +126,9 @@ impl OrderLog {
         let (mut file, bytes) = place.open(sequence)?;
         let (batches, lanes, whole) = parse_all(&bytes);
         let path = place.path(sequence);
-        file.cut(whole as u64).map_err(Error::file("write", &path))?;
+        // An entry that a crash left between its writing and its sync is followed from now on.
+        let cut = file.cut(whole as u64).and_then(|()| if sync { file.sync() } else { Ok(()) });
+        cut.map_err(Error::file("write", &path))?;
         Ok((OrderLog { path, file, sync, lanes, entry: Vec::new(), sync_count: 0 }, batches))
     }
 
