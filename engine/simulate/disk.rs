@@ -35,25 +35,41 @@ pub struct Disk {
     fate: Arc<Fate>,
     files: Mutex<BTreeMap<String, File>>,
     damaged: Mutex<BTreeSet<(u64, usize, u8)>>,
+    /// Whether order logs lie where the checkpoints do, elsewhere, or nowhere.
+    logs: Logs,
     flaw: Option<Flaw>,
+}
+
+/// Where order logs lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logs {
+    /// In the folder of the checkpoints.
+    Beside,
+    /// In a folder of their own.
+    Apart,
+    /// Nowhere: there are none.
+    Nowhere,
 }
 
 impl Disk {
     /// An empty disk; with a flaw, it does not do what it is told.
     #[must_use]
-    pub fn new(fate: &Arc<Fate>, flaw: Option<Flaw>) -> Arc<Disk> {
+    pub fn new(fate: &Arc<Fate>, logs: Logs, flaw: Option<Flaw>) -> Arc<Disk> {
         Arc::new(Disk {
             fate: Arc::clone(fate),
             files: Mutex::default(),
             damaged: Mutex::default(),
+            logs,
             flaw,
         })
     }
 
-    /// The checkpoints, and the order logs in the same folder.
+    /// The checkpoints, and the order logs.
     #[must_use]
-    pub fn places(self: &Arc<Disk>) -> (Box<dyn Store>, Arc<dyn OrderPlace>) {
-        (Box::new(Checkpoints(Arc::clone(self))), Arc::new(Orders(Arc::clone(self))))
+    pub fn places(self: &Arc<Disk>) -> (Box<dyn Store>, Option<Arc<dyn OrderPlace>>) {
+        let has_logs = self.logs != Logs::Nowhere;
+        let orders = has_logs.then(|| Arc::new(Orders(Arc::clone(self))) as Arc<dyn OrderPlace>);
+        (Box::new(Checkpoints(Arc::clone(self))), orders)
     }
 
     fn files(&self) -> MutexGuard<'_, BTreeMap<String, File>> {
@@ -164,9 +180,11 @@ impl Disk {
         self.fate.answer()
     }
 
-    /// The names of the folder are what the process sees.
-    fn sync_names(&self) {
-        for file in self.files().values_mut() {
+    /// The names of the folder of checkpoints, or of order logs, are what the process sees.
+    fn sync_names(&self, of_checkpoints: bool) {
+        let is_there =
+            |name: &str| self.logs == Logs::Beside || sequence_of(name).is_some() == of_checkpoints;
+        for (_, file) in self.files().iter_mut().filter(|(name, _)| is_there(name)) {
             file.is_named = file.seen.is_some();
             if !file.is_named {
                 file.synced.clear();
@@ -197,7 +215,7 @@ impl Store for Checkpoints {
         self.0.damaged().retain(|(sequence, ..)| file_name(*sequence) != name);
         renamed.map_err(failed)?;
         if fate.effect() == Reach::Whole {
-            self.0.sync_names();
+            self.0.sync_names(true);
         }
         fate.answer().map_err(failed)
     }
@@ -249,7 +267,7 @@ impl OrderPlace for Orders {
         }
         disk.change(&name, |file| file.seen = Some(Vec::new())).map_err(failed)?;
         if sync && disk.fate.effect() == Reach::Whole {
-            disk.sync_names();
+            disk.sync_names(false);
         }
         disk.fate.answer().map_err(failed)?;
         Ok(self.file(sequence))

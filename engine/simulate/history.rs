@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::dice::Dice;
-use super::disk::Disk;
+use super::disk::{Disk, Logs};
 use super::fate::{Death, Fate};
 use super::job::Job;
 use super::life::{Life, Move, Stage};
@@ -57,6 +57,7 @@ pub struct History {
     /// Whether a life had a reason to fail.
     may_fail: bool,
     is_exact: bool,
+    has_logs: bool,
     is_mended: bool,
     summary: Summary,
 }
@@ -86,7 +87,9 @@ impl History {
         let mut dice = Dice::new(plan.seed, "history");
         let job = Arc::new(Job::new(plan.seed, plan.steps).map_err(|error| chain(&error))?);
         let fate = Arc::new(Fate::new(Dice::new(plan.seed, "fate")));
-        let disk = Disk::new(&fate, plan.flaw);
+        let logs = dice.pick(&[Logs::Beside, Logs::Beside, Logs::Beside, Logs::Apart]);
+        let logs = if dice.per_mille(100) { Logs::Nowhere } else { logs };
+        let disk = Disk::new(&fate, logs, plan.flaw);
         let partitions = 1 + dice.index(3);
         let topics = ["scores", "dead"].map(|name| Topic::new(name, &fate, partitions));
         let risks = Risks {
@@ -114,6 +117,7 @@ impl History {
             cuts: BTreeMap::from([(1, Vec::new())]),
             may_fail: false,
             is_exact: true,
+            has_logs: logs != Logs::Nowhere,
             is_mended: false,
             summary: Summary::default(),
         })
@@ -161,9 +165,9 @@ impl History {
             Some(Death::Process) => self.summary.process_deaths += 1,
             None => {}
         }
-        if death == Some(Death::Machine) && !self.job.config.checkpoint.order_sync {
-            self.is_exact = false;
-        }
+        let is_synced = self.job.config.checkpoint.order_sync;
+        let keeps_order = death == Some(Death::Process) || death.is_none() || is_synced;
+        self.is_exact &= keeps_order && (self.has_logs || matches!(end, End::Drained(_)));
         self.disk.die(death.unwrap_or(Death::Process));
         self.topics.iter().for_each(|topic| topic.lose_producer());
         self.fate.revive();
@@ -179,7 +183,7 @@ impl History {
         let newest = there.iter().rev().find(|(_, is_whole)| *is_whole).map(|(s, _)| *s);
         let (store, orders) = self.disk.places();
         let config = &self.job.config;
-        let recovery = Recovery::from_places(config, store, Some(orders), self.fate.now());
+        let recovery = Recovery::from_places(config, store, orders, self.fate.now());
         let mut recovery = match recovery {
             Err(Error::NoCheckpoint { .. }) if newest.is_none() && !there.is_empty() => {
                 self.summary.refusals += 1;
