@@ -10,6 +10,7 @@ mod progress;
 mod replay;
 mod report;
 mod run;
+mod simulate;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,12 @@ enum Command {
     Dlq(dlq::Dlq),
     /// Measure this machine: learning, features, the whole pipeline.
     Bench(bench::Bench),
+    /// Live through simulated histories of crashes, full disks and slow sinks, and check that
+    /// nothing was lost, doubled or scored otherwise.
+    ///
+    /// One seed is one history. The whole engine runs, on one thread, with a source, sinks, a disk
+    /// and a clock in memory. A seed that breaks a promise is printed, with exit code 4.
+    Simulate(simulate::Simulate),
     /// Run everything on an embedded default, with a live view, in under a minute.
     Demo(demo::Demo),
 }
@@ -74,6 +81,7 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Generate(command) => command.run(),
         Command::Dlq(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Simulate(command) => command.run(),
         Command::Demo(command) => command.run(),
     }
 }

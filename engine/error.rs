@@ -150,6 +150,16 @@ pub enum Error {
         /// Why the newest was refused.
         source: Box<Error>,
     },
+    /// A simulated history has broken a promise.
+    #[error("seed {seed}: {what}; `pelton simulate --seed {seed} --steps {steps}` shows it again")]
+    Simulated {
+        /// The seed.
+        seed: u64,
+        /// Steps of the history.
+        steps: u64,
+        /// What was found.
+        what: String,
+    },
     /// A thread of the pipeline ended by a panic.
     #[error("the {stage} thread panicked")]
     Panicked {
@@ -178,7 +188,10 @@ impl Error {
             | Error::Checkpoint { .. }
             | Error::Undelivered { .. }
             | Error::Metrics { .. } => Actor::Outside,
-            Error::Kernel(_) | Error::Model(_) | Error::Panicked { .. } => Actor::Us,
+            Error::Kernel(_)
+            | Error::Model(_)
+            | Error::Simulated { .. }
+            | Error::Panicked { .. } => Actor::Us,
         }
     }
 

@@ -112,22 +112,22 @@ pub fn run(
 const PANICKED: Error = Error::Panicked { stage: "checkpoint" };
 
 /// What the compute thread owns.
-struct State {
-    pipeline: Pipeline,
-    totals: Totals,
-    cutting: Option<Cutting>,
+pub(crate) struct State {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) totals: Totals,
+    pub(crate) cutting: Option<Cutting>,
 }
 
 /// What takes checkpoints, and the ends of its channels to the writer.
-struct Cutting {
-    cutter: Cutter,
-    free: Receiver<Sections>,
-    snapshots: Sender<Snapshot>,
+pub(crate) struct Cutting {
+    pub(crate) cutter: Cutter,
+    pub(crate) free: Receiver<Sections>,
+    pub(crate) snapshots: Sender<Snapshot>,
 }
 
 /// The very first checkpoint is written before anything is read; after a restart it is found out
 /// what was already sent.
-fn begin_keeping(
+pub(crate) fn begin_keeping(
     keeping: Option<Keeping>,
     (sinks, read_to, settle): (&Positions, &[Span], Duration),
     emit: &mut Emit,
@@ -194,7 +194,7 @@ fn compute(
     let published = Published::default();
     let mut shown_at = Instant::now();
     for mut slot in from_ingest {
-        state.step(&mut slot)?;
+        state.step(&mut slot, Instant::now())?;
         live.add_batch(&slot);
         if to_emit.send(slot).is_err() {
             // The writer ends when this closes its channel; the caller waits for it.
@@ -218,18 +218,19 @@ fn compute(
 
 impl State {
     /// One batch through the stages, and a checkpoint behind it when one is due.
-    fn step(&mut self, slot: &mut Slot) -> Result<(), Error> {
+    pub(crate) fn step(&mut self, slot: &mut Slot, now: Instant) -> Result<(), Error> {
         self.pipeline.step(slot)?;
         self.totals.add(slot);
         let Some(Cutting { cutter, free, snapshots }) = &mut self.cutting else { return Ok(()) };
         cutter.note(slot);
         fail_point("compute::noted").map_err(Error::file("write", "the order log"))?;
-        cutter.cut_when_due(slot, (&self.pipeline, &self.totals), free, snapshots)
+        let of = (&self.pipeline, &self.totals);
+        cutter.cut_when_due(slot, of, (free, snapshots), now)
     }
 
     /// The state as the drained stream leaves it, before a recording's last labels are let go: if
     /// more of the stream should follow, it goes on as if it had never stopped.
-    fn last_cut(&mut self) -> Result<Option<Snapshot>, Error> {
+    pub(crate) fn last_cut(&mut self) -> Result<Option<Snapshot>, Error> {
         let Some(Cutting { mut cutter, .. }) = self.cutting.take() else { return Ok(None) };
         cutter.last(&self.pipeline, &self.totals)
     }
@@ -255,19 +256,28 @@ fn send_out(
             seconds.record_many(waited_ns as f64 / 1e9, rows.len());
         }
         live.add_emitted(slot.rows as u64);
-        if let (Some(sequence), Some(deliveries)) = (slot.checkpoint, deliveries) {
-            emit.flush()?;
-            fail_point("emit::flushed").map_err(Error::file("write", "scores"))?;
-            let delivery = Delivery { sequence, positions: emit.positions()? };
-            // The writer is gone only when the run is ending; its thread tells why.
-            let _ = deliveries.send(delivery);
-        }
+        report_delivery(&mut emit, &slot, deliveries)?;
         if home.send(slot).is_err() {
             break;
         }
     }
     emit.flush()?;
     Ok((latency_ns, emit))
+}
+
+/// When a checkpoint's cut lies behind this batch, the writer is told once all of it is delivered.
+pub(crate) fn report_delivery(
+    emit: &mut Emit,
+    slot: &Slot,
+    deliveries: Option<&Sender<Delivery>>,
+) -> Result<(), Error> {
+    let (Some(sequence), Some(deliveries)) = (slot.checkpoint, deliveries) else { return Ok(()) };
+    emit.flush()?;
+    fail_point("emit::flushed").map_err(Error::file("write", "scores"))?;
+    let delivery = Delivery { sequence, positions: emit.positions()? };
+    // The writer is gone only when the run is ending; its thread tells why.
+    let _ = deliveries.send(delivery);
+    Ok(())
 }
 
 /// What waits for a sink goes on while there is no batch.

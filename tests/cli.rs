@@ -51,6 +51,16 @@ fn the_examples_are_valid() {
 }
 
 #[test]
+fn a_simulation_says_what_it_has_lived_through() {
+    let output = pelton(&["simulate", "--seed", "7", "--seeds", "3", "--steps", "50", "--verbose"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stdout);
+    for part in ["seed 7: ", "seed 8: ", "seed 9: ", "3 seeds: "] {
+        assert!(told.contains(part), "{part} is not in: {told}");
+    }
+}
+
+#[test]
 fn a_missing_input_is_the_users_to_fix() {
     let output = pelton(&["replay", LINEAR, "--input", "no-such-file.parquet"]);
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));

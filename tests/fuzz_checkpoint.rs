@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use pelton::checkpoint::format::{Damage, FORMAT_VERSION, Sections, Whole};
 use pelton::checkpoint::manifest::{Manifest, ReadPosition, SECTION};
+use pelton::checkpoint::order::place::{Folder, OrderPlace};
 use pelton::checkpoint::order::{self, OrderLog};
 use pelton::checkpoint::recover::{Keeping, Recovery, parse_manifest};
 use pelton::checkpoint::{file_name, order_path, order_sequence_of, sequence_of};
@@ -214,9 +215,9 @@ proptest! {
         // The batches before the first bad one are those of the log cut there.
         prop_assert_eq!(&order::parse(&log(&payloads[..batches.len()])), &batches);
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("order");
-        std::fs::write(&path, &bytes).expect("written");
-        let (mut log, found) = OrderLog::reopen(&path, false).expect("it is there");
+        let place = Folder::new(folder.path());
+        std::fs::write(place.path(1), &bytes).expect("written");
+        let (mut log, found) = OrderLog::reopen(&place, 1, false).expect("it is there");
         prop_assert_eq!(&found, &batches);
         for &(partition, first) in &appended {
             let next = first.wrapping_add(1);
@@ -226,7 +227,7 @@ proptest! {
             let partition = i32::from(partition);
             batches.push(vec![order::Stretch { topic, partition, first, next }]);
         }
-        prop_assert_eq!(order::read(&path).expect("read"), batches);
+        prop_assert_eq!(order::read(&place, 1).expect("read"), batches);
     }
 }
 

@@ -24,6 +24,8 @@ mod pipeline;
 mod ring_model;
 /// Every setting does something, and illegal values are refused by name.
 mod settings;
+/// Simulated histories of crashes, thousands of them.
+mod simulate;
 /// The whole state as bytes: a run that is cut there and goes on elsewhere shows nothing of it.
 mod state;
 /// Streams made from a seed, and the engine run over them step by step.

@@ -5,7 +5,6 @@
 //! emit reports when everything up to it has been delivered.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::format::Sections;
 use super::manifest::{Manifest, ReadPosition};
 use super::order::OrderLog;
-use super::order_path;
+use super::order::place::OrderPlace;
 use super::writer::Snapshot;
 use crate::error::Error;
 use crate::metrics::Totals;
@@ -37,32 +36,37 @@ pub struct Cutter {
 
 /// The order log, if there is one.
 struct Order {
-    folder: Option<PathBuf>,
+    place: Option<Arc<dyn OrderPlace>>,
     sync: bool,
     log: Option<OrderLog>,
 }
 
+/// The place of the order logs, whether each entry is synced, and the log to go on with.
+pub type Orders = (Option<Arc<dyn OrderPlace>>, bool, Option<OrderLog>);
+
 impl Cutter {
     /// Goes on behind the checkpoint of `manifest`, with its order log; `last` is the highest
-    /// number in use. `is_led` says whether the log has anything to lead the source through.
+    /// number in use. `is_led` says whether the log has anything to lead the source through. The
+    /// first checkpoint is due when its time has passed after `now`.
     #[must_use]
     pub fn new(
         manifest: &Manifest,
         last: u64,
         every_ms: i64,
-        (folder, sync, log): (Option<PathBuf>, bool, Option<OrderLog>),
+        (place, sync, log): Orders,
         is_led: bool,
+        now: Instant,
     ) -> Cutter {
         let positions = manifest.positions.iter();
         Cutter {
             every: Duration::from_millis(every_ms.unsigned_abs()),
-            taken_at: Instant::now(),
+            taken_at: now,
             sequence: last,
             settings: manifest.settings.clone(),
             positions: positions
                 .map(|p| ((p.topic.as_str().into(), p.partition), p.next))
                 .collect(),
-            order: Order { folder, sync, log },
+            order: Order { place, sync, log },
             is_led,
         }
     }
@@ -86,14 +90,15 @@ impl Cutter {
         &mut self,
         slot: &mut Slot,
         (pipeline, totals): (&Pipeline, &Totals),
-        free: &Receiver<Sections>,
-        snapshots: &Sender<Snapshot>,
+        (free, snapshots): (&Receiver<Sections>, &Sender<Snapshot>),
+        now: Instant,
     ) -> Result<(), Error> {
-        if self.is_led || self.taken_at.elapsed() < self.every {
+        if self.is_led || now.saturating_duration_since(self.taken_at) < self.every {
             return Ok(());
         }
         let Ok(sections) = free.try_recv() else { return Ok(()) };
         let snapshot = self.snapshot(sections, pipeline, totals)?;
+        self.taken_at = now;
         slot.checkpoint = Some(snapshot.manifest.sequence);
         // The writer is gone only when the run is ending; its thread tells why.
         let _ = snapshots.send(snapshot);
@@ -133,8 +138,7 @@ impl Cutter {
         sections
             .add(TOTALS, |out| totals.write_state(out))
             .map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
-        self.order.begin(self.sequence);
-        self.taken_at = Instant::now();
+        self.order.begin(self.sequence, &self.positions);
         metrics::histogram!("pelton_checkpoint_copy_seconds")
             .record(started.elapsed().as_secs_f64());
         Ok(Snapshot { sections, manifest: self.manifest(pipeline, totals) })
@@ -175,9 +179,15 @@ impl Order {
     }
 
     /// A new log for what follows a cut.
-    fn begin(&mut self, sequence: u64) {
-        let Some(folder) = &self.folder else { return };
-        match OrderLog::create(&order_path(folder, sequence), self.sync) {
+    fn begin(&mut self, sequence: u64, positions: &BTreeMap<(Arc<str>, i32), i64>) {
+        let Some(place) = &self.place else { return };
+        let span = |((topic, partition), next): (&(Arc<str>, i32), &i64)| Span {
+            topic: Arc::clone(topic),
+            partition: *partition,
+            next: *next,
+        };
+        let positions: Vec<Span> = positions.iter().map(span).collect();
+        match OrderLog::begin(place.as_ref(), sequence, self.sync, &positions) {
             Ok(log) => {
                 self.log = Some(log);
                 metrics::gauge!("pelton_order_log_up").set(1.0);

@@ -7,7 +7,9 @@
 //! After a crash the source is led through the same order, up to where the log ends, and is free
 //! from there on.
 //!
-//! A log belongs to the checkpoint it begins at. Each entry carries its length and a checksum: an
+//! A log belongs to the checkpoint it begins at, and its first entry says where every partition
+//! stood there, so that a log before it that is missing, or lacks its end, does not go unseen. Each
+//! entry carries its length and a checksum: an
 //! entry that was torn by a crash ends the log, and nothing of it was sent. Written entries survive
 //! the death of the process; with `sync` they survive the death of the machine too.
 //!
@@ -17,14 +19,16 @@
 //!           number of runs, each: lane, zigzag first offset, offsets read (numbers LEB128)
 //! ```
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+pub mod chain;
+pub mod place;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::fail::fail_point;
 use crate::ring::{Run, Span};
+use place::{OrderFile, OrderPlace};
 
 /// A stretch of one partition that was read without another in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +58,7 @@ const ENTRY_BYTES_MAX: usize = 1 << 28;
 #[derive(Debug)]
 pub struct OrderLog {
     path: PathBuf,
-    file: File,
+    file: Box<dyn OrderFile>,
     sync: bool,
     lanes: Vec<Lane>,
     entry: Vec<u8>,
@@ -62,33 +66,70 @@ pub struct OrderLog {
 }
 
 impl OrderLog {
-    /// An empty log; one that was there is replaced.
+    /// An empty log that begins at a checkpoint; one that was there is replaced.
+    ///
+    /// # Errors
+    /// As [`OrderPlace::create`].
+    pub fn create(place: &dyn OrderPlace, sequence: u64, sync: bool) -> Result<OrderLog, Error> {
+        let (path, file) = (place.path(sequence), place.create(sequence, sync)?);
+        Ok(OrderLog { path, file, sync, lanes: Vec::new(), entry: Vec::new(), sync_count: 0 })
+    }
+
+    /// An empty log that begins where the partitions stand so.
+    ///
+    /// # Errors
+    /// As [`OrderLog::create`] and [`OrderLog::append`].
+    pub fn begin(
+        place: &dyn OrderPlace,
+        sequence: u64,
+        sync: bool,
+        positions: &[Span],
+    ) -> Result<OrderLog, Error> {
+        let mut log = OrderLog::create(place, sequence, sync)?;
+        log.append_positions(positions)?;
+        Ok(log)
+    }
+
+    /// Writes a log that has nothing but its beginning once more, and behind it that a run has gone
+    /// on from there, on the disk. After an error the log is none that only begins, either.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn create(path: &Path, sync: bool) -> Result<OrderLog, Error> {
-        let file = File::create(path).map_err(Error::file("create", path))?;
-        if sync && let Some(folder) = path.parent() {
-            File::open(folder).and_then(|f| f.sync_all()).map_err(Error::file("sync", folder))?;
-        }
-        let (lanes, entry) = (Vec::new(), Vec::new());
-        Ok(OrderLog { path: path.to_owned(), file, sync, lanes, entry, sync_count: 0 })
+    pub fn mark(&mut self, positions: &[Span]) -> Result<(), Error> {
+        self.lanes.clear();
+        let emptied = self.file.cut(0).and_then(|()| self.file.sync());
+        emptied.map_err(Error::file("write", &self.path))?;
+        self.append_positions(positions)?;
+        self.append(&[], &[])?;
+        self.file.sync().map_err(Error::file("sync", &self.path))
+    }
+
+    /// Appends where the partitions stand.
+    ///
+    /// # Errors
+    /// As [`OrderLog::append`].
+    pub fn append_positions(&mut self, positions: &[Span]) -> Result<(), Error> {
+        let run = |(span, at): (u32, &Span)| Run { span, first: at.next, next: at.next };
+        let runs: Vec<Run> = (0..).zip(positions).map(run).collect();
+        self.append(positions, &runs)
     }
 
     /// Goes on with a log: what a crash tore is cut off, the whole entries are returned.
     ///
     /// # Errors
-    /// [`Error::File`].
-    pub fn reopen(path: &Path, sync: bool) -> Result<(OrderLog, Vec<BatchOrder>), Error> {
-        let mut bytes = Vec::new();
-        let opened = File::options().create(true).truncate(false).read(true).write(true).open(path);
-        let mut file = opened.map_err(Error::file("open", path))?;
-        file.read_to_end(&mut bytes).map_err(Error::file("read", path))?;
+    /// As [`OrderPlace::open`].
+    pub fn reopen(
+        place: &dyn OrderPlace,
+        sequence: u64,
+        sync: bool,
+    ) -> Result<(OrderLog, Vec<BatchOrder>), Error> {
+        let (mut file, bytes) = place.open(sequence)?;
         let (batches, lanes, whole) = parse_all(&bytes);
-        let cut = file.set_len(whole as u64).and_then(|()| file.seek(SeekFrom::End(0)));
-        cut.map_err(Error::file("write", path))?;
-        let (path, entry) = (path.to_owned(), Vec::new());
-        Ok((OrderLog { path, file, sync, lanes, entry, sync_count: 0 }, batches))
+        let path = place.path(sequence);
+        // An entry that a crash left between its writing and its sync is followed from now on.
+        let cut = file.cut(whole as u64).and_then(|()| if sync { file.sync() } else { Ok(()) });
+        cut.map_err(Error::file("write", &path))?;
+        Ok((OrderLog { path, file, sync, lanes, entry: Vec::new(), sync_count: 0 }, batches))
     }
 
     /// Appends the order of a batch; `runs` name their partitions by their index in `spans`.
@@ -98,11 +139,11 @@ impl OrderLog {
     pub fn append(&mut self, spans: &[Span], runs: &[Run]) -> Result<(), Error> {
         self.encode(spans, runs);
         let (head, tail) = self.entry.split_at(self.entry.len() / 2);
-        let written = self.file.write_all(head).and_then(|()| {
+        let written = self.file.append(head).and_then(|()| {
             fail_point("order::half_written")?;
-            self.file.write_all(tail)
+            self.file.append(tail)
         });
-        let synced = written.and_then(|()| if self.sync { self.file.sync_data() } else { Ok(()) });
+        let synced = written.and_then(|()| if self.sync { self.file.sync() } else { Ok(()) });
         self.sync_count += u64::from(self.sync);
         synced.map_err(Error::file("write", &self.path))
     }
@@ -152,15 +193,9 @@ impl OrderLog {
 /// there is empty.
 ///
 /// # Errors
-/// [`Error::File`] when the file cannot be read.
-pub fn read(path: &Path) -> Result<Vec<BatchOrder>, Error> {
-    let mut bytes = Vec::new();
-    match File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened.and_then(|mut file| file.read_to_end(&mut bytes)),
-    }
-    .map_err(Error::file("read", path))?;
-    Ok(parse(&bytes))
+/// As [`OrderPlace::read`].
+pub fn read(place: &dyn OrderPlace, sequence: u64) -> Result<Vec<BatchOrder>, Error> {
+    Ok(parse(&place.read(sequence)?))
 }
 
 /// The whole entries at the beginning of these bytes.
@@ -246,6 +281,7 @@ fn unzigzag(value: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::place::Folder;
     use super::*;
     use proptest::prelude::*;
 
@@ -255,8 +291,8 @@ mod tests {
 
     fn logged(batches: &[Vec<(usize, i64)>]) -> (Vec<u8>, Vec<BatchOrder>, Vec<usize>) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("order");
-        let mut log = OrderLog::create(&path, false).unwrap();
+        let place = Folder::new(folder.path());
+        let mut log = OrderLog::create(&place, 1, false).unwrap();
         let (mut expected, mut ends) = (Vec::new(), vec![0]);
         for batch in batches {
             // Spans of a batch come in the order of their first record.
@@ -285,9 +321,9 @@ mod tests {
                     })
                     .collect(),
             );
-            ends.push(std::fs::metadata(&path).unwrap().len() as usize);
+            ends.push(place.read(1).unwrap().len());
         }
-        (std::fs::read(&path).unwrap(), expected, ends)
+        (place.read(1).unwrap(), expected, ends)
     }
 
     proptest! {
@@ -321,6 +357,6 @@ mod tests {
     #[test]
     fn a_log_that_is_not_there_is_empty() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(read(&folder.path().join("none")).unwrap(), Vec::<BatchOrder>::new());
+        assert_eq!(read(&Folder::new(folder.path()), 7).unwrap(), Vec::<BatchOrder>::new());
     }
 }

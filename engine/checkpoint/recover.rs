@@ -5,18 +5,20 @@
 //! beginning anew in silence would lose everything learned. The order logs from the checkpoint
 //! on are joined into the script that leads the source.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::cut::{Cutter, TOTALS, now_ms};
 use super::format::{Sections, Whole};
 use super::manifest::{self, Manifest};
-use super::order::{self, BatchOrder, OrderLog, Stretch};
+use super::order::BatchOrder;
+use super::order::chain::{Found, first_order, orders_from};
+use super::order::place::{Folder, OrderPlace};
 use super::retain::Retention;
+use super::sequence_of;
 use super::store::{self, Store};
 use super::writer::{Snapshot, Writing};
-use super::{order_path, order_sequence_of, sequence_of};
 use crate::config::Config;
 use crate::emit::Positions;
 use crate::error::Error;
@@ -77,7 +79,19 @@ impl Recovery {
     pub fn open(config: &Config) -> Result<Recovery, Error> {
         let Some(dir) = &config.checkpoint.dir else { return Recovery::none(config) };
         let store = store::open(dir)?;
-        let order_dir = open_order_dir(config, dir)?;
+        Recovery::from_places(config, store, open_orders(config, dir)?, Instant::now())
+    }
+
+    /// The same from these places, which are open; the next checkpoint is due after `now`.
+    ///
+    /// # Errors
+    /// As [`Recovery::open`].
+    pub fn from_places(
+        config: &Config,
+        store: Box<dyn Store>,
+        orders: Option<Arc<dyn OrderPlace>>,
+        now: Instant,
+    ) -> Result<Recovery, Error> {
         let found = newest(store.as_ref(), config)?;
         let settings = manifest::settings(config);
         let is_first = found.is_none();
@@ -86,11 +100,12 @@ impl Recovery {
             None => (Recovery::none(config)?, empty_manifest(settings)),
         };
         let sync = config.checkpoint.order_sync;
-        let (script, log, last_order) = match &order_dir {
-            None => (Vec::new(), None, manifest.sequence),
-            Some(folder) if is_first => first_order(folder, &manifest, sync)?,
-            Some(folder) => orders_from(folder, &manifest, sync)?,
+        let found = match orders.as_deref() {
+            None => Found::nothing(&manifest),
+            Some(orders) if is_first => first_order(orders, &manifest, sync)?,
+            Some(orders) => orders_from(orders, &manifest, sync)?,
         };
+        let Found { script, log, last: last_order, is_drained } = found;
         if !is_first {
             let (sequence, batches) = (manifest.sequence, script.len());
             tracing::info!(
@@ -102,7 +117,7 @@ impl Recovery {
         }
         recovery.positions = manifest.spans();
         add_first_offsets(&mut recovery.positions, &script);
-        if !manifest.is_last {
+        if !is_drained {
             recovery.settle = Duration::from_millis(config.checkpoint.settle_ms.unsigned_abs());
         }
         recovery.sinks = [manifest.scores.clone(), manifest.dead_letters.clone()];
@@ -112,12 +127,12 @@ impl Recovery {
         // Not a number that a damaged checkpoint or a log behind it already has.
         let taken = store.list()?.iter().filter_map(|file| sequence_of(&file.name)).max();
         let last = taken.unwrap_or(0).max(last_order);
-        let order = (order_dir.clone(), sync, log);
-        let cutter = Cutter::new(&manifest, last, config.checkpoint.every_ms, order, is_led);
+        let order = (orders.clone(), sync, log);
+        let cutter = Cutter::new(&manifest, last, config.checkpoint.every_ms, order, is_led, now);
         let first = is_first.then(|| snapshot_of(&recovery, &manifest)).transpose()?;
         recovery.keeping = Some(Keeping {
             cutter,
-            writing: Writing::new(store, order_dir, retention, manifest.sequence),
+            writing: Writing::new(store, orders, retention, manifest.sequence),
             first,
         });
         recovery.script = script;
@@ -127,9 +142,9 @@ impl Recovery {
 
 /// The folder of the order log: an object store cannot append to a file, so that there is none
 /// beside it unless the settings name one.
-fn open_order_dir(config: &Config, dir: &str) -> Result<Option<PathBuf>, Error> {
+fn open_orders(config: &Config, dir: &str) -> Result<Option<Arc<dyn OrderPlace>>, Error> {
     let folder = match &config.checkpoint.order_dir {
-        Some(folder) => PathBuf::from(folder),
+        Some(folder) => Path::new(folder),
         None if store::is_url(dir) => {
             tracing::warn!(
                 "no [checkpoint] order_dir, so no order log: after a crash no score is sent twice, \
@@ -137,10 +152,10 @@ fn open_order_dir(config: &Config, dir: &str) -> Result<Option<PathBuf>, Error> 
             );
             return Ok(None);
         }
-        None => PathBuf::from(dir),
+        None => Path::new(dir),
     };
-    std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
-    Ok(Some(folder))
+    std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+    Ok(Some(Arc::new(Folder::new(folder))))
 }
 
 /// Tries the checkpoints of a store, newest first.
@@ -235,68 +250,6 @@ fn snapshot_of(recovery: &Recovery, manifest: &Manifest) -> Result<Snapshot, Err
     let written = sections.add(TOTALS, |out| recovery.totals.write_state(out));
     written.map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
     Ok(Snapshot { sections, manifest: manifest.clone() })
-}
-
-/// An empty log behind the empty state; logs without any checkpoint belong to nothing.
-fn first_order(
-    folder: &Path,
-    manifest: &Manifest,
-    sync: bool,
-) -> Result<(Vec<BatchOrder>, Option<OrderLog>, u64), Error> {
-    for sequence in order_sequences(folder)? {
-        let path = order_path(folder, sequence);
-        std::fs::remove_file(&path).map_err(Error::file("remove", &path))?;
-    }
-    let log = OrderLog::create(&order_path(folder, manifest.sequence), sync)?;
-    Ok((Vec::new(), Some(log), manifest.sequence))
-}
-
-/// The batches of the order logs from a checkpoint on, the last log, to go on with, and its number.
-/// Each log begins where the one before it ended, whether or not the checkpoint between them is
-/// whole; where one is missing, the order ends.
-fn orders_from(
-    folder: &Path,
-    manifest: &Manifest,
-    sync: bool,
-) -> Result<(Vec<BatchOrder>, Option<OrderLog>, u64), Error> {
-    let mut sequences = order_sequences(folder)?;
-    sequences.retain(|&sequence| sequence >= manifest.sequence);
-    sequences.sort_unstable();
-    let last = sequences.pop().unwrap_or(manifest.sequence);
-    let mut script = Vec::new();
-    for sequence in sequences {
-        script.extend(order::read(&order_path(folder, sequence))?);
-    }
-    let (log, batches) = OrderLog::reopen(&order_path(folder, last), sync)?;
-    script.extend(batches);
-    let whole = connected(&manifest.spans(), &script);
-    if whole < script.len() {
-        tracing::warn!(batches = script.len(), whole, "the order log has a gap; it ends there");
-        script.truncate(whole);
-    }
-    Ok((script, Some(log), last))
-}
-
-/// How many of the batches follow one another without a gap in any partition.
-fn connected<'s>(positions: &'s [Span], script: &'s [BatchOrder]) -> usize {
-    let mut next: HashMap<(&str, i32), i64> =
-        positions.iter().map(|span| ((&*span.topic, span.partition), span.next)).collect();
-    let mut follows = |stretch: &'s Stretch| {
-        let known = next.insert((&*stretch.topic, stretch.partition), stretch.next);
-        known.is_none_or(|known| known == stretch.first)
-    };
-    script.iter().take_while(|batch| batch.iter().all(&mut follows)).count()
-}
-
-fn order_sequences(folder: &Path) -> Result<Vec<u64>, Error> {
-    let failed = || Error::file("list", folder);
-    let entries = std::fs::read_dir(folder).map_err(failed())?;
-    let mut sequences = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(failed())?.file_name();
-        sequences.extend(name.to_str().and_then(order_sequence_of));
-    }
-    Ok(sequences)
 }
 
 /// A partition that the checkpoint does not know yet is read from where the log first saw it.

@@ -4,7 +4,6 @@
 //! cut has been delivered, adds the manifest, writes the file and removes what is no longer kept.
 //! A checkpoint is good only when all of that has happened; until then the one before it counts.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -14,9 +13,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::format::Sections;
 use super::manifest::{self, Manifest};
+use super::order::place::OrderPlace;
 use super::retain::{Held, Retention};
 use super::store::Store;
-use super::{file_name, order_path, order_sequence_of, sequence_of};
+use super::{file_name, sequence_of};
 use crate::emit::Positions;
 use crate::error::Error;
 use crate::fail::fail_point;
@@ -48,10 +48,18 @@ pub struct Progress {
     pub failed: AtomicU64,
 }
 
+impl Progress {
+    /// The newest good checkpoint.
+    #[must_use]
+    pub fn good(&self) -> u64 {
+        self.good.load(Ordering::Acquire)
+    }
+}
+
 /// Writes snapshots into a store.
 pub struct Writing {
     store: Box<dyn Store>,
-    order_dir: Option<PathBuf>,
+    orders: Option<Arc<dyn OrderPlace>>,
     retention: Retention,
     progress: Arc<Progress>,
 }
@@ -71,17 +79,17 @@ pub struct Writer {
 }
 
 impl Writing {
-    /// Writes into `store`; order logs lie in `order_dir`.
+    /// Writes into `store`; order logs lie in `orders`.
     #[must_use]
     pub fn new(
         store: Box<dyn Store>,
-        order_dir: Option<PathBuf>,
+        orders: Option<Arc<dyn OrderPlace>>,
         retention: Retention,
         good: u64,
     ) -> Writing {
         let progress = Arc::new(Progress::default());
         progress.good.store(good, Ordering::Relaxed);
-        Writing { store, order_dir, retention, progress }
+        Writing { store, orders, retention, progress }
     }
 
     /// Starts the thread.
@@ -190,16 +198,10 @@ impl Writing {
 
     /// An order log is needed as long as a checkpoint at or before its beginning is kept.
     fn remove_orders_before(&self, oldest: u64) {
-        let Some(entries) = self.order_dir.as_ref().and_then(|dir| dir.read_dir().ok()) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let sequence = entry.file_name().to_str().and_then(order_sequence_of);
-            if let (Some(sequence), Some(dir)) = (sequence, &self.order_dir)
-                && sequence < oldest
-                && let Err(error) = std::fs::remove_file(order_path(dir, sequence))
-            {
-                tracing::warn!(sequence, %error, "an old order log stays");
+        let Some(orders) = &self.orders else { return };
+        for sequence in orders.list().into_iter().flatten().filter(|&sequence| sequence < oldest) {
+            if let Err(error) = orders.remove(sequence) {
+                tracing::warn!(sequence, error = %chain(&error), "an old order log stays");
             }
         }
     }

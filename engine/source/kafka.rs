@@ -253,7 +253,6 @@ impl<D: Decode> KafkaSource<D> {
             };
             match self.script.step(place, |rank| self.lanes[rank].next, Instant::now()) {
                 Step::Read(rank) => {
-                    self.name_new_lanes(slot);
                     self.stand(rank)?;
                     if !self.decode_front(rank, slot) {
                         break;
@@ -311,7 +310,8 @@ impl<D: Decode> KafkaSource<D> {
     }
 
     /// Partitions that no checkpoint can know yet are named along with the first record, so that a
-    /// restart does not ask again where to start them.
+    /// restart does not ask again where to start them; not while an order log leads, since what is
+    /// named then goes to no log.
     fn name_new_lanes(&mut self, slot: &mut Slot) {
         for lane in self.lanes.iter_mut().filter(|lane| lane.is_new) {
             let span = slot.span_index(&lane.name.0, lane.name.1);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pelton::checkpoint::order::OrderLog;
+use pelton::checkpoint::order::place::Folder;
 use pelton::checkpoint::recover::Recovery;
 use pelton::live::Live;
 use pelton::ring::{Run, Span};
@@ -83,8 +84,8 @@ fn count_of_many_runs(world: &World) -> Option<String> {
 
 /// How often the order log is synced.
 fn syncs(world: &World) -> Option<String> {
-    let path = world.folder.path().join("order");
-    let mut log = OrderLog::create(&path, world.config.checkpoint.order_sync).expect("made");
+    let place = Folder::new(world.folder.path());
+    let mut log = OrderLog::create(&place, 1, world.config.checkpoint.order_sync).expect("made");
     let spans = [Span { topic: "events".into(), partition: 0, next: 1 }];
     for first in 0..3 {
         log.append(&spans, &[Run { span: 0, first, next: first + 1 }]).expect("written");

@@ -156,7 +156,8 @@ fn time_place(schema: &Schema) -> Option<(Place, TimeUnit)> {
     })
 }
 
-fn label_fields(labels: &LabelsConfig) -> LabelFields {
+/// Where the parts of a label record are found.
+pub(crate) fn label_fields(labels: &LabelsConfig) -> LabelFields {
     LabelFields {
         id: Place::Body(labels.id_field.clone()),
         label: Place::Body(labels.field.clone()),
