@@ -38,4 +38,5 @@ pub mod pipeline;
 pub mod ring;
 pub mod run;
 pub mod schema;
+pub mod shards;
 pub mod source;
