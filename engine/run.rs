@@ -91,10 +91,13 @@ pub fn run(
             send_out(emit, &live, &from_compute, (&home, deliveries.as_ref()))
         })
     };
+    // The lock on the checkpoints outlives the sinks, also where an error ends the run: whoever
+    // waits for it may send once it is free.
+    let written;
     let ingested = join("ingest", ingest);
     let computed = join("compute", compute);
     let emitted = join("emit", emit);
-    let written = writer.map(|thread| thread.join().map_err(|_| PANICKED)).transpose();
+    written = writer.map(|thread| thread.join().map_err(|_| PANICKED)).transpose();
     let mut batcher = ingested?;
     let (State { pipeline, totals, .. }, last) = computed?;
     let (latency_ns, mut emit) = emitted?;
@@ -103,7 +106,6 @@ pub fn run(
         writing.write(last, emit.positions()?).1?;
     }
     emit.finish()?;
-    // Whoever waits for the lock on the checkpoints may send once it is free.
     drop((emit, writing));
     for slot in ring.drain() {
         batcher.acknowledge(&slot)?;

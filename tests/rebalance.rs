@@ -24,7 +24,7 @@ use fleet::Fleet;
 const PARTITIONS: u64 = 6;
 const INSTANCES_MAX: usize = 3;
 /// Longer than the group waits for a member.
-const FREEZE: Duration = Duration::from_millis(4500);
+const FREEZE: Duration = Duration::from_millis(8000);
 
 /// What happens to the group, again and again.
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +61,16 @@ fn state_follows_its_partition_whatever_becomes_of_the_instances() {
     fleet.join();
     fleet.join();
     for turn in 0..count.unwrap_or(COURSE.len()) {
-        std::thread::sleep(Duration::from_millis(2500 + random.below(1500)));
+        // Some disturbances come upon another, most when all has been taken over.
+        if random.below(4) > 0 {
+            fleet.settle();
+        }
+        std::thread::sleep(Duration::from_millis(random.below(2500)));
         fleet.check();
         disturb(&mut fleet, COURSE[turn % COURSE.len()], &mut random);
     }
-    std::thread::sleep(Duration::from_secs(3));
-    fleet.check();
+    fleet.settle();
+    std::thread::sleep(Duration::from_secs(1));
     end.store(true, Ordering::Relaxed);
     let written = driver.join().expect("the driver does not fail");
     while fleet.count() > 0 {

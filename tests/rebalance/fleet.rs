@@ -1,5 +1,6 @@
 //! Instances of the program that share a group and a folder of checkpoints.
 
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -70,6 +71,23 @@ impl Fleet {
         signal("STOP", process);
         std::thread::sleep(pause);
         signal("CONT", process);
+    }
+
+    /// Returns once every partition is held by some instance.
+    pub fn settle(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        for partition in 0..self.world.partitions {
+            let lock = self.state().join(format!("partition-{partition:04}/lock"));
+            let is_held = || {
+                let file = std::fs::File::open(&lock).ok()?;
+                matches!(file.try_lock(), Err(TryLockError::WouldBlock)).then_some(())
+            };
+            while is_held().is_none() {
+                self.check();
+                assert!(Instant::now() < deadline, "nobody takes partition {partition}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
     }
 
     /// No instance has ended by itself.
