@@ -14,6 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use pelton::error::Actor;
+use pelton::source::kafka::membership::Membership;
+
 use crate::crash::job::World;
 use crate::crash::{drive, verifier};
 use crate::kafka::topics::read_topic;
@@ -24,7 +27,7 @@ use fleet::Fleet;
 const PARTITIONS: u64 = 6;
 const INSTANCES_MAX: usize = 3;
 /// Longer than the group waits for a member.
-const FREEZE: Duration = Duration::from_millis(8000);
+const FREEZE: Duration = Duration::from_millis(6000);
 
 /// What happens to the group, again and again.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +109,18 @@ fn state_follows_its_partition_whatever_becomes_of_the_instances() {
         assert_eq!(report[key], oracle[key], "{key}");
     }
     verifier::assert_sent(&world, &scores, &letters, &report);
+}
+
+#[test]
+fn topics_that_do_not_go_together_are_refused_at_the_start() {
+    let Some(brokers) = world::brokers() else { return };
+    let (events, labels) = (world::topic(&brokers, "six", 6), world::topic(&brokers, "two", 2));
+    let what = world::subscription(&[&events], Some(&labels));
+    let error = Membership::join(&world::config(&brokers, &[]), &what).err();
+    let error = error.expect("six are not two");
+    assert_eq!(error.actor(), Actor::User);
+    let text = error.to_string();
+    assert!(text.contains("has 6 partitions") && text.contains(&labels), "{text}");
 }
 
 /// There are two instances at least, and three at most.
