@@ -11,6 +11,7 @@ pub mod features;
 pub mod learn;
 mod listing;
 pub mod read;
+mod shard;
 pub mod stream;
 
 use std::path::{Path, PathBuf};
@@ -133,6 +134,7 @@ impl Config {
         let evaluate = EvaluateConfig::read(&mut root, &event.schema, model.task);
         let checkpoint = CheckpointConfig::read(&mut root);
         let metrics = MetricsConfig::read(&mut root);
+        shard::check(&mut root, &source, &checkpoint);
         root.finish();
         Config {
             kafka,

@@ -223,7 +223,8 @@ impl Queue {
             Queue::Topic(kafka, topic) => {
                 let mut strangers = 0;
                 let start = |partition| wanted.start(partition);
-                let extent = Extent { topic, from: &start, settle: Duration::ZERO };
+                let extent =
+                    Extent { topic, from: &start, settle: Duration::ZERO, is_settling: &|_| true };
                 read_stored(kafka, &extent, &mut |stored| {
                     let letter = letter_of(stored);
                     if letter.header("reason").is_none() {

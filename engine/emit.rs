@@ -188,7 +188,7 @@ impl Emit {
         Emit {
             scores: scores.map(|sink| (ScoreRecords::new(config), sink)),
             dead_letters: dead_letters.map(|sink| (DeadLetters::default(), sink)),
-            sent_before: Default::default(),
+            sent_before: [(); 2].map(|()| Delivered::only(config.source.partition())),
             resumed_at: Positions::default(),
         }
     }

@@ -118,6 +118,15 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
+    /// Another process has the checkpoints open.
+    #[error(
+        "another process has the checkpoints in {} open; stop it, or give this one a \
+         [checkpoint] dir of its own", .place.display()
+    )]
+    InUse {
+        /// Their folder.
+        place: PathBuf,
+    },
     /// A checkpoint is not what was written.
     #[error("{name} cannot be used")]
     Checkpoint {
@@ -176,6 +185,7 @@ impl Error {
             Error::Config { .. }
             | Error::Evaluate(_)
             | Error::Usage { .. }
+            | Error::InUse { .. }
             | Error::Foreign { .. }
             | Error::Recording { .. } => Actor::User,
             Error::NoCheckpoint { source, .. } => source.actor(),

@@ -38,5 +38,6 @@ pub mod pipeline;
 pub mod ring;
 pub mod run;
 pub mod schema;
+pub mod shards;
 pub mod simulate;
 pub mod source;

@@ -1,19 +1,21 @@
 //! What a running engine shows to whoever watches: progress bars and the live view.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::pipeline::Pipeline;
 use crate::ring::Slot;
 
-/// Counters that are read while the engine runs; each is written by one thread.
+/// Counters that are read while the engine runs; each is written by the threads of one
+/// stage.
 #[derive(Debug, Default)]
 pub struct Live {
     consumed: AtomicU64,
     scored: AtomicU64,
     dead_letters: AtomicU64,
     emitted: AtomicU64,
-    view: Mutex<View>,
+    views: Mutex<BTreeMap<Option<i32>, View>>,
 }
 
 /// What is refreshed once a second.
@@ -42,15 +44,16 @@ impl Live {
         self.emitted.fetch_add(rows, Ordering::Relaxed);
     }
 
-    /// Refreshes the view.
-    pub fn show(&self, pipeline: &Pipeline) {
+    /// Refreshes the view of a partition's pipeline, or of the only one.
+    pub fn show(&self, partition: Option<i32>, pipeline: &Pipeline) {
         let view = View {
             learned: pipeline.learner().counts().learned,
             pending: pipeline.join().pending().len() as u64,
             watermark_ms: pipeline.join().watermark_ms(),
             trailing: pipeline.learner().evaluator().trailing(),
         };
-        *self.view.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = view;
+        let mut views = self.views.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        views.insert(partition, view);
     }
 
     /// Event records read so far.
@@ -77,9 +80,24 @@ impl Live {
         self.emitted.load(Ordering::Relaxed)
     }
 
-    /// The view as of the last second.
+    /// A partition's pipeline is not here any more.
+    pub fn forget(&self, partition: i32) {
+        let mut views = self.views.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        views.remove(&Some(partition));
+    }
+
+    /// The view as of the last second; of several pipelines the sums, the newest time, and the
+    /// trailing metrics of the first, since those of two models have no sum.
     #[must_use]
     pub fn view(&self) -> View {
-        self.view.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        let views = self.views.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut views = views.values();
+        let mut all = views.next().cloned().unwrap_or_default();
+        for view in views {
+            all.learned += view.learned;
+            all.pending += view.pending;
+            all.watermark_ms = all.watermark_ms.max(view.watermark_ms);
+        }
+        all
     }
 }

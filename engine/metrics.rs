@@ -6,8 +6,8 @@
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
-use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge};
-use metrics::{describe_histogram, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, Label, SharedString, counter, describe_counter};
+use metrics::{describe_gauge, describe_histogram, gauge, histogram};
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::pipeline::Pipeline;
@@ -134,8 +134,10 @@ impl Totals {
     }
 }
 
-/// The metrics page's counters and gauges.
+/// The metrics page's counters and gauges of one pipeline.
 pub struct Published {
+    /// `partition`, when the pipeline is a partition's.
+    of: Vec<Label>,
     consumed: Counter,
     scored: Counter,
     filtered: Counter,
@@ -143,21 +145,26 @@ pub struct Published {
     slots_free: Gauge,
 }
 
-impl Default for Published {
-    fn default() -> Published {
+impl Published {
+    /// Those of a partition's pipeline, or of the only one.
+    #[must_use]
+    pub fn of(partition: Option<i32>) -> Published {
         describe();
+        let of: Vec<Label> =
+            partition.iter().map(|p| Label::new("partition", p.to_string())).collect();
+        let dead_letters = Reason::ALL.map(|reason| {
+            counter!("pelton_dead_letters_total", with(&of, "reason", reason.name()))
+        });
         Published {
-            consumed: counter!("pelton_events_consumed_total"),
-            scored: counter!("pelton_events_scored_total"),
-            filtered: counter!("pelton_events_filtered_total"),
-            dead_letters: Reason::ALL
-                .map(|reason| counter!("pelton_dead_letters_total", "reason" => reason.name())),
-            slots_free: gauge!("pelton_slots_free"),
+            consumed: counter!("pelton_events_consumed_total", of.clone()),
+            scored: counter!("pelton_events_scored_total", of.clone()),
+            filtered: counter!("pelton_events_filtered_total", of.clone()),
+            dead_letters,
+            slots_free: gauge!("pelton_slots_free", of.clone()),
+            of,
         }
     }
-}
 
-impl Published {
     /// Shows the state of the run.
     pub fn show(&self, totals: &Totals, pipeline: &Pipeline, ring: &Ring) {
         self.consumed.absolute(totals.consumed);
@@ -167,14 +174,20 @@ impl Published {
             counter.absolute(count);
         }
         self.slots_free.set(ring.free_count() as f64);
-        show_labels(pipeline);
-        show_cleaning(pipeline);
-        show_windows(pipeline);
-        show_quality(pipeline);
+        show_labels(&self.of, pipeline);
+        show_cleaning(&self.of, pipeline);
+        show_windows(&self.of, pipeline);
+        show_quality(&self.of, pipeline);
     }
 }
 
-fn show_labels(pipeline: &Pipeline) {
+fn with(of: &[Label], name: &'static str, value: impl Into<SharedString>) -> Vec<Label> {
+    let mut labels = of.to_vec();
+    labels.push(Label::new(name, value));
+    labels
+}
+
+fn show_labels(of: &[Label], pipeline: &Pipeline) {
     let counts = pipeline.join().counts();
     let fates = [
         ("joined", counts.joined),
@@ -189,19 +202,20 @@ fn show_labels(pipeline: &Pipeline) {
         ("evicted", counts.evicted),
     ];
     for (fate, count) in fates {
-        counter!("pelton_labels_total", "fate" => fate).absolute(count);
+        counter!("pelton_labels_total", with(of, "fate", fate)).absolute(count);
     }
-    let learned = pipeline.learner().counts();
-    counter!("pelton_labels_learned_total").absolute(learned.learned);
-    counter!("pelton_labels_refused_total").absolute(learned.refused);
-    counter!("pelton_scores_nonfinite_total").absolute(learned.scores_nonfinite);
-    gauge!("pelton_pending_events").set(pipeline.join().pending().len() as f64);
-    gauge!("pelton_pending_bytes").set(pipeline.join().pending().byte_count() as f64);
-    gauge!("pelton_label_delay_seconds").set(pipeline.join().label_delay_ms() / 1000.0);
-    gauge!("pelton_watermark_seconds").set(pipeline.join().watermark_ms() as f64 / 1000.0);
+    let (learned, join) = (pipeline.learner().counts(), pipeline.join());
+    let of = || of.to_vec();
+    counter!("pelton_labels_learned_total", of()).absolute(learned.learned);
+    counter!("pelton_labels_refused_total", of()).absolute(learned.refused);
+    counter!("pelton_scores_nonfinite_total", of()).absolute(learned.scores_nonfinite);
+    gauge!("pelton_pending_events", of()).set(join.pending().len() as f64);
+    gauge!("pelton_pending_bytes", of()).set(join.pending().byte_count() as f64);
+    gauge!("pelton_label_delay_seconds", of()).set(join.label_delay_ms() / 1000.0);
+    gauge!("pelton_watermark_seconds", of()).set(join.watermark_ms() as f64 / 1000.0);
 }
 
-fn show_cleaning(pipeline: &Pipeline) {
+fn show_cleaning(of: &[Label], pipeline: &Pipeline) {
     for (field, counts) in pipeline.clean().counts() {
         let repairs = [
             ("imputed", counts.imputed),
@@ -209,25 +223,25 @@ fn show_cleaning(pipeline: &Pipeline) {
             ("clipped", counts.clipped),
         ];
         for (repair, count) in repairs {
-            let labels = [("field", field.to_owned()), ("repair", repair.to_owned())];
-            counter!("pelton_values_repaired_total", &labels).absolute(count);
+            let labels = with(&with(of, "field", field.to_owned()), "repair", repair);
+            counter!("pelton_values_repaired_total", labels).absolute(count);
         }
     }
 }
 
-fn show_windows(pipeline: &Pipeline) {
+fn show_windows(of: &[Label], pipeline: &Pipeline) {
     for table in pipeline.features().window_gauges() {
-        let key = [("key", table.name.to_owned())];
-        gauge!("pelton_window_keys", &key).set(table.keys as f64);
-        gauge!("pelton_window_bytes", &key).set(table.bytes as f64);
-        counter!("pelton_window_keys_evicted_total", &key).absolute(table.counts.evicted_keys);
+        let key = || with(of, "key", table.name.to_owned());
+        gauge!("pelton_window_keys", key()).set(table.keys as f64);
+        gauge!("pelton_window_bytes", key()).set(table.bytes as f64);
+        counter!("pelton_window_keys_evicted_total", key()).absolute(table.counts.evicted_keys);
     }
 }
 
 /// The trailing metrics, named as in the report.
-fn show_quality(pipeline: &Pipeline) {
+fn show_quality(of: &[Label], pipeline: &Pipeline) {
     for (name, value) in pipeline.learner().evaluator().trailing() {
-        gauge!("pelton_model_trailing", "metric" => name).set(value);
+        gauge!("pelton_model_trailing", with(of, "metric", name)).set(value);
     }
 }
 

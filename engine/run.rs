@@ -71,6 +71,7 @@ pub fn run(
     let (to_compute, from_ingest) = bounded(1);
     let (to_emit, from_compute) = bounded(1);
     let batcher = Batcher::new(source, config.batch.linger_ms);
+    let partition = config.source.partition();
     let ended = Arc::new(AtomicBool::new(false));
     let ingest = {
         let (ring, stop, ended) = (Arc::clone(&ring), Arc::clone(stop), Arc::clone(&ended));
@@ -80,7 +81,7 @@ pub fn run(
         let (ring, live, guard) = (Arc::clone(&ring), Arc::clone(live), StopOnExit::new(stop));
         spawn("compute", move || {
             let _guard = guard;
-            compute(state, (&ring, &ended), &live, &from_ingest, &to_emit)
+            compute(state, (&ring, &ended), (&live, partition), &from_ingest, &to_emit)
         })
     };
     let emit = {
@@ -90,17 +91,22 @@ pub fn run(
             send_out(emit, &live, &from_compute, (&home, deliveries.as_ref()))
         })
     };
+    // The lock on the checkpoints outlives the sinks, also where an error ends the run: whoever
+    // waits for it may send once it is free.
+    let written;
     let ingested = join("ingest", ingest);
     let computed = join("compute", compute);
     let emitted = join("emit", emit);
-    let written = writer.map(|thread| thread.join().map_err(|_| PANICKED)).transpose();
+    written = writer.map(|thread| thread.join().map_err(|_| PANICKED)).transpose();
     let mut batcher = ingested?;
     let (State { pipeline, totals, .. }, last) = computed?;
     let (latency_ns, mut emit) = emitted?;
-    if let (Some(writing), Some(last)) = (written?, last) {
+    let writing = written?;
+    if let (Some(writing), Some(last)) = (&writing, last) {
         writing.write(last, emit.positions()?).1?;
     }
     emit.finish()?;
+    drop((emit, writing));
     for slot in ring.drain() {
         batcher.acknowledge(&slot)?;
     }
@@ -187,11 +193,11 @@ const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 fn compute(
     mut state: State,
     (ring, ended): (&Ring, &AtomicBool),
-    live: &Live,
+    (live, partition): (&Live, Option<i32>),
     from_ingest: &Receiver<Box<Slot>>,
     to_emit: &Sender<Box<Slot>>,
 ) -> Result<(State, Option<Snapshot>), Error> {
-    let published = Published::default();
+    let published = Published::of(partition);
     let mut shown_at = Instant::now();
     for mut slot in from_ingest {
         state.step(&mut slot, Instant::now())?;
@@ -204,7 +210,7 @@ fn compute(
         if shown_at.elapsed() >= SHOW_EVERY {
             shown_at = Instant::now();
             published.show(&state.totals, &state.pipeline, ring);
-            live.show(&state.pipeline);
+            live.show(partition, &state.pipeline);
         }
     }
     let last = state.last_cut()?;
@@ -212,7 +218,7 @@ fn compute(
         state.pipeline.finish()?;
     }
     published.show(&state.totals, &state.pipeline, ring);
-    live.show(&state.pipeline);
+    live.show(partition, &state.pipeline);
     Ok((state, last))
 }
 

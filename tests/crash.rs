@@ -7,8 +7,8 @@
 //!
 //! `PELTON_KILLS` sets how often it is killed (default once for each place).
 
-mod job;
-mod verifier;
+pub mod job;
+pub mod verifier;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,26 +21,27 @@ use job::{Death, Job, World};
 
 /// What the driver has written.
 #[derive(Default)]
-struct Written {
+pub struct Written {
     /// Event records, bad ones included.
-    events: u64,
+    pub events: u64,
     /// Bad event records.
-    bad: u64,
+    pub bad: u64,
     /// Event records that the filter leaves out.
-    filtered: u64,
+    pub filtered: u64,
 }
 
 /// Writes events and labels at a few thousand a second until it is told to end.
-fn drive(world: &World, mut random: Random, end: &AtomicBool) -> Written {
+pub fn drive(world: &World, mut random: Random, end: &AtomicBool) -> Written {
     let writer = Writer::new(&world.brokers);
     let mut written = Written::default();
-    let mut waiting: Vec<(u64, String)> = Vec::new();
+    let mut waiting: Vec<(u64, i32, String)> = Vec::new();
     for tick in 0_u64.. {
         let time_ms = 1_600_000_000_000 + tick * 1000;
         let mut records = Vec::new();
         for _ in 0..20 {
             let id = written.events;
             let (card, terminal) = (random.below(40), random.below(60));
+            let partition = (card % world.partitions) as i32;
             let amount = random.below(30_000) as f64 / 100.0;
             let body = match random.below(100) {
                 0 => format!("{{\"id\":{id},\"time\":{time_ms},\"amount\":\"x\"}}"),
@@ -51,9 +52,13 @@ fn drive(world: &World, mut random: Random, end: &AtomicBool) -> Written {
                     let label = u8::from(amount > 250.0 || (card == 7 && random.below(2) == 0));
                     let due = tick + random.below(12);
                     let label = format!("{{\"id\":{id},\"time\":{time_ms},\"label\":{label}}}");
-                    waiting.push((due, label.clone()));
+                    let to = match world.are_keyed_alike {
+                        true => partition,
+                        false => random.below(world.partitions) as i32,
+                    };
+                    waiting.push((due, to, label.clone()));
                     if random.per_mille(20) {
-                        waiting.push((due + 3, label));
+                        waiting.push((due + 3, to, label));
                     }
                     format!(
                         "{{\"id\":{id},\"time\":{time_ms},\"amount\":{amount},\"card\":{card},\
@@ -63,11 +68,11 @@ fn drive(world: &World, mut random: Random, end: &AtomicBool) -> Written {
             };
             written.bad += u64::from(!body.contains("shop"));
             written.events += 1;
-            records.push((world.events.as_str(), (card % 2) as i32, body));
+            records.push((world.events.as_str(), partition, body));
         }
-        let due = |entry: &mut (u64, String)| entry.0 <= tick;
-        for (_, label) in waiting.extract_if(.., due) {
-            records.push((world.labels.as_str(), random.below(2) as i32, label));
+        let due = |entry: &mut (u64, i32, String)| entry.0 <= tick;
+        for (_, to, label) in waiting.extract_if(.., due) {
+            records.push((world.labels.as_str(), to, label));
         }
         writer.write_all(records);
         if end.load(Ordering::Relaxed) {
@@ -122,7 +127,7 @@ fn kill_at(places: &[(&'static str, u64)], emit: &str) {
     let kills =
         std::env::var("PELTON_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(places.len());
     let mut random = Random::new(1);
-    let world = World::new(&brokers);
+    let world = World::new(&brokers, 2, false);
     let end = Arc::new(AtomicBool::new(false));
     let driver = {
         let (world, end, seed) = (world.clone(), Arc::clone(&end), random.below(1 << 40));

@@ -20,6 +20,8 @@ mod kafka;
 mod objects;
 /// The promises of the whole path: exact features, no influence of batch cuts.
 mod pipeline;
+/// Instances that share a group join, leave, die and freeze: each partition's state goes on.
+mod rebalance;
 /// The hand-over of slots between the threads, under thousands of schedules.
 mod ring_model;
 /// Every setting does something, and illegal values are refused by name.

@@ -74,7 +74,7 @@ impl Recovery {
     /// Goes on from the newest whole checkpoint of the configuration's place, if it has one.
     ///
     /// # Errors
-    /// [`Error::File`] when the place cannot be read; [`Error::Usage`] when another process uses
+    /// [`Error::File`] when the place cannot be read; [`Error::InUse`] when another process uses
     /// it; [`Error::NoCheckpoint`] when there are checkpoints and none can be used.
     pub fn open(config: &Config) -> Result<Recovery, Error> {
         let Some(dir) = &config.checkpoint.dir else { return Recovery::none(config) };

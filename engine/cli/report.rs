@@ -1,8 +1,10 @@
 //! What a run has done, as JSON and as a few readable lines.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use pelton::error::Error;
 use pelton::ring::Reason;
 use pelton::run::Outcome;
@@ -44,6 +46,9 @@ pub struct Report {
     pub latency_ms: Latency,
     /// Prequential metrics within the bounds of [evaluate]; `models` holds them per model.
     pub metrics: Map<String, Value>,
+    /// Where each partition has a state of its own: those served, as they were left.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub partitions: BTreeMap<i32, Report>,
 }
 
 /// Quantiles of a latency.
@@ -54,12 +59,18 @@ pub struct Latency {
     p999: f64,
 }
 
+impl Latency {
+    fn of(latency_ns: &Histogram<u64>) -> Latency {
+        let quantile = |q: f64| latency_ns.value_at_quantile(q) as f64 / 1e6;
+        Latency { p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999) }
+    }
+}
+
 impl Report {
     /// The report of this run.
     pub fn new(outcome: &Outcome) -> Report {
         let learner = outcome.pipeline.learner();
         let totals = &outcome.totals;
-        let quantile = |q: f64| outcome.latency_ns.value_at_quantile(q) as f64 / 1e6;
         let reasons = Reason::ALL.iter().zip(totals.dead_letters).filter(|(_, n)| *n > 0);
         let mut metrics = Map::new();
         for (name, value) in learner.evaluator().report() {
@@ -85,8 +96,9 @@ impl Report {
             device: "cpu",
             model_digest: learner.model_digest(),
             score_digest: learner.score_digest(),
-            latency_ms: Latency { p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999) },
+            latency_ms: Latency::of(&outcome.latency_ns),
             metrics,
+            partitions: BTreeMap::new(),
         }
     }
 
@@ -129,8 +141,83 @@ impl Report {
                 None => println!("  {name:<24}not defined"),
             }
         }
+        for (partition, report) in &self.partitions {
+            println!(
+                "partition {partition:<4}{} events, model {}",
+                report.events, report.model_digest
+            );
+        }
         println!("scores        {}", self.score_digest);
         println!("model         {}", self.model_digest);
+    }
+}
+
+/// The report of a run whose partitions have states of their own: sums over those it served, each
+/// as it was left last, and digests over their digests. Metrics of two models have no sum; they are
+/// under `partitions`.
+pub struct ShardsReport {
+    started: Instant,
+    /// Events of this run.
+    events: u64,
+    latency_ns: Option<Histogram<u64>>,
+    partitions: BTreeMap<i32, Report>,
+}
+
+impl ShardsReport {
+    /// The run begins.
+    pub fn start() -> ShardsReport {
+        let (started, partitions) = (Instant::now(), BTreeMap::new());
+        ShardsReport { started, events: 0, latency_ns: None, partitions }
+    }
+
+    /// A partition has been left.
+    pub fn add(&mut self, partition: i32, outcome: &Outcome) {
+        self.events += outcome.totals.consumed - outcome.consumed_before;
+        match &mut self.latency_ns {
+            Some(all) => all.add(&outcome.latency_ns).expect("histograms of the same bounds"),
+            None => self.latency_ns = Some(outcome.latency_ns.clone()),
+        }
+        self.partitions.insert(partition, Report::new(outcome));
+    }
+
+    /// The whole.
+    pub fn finish(self) -> Report {
+        let wall_seconds = self.started.elapsed().as_secs_f64();
+        let all = || self.partitions.values();
+        let sum = |count: fn(&Report) -> u64| all().map(count).sum();
+        let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+        for (reason, count) in all().flat_map(|report| &report.dead_letters_by_reason) {
+            *reasons.entry(reason).or_default() += count.as_u64().unwrap_or(0);
+        }
+        let reason = |(reason, count): (&str, u64)| (reason.to_owned(), Value::from(count));
+        let latency_ns = self.latency_ns.as_ref();
+        let nothing = Latency { p50: 0.0, p99: 0.0, p999: 0.0 };
+        Report {
+            events: sum(|report| report.events),
+            scored: sum(|report| report.scored),
+            labels: sum(|report| report.labels),
+            dead_letters: sum(|report| report.dead_letters),
+            dead_letters_by_reason: reasons.into_iter().map(reason).collect(),
+            filtered: sum(|report| report.filtered),
+            wall_seconds,
+            cpu_seconds: cpu_time().as_secs_f64(),
+            events_per_second: self.events as f64 / wall_seconds.max(1e-9),
+            peak_memory_bytes: peak_memory_bytes(),
+            device: "cpu",
+            model_digest: self.digest(|report| &report.model_digest),
+            score_digest: self.digest(|report| &report.score_digest),
+            latency_ms: latency_ns.map_or(nothing, Latency::of),
+            metrics: Map::new(),
+            partitions: self.partitions,
+        }
+    }
+
+    fn digest(&self, of: fn(&Report) -> &str) -> String {
+        let mut all = blake3::Hasher::new();
+        for (partition, report) in &self.partitions {
+            all.update(format!("{partition} {}\n", of(report)).as_bytes());
+        }
+        all.finalize().to_hex().to_string()
     }
 }
 

@@ -7,14 +7,15 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use pelton::checkpoint::recover::Recovery;
 use pelton::config::Config;
-use pelton::config::stream::SourceConfig;
+use pelton::config::stream::{SourceConfig, StateOf};
 use pelton::control::Control;
 use pelton::error::Error;
 use pelton::live::Live;
+use pelton::shards;
 use pelton::source::{self, Source};
 
 use super::progress::Progress;
-use super::report::Report;
+use super::report::{Report, ShardsReport};
 use super::{open_file, usage};
 
 /// Arguments of `pelton run`.
@@ -32,6 +33,9 @@ impl Run {
     pub fn run(self) -> Result<(), Error> {
         let config = Config::load(&self.config)?;
         warn_of_loss(&config);
+        if config.source.state() == StateOf::Each {
+            return self.run_shards(&config);
+        }
         let mut recovery = Recovery::open(&config)?;
         let source = open_source(&config, &mut recovery)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -51,6 +55,24 @@ impl Run {
             "drained"
         );
         report.finish(self.report.as_ref())
+    }
+
+    /// The same where each partition has a state of its own.
+    fn run_shards(&self, config: &Config) -> Result<(), Error> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let control = Control::start(&config.metrics, &stop)?;
+        let live = Arc::new(Live::default());
+        tracing::info!(config = %self.config.display(), "running, each partition by itself");
+        let progress = Progress::start(&live, None, "events");
+        let mut report = ShardsReport::start();
+        let ran = shards::run(config, &stop, &live, &mut |partition, outcome| {
+            tracing::info!(partition, events = outcome.totals.consumed, "drained");
+            report.add(partition, &outcome);
+        });
+        progress.finish();
+        control.stop();
+        ran?;
+        report.finish().finish(self.report.as_ref())
     }
 }
 

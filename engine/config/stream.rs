@@ -33,6 +33,19 @@ pub enum Start {
     Committed,
 }
 
+/// What shares one state: a pipeline with its model, windows and checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateOf {
+    /// All partitions that this instance reads.
+    All,
+    /// Each partition has one of its own, which goes with it from instance to instance.
+    Each,
+    /// The partitions of this number: one of those, see [`Config::of_partition`].
+    ///
+    /// [`Config::of_partition`]: super::Config::of_partition
+    One(i32),
+}
+
 /// Where events come from in `pelton run`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceConfig {
@@ -46,6 +59,8 @@ pub enum SourceConfig {
         alone: bool,
         /// Static member name of this instance.
         member: Option<String>,
+        /// Whose state is one.
+        state: StateOf,
         /// Where to start.
         start: Start,
         /// End when every partition has been read to its end (a batch job over a topic).
@@ -158,6 +173,11 @@ impl SourceConfig {
         let alone = section.flag(Key("alone", doc), false);
         let doc = "static member name of this instance in its group";
         let member = section.text_maybe(Key("member", doc));
+        let doc = "whose state is one: that of all partitions an instance reads, or each \
+                   partition's own, which follows it through the group: partition N of all topics \
+                   is then read by one instance";
+        let choices = [("shared", StateOf::All), ("partitioned", StateOf::Each)];
+        let state = section.choice(Key("state", doc), &choices);
         let legal = "\"earliest\", \"latest\", \"committed\", an offset, or a time in RFC 3339";
         let default = (Start::Earliest, "\"earliest\"");
         let start = section.parsed(Key("start", "where reading starts"), default, legal, start);
@@ -167,9 +187,16 @@ impl SourceConfig {
                    0ms = until it sends";
         let hold_ms = section.duration_ms(Key("hold", doc), "30s", ["0ms", "1d"]);
         let source = match (topics.is_empty(), file) {
-            (false, None) => {
-                SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end, hold_ms }
-            }
+            (false, None) => SourceConfig::Kafka {
+                topics,
+                group,
+                alone,
+                member,
+                state,
+                start,
+                stop_at_end,
+                hold_ms,
+            },
             (true, Some(path)) => SourceConfig::File { path: path.into() },
             (true, None) => SourceConfig::None,
             (false, Some(_)) => {

@@ -18,6 +18,7 @@ use crate::ring::{Position, Span};
 pub struct Delivered {
     partitions: HashMap<(Arc<str>, i32), HashSet<i64>>,
     left: usize,
+    only: Option<i32>,
 }
 
 /// The parts of a score record that name its event.
@@ -41,6 +42,19 @@ struct Letter<'a> {
 }
 
 impl Delivered {
+    /// Notes only what was made from partitions of this number, where it is given: other pipelines
+    /// send to the same topic.
+    #[must_use]
+    pub fn only(partition: Option<i32>) -> Delivered {
+        Delivered { only: partition, ..Delivered::default() }
+    }
+
+    /// Whether records made from this partition are noted.
+    #[must_use]
+    pub fn is_of(&self, partition: i32) -> bool {
+        self.only.is_none_or(|only| only == partition)
+    }
+
     /// Notes a score record, or a dead letter in a file; false when it names no record.
     pub fn note_json(&mut self, payload: &[u8]) -> bool {
         let origin = origin_of_json(payload);
@@ -53,6 +67,9 @@ impl Delivered {
 
     /// Notes a record that was made from this one.
     pub fn note(&mut self, topic: &str, partition: i32, offset: i64) {
+        if !self.is_of(partition) {
+            return;
+        }
         let offsets = self.partitions.entry((topic.into(), partition)).or_default();
         self.left += usize::from(offsets.insert(offset));
     }
@@ -104,7 +121,7 @@ impl Delivered {
 
 /// Topic, partition and offset that a score record names, or a dead letter in a file, which carries
 /// its headers as texts.
-fn origin_of_json(payload: &[u8]) -> Option<(Cow<'_, str>, i32, i64)> {
+pub fn origin_of_json(payload: &[u8]) -> Option<(Cow<'_, str>, i32, i64)> {
     if let Ok(Origin { topic, partition, offset }) = serde_json::from_slice(payload) {
         return Some((topic, partition, offset));
     }
@@ -139,6 +156,14 @@ mod tests {
         let mut asked = |offset| delivered.passes_over(&spans, Position { span: 0, offset });
         assert_eq!([11, 12, 12, 13, 14].map(&mut asked), [false, true, false, false, true]);
         assert_eq!(delivered.left(), 0);
+    }
+
+    #[test]
+    fn what_others_sent_is_not_noted() {
+        let mut delivered = Delivered::only(Some(3));
+        delivered.note("events", 2, 1);
+        delivered.note("events", 3, 1);
+        assert_eq!((delivered.left(), delivered.is_of(2), delivered.is_of(3)), (1, false, true));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Extent<'a> {
     /// What a process that died had on its way, the broker may write only after we have come: so
     /// long nothing may have come before the end is believed.
     pub settle: Duration,
+    /// Whether a record is of the process that died; others may come all the time.
+    pub is_settling: &'a dyn Fn(&Stored<'_>) -> bool,
 }
 
 /// Shows every record of a topic, partition by partition in order, until `each` breaks off. What is
@@ -58,7 +60,7 @@ pub fn read_stored(
     extent: &Extent<'_>,
     each: &mut dyn FnMut(&Stored<'_>) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
-    let Extent { topic, from, settle } = *extent;
+    let Extent { topic, from, settle, is_settling } = *extent;
     let failed = |error| kafka::error(&config.brokers, || format!("read topic {topic:?}"))(error);
     let mut client = kafka::client_config(config, &DEFAULTS, &OURS)?;
     let consumer: BaseConsumer =
@@ -77,15 +79,19 @@ pub fn read_stored(
         }
     }
     consumer.assign(&list).map_err(failed)?;
-    let mut heard_at = Instant::now();
-    while !open.is_empty() || heard_at.elapsed() < settle {
+    let (mut heard_at, mut unsettled_at) = (Instant::now(), Instant::now());
+    while !open.is_empty() || unsettled_at.elapsed() < settle {
         match consumer.poll(Duration::from_millis(20)) {
             Some(Ok(message)) => {
                 heard_at = Instant::now();
                 let at = message.partition();
                 let is_open = !settle.is_zero() || open.contains(&at);
                 let is_wanted = is_open && from(at).is_some_and(|start| message.offset() >= start);
-                if is_wanted && each(&stored(&message))?.is_break() {
+                let stored = stored(&message);
+                if open.contains(&at) || is_settling(&stored) {
+                    unsettled_at = heard_at;
+                }
+                if is_wanted && each(&stored)?.is_break() {
                     return Ok(());
                 }
             }

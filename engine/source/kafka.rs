@@ -13,6 +13,7 @@ mod callbacks;
 pub mod group;
 pub mod hold;
 mod lane;
+pub mod membership;
 pub mod merge;
 pub mod messages;
 pub mod queue;

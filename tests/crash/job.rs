@@ -17,17 +17,23 @@ pub struct World {
     pub labels: String,
     pub scores: String,
     pub dead_letters: String,
+    /// Of events, and of labels.
+    pub partitions: u64,
+    /// Whether a label lies in the partition of its event's number.
+    pub are_keyed_alike: bool,
 }
 
 impl World {
-    pub fn new(brokers: &str) -> World {
+    pub fn new(brokers: &str, partitions: u64, are_keyed_alike: bool) -> World {
         let topic = |what: &str, partitions| world::topic(brokers, what, partitions);
         World {
             brokers: brokers.to_owned(),
-            events: topic("crash-events", 2),
-            labels: topic("crash-labels", 2),
+            events: topic("crash-events", partitions as i32),
+            labels: topic("crash-labels", partitions as i32),
             scores: topic("crash-scores", 3),
             dead_letters: topic("crash-dead", 1),
+            partitions,
+            are_keyed_alike,
         }
     }
 }
@@ -49,7 +55,7 @@ pub struct Job {
     emit: String,
 }
 
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 [kafka]
 brokers = "BROKERS"
 [source]

@@ -1,7 +1,7 @@
 //! The verifier of the crash tests: reads what the outside has seen and holds it against an oracle.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::kafka::topics::read_topic;
 use super::job::{Job, World};
 
 /// The record an output was made from: partition and offset of the events' topic.
-type Origin = (i64, i64);
+pub type Origin = (i64, i64);
 
 /// Every score and dead letter is there once, and is the oracle's; the model is the oracle's.
 pub fn verify(world: &World, job: &Job, report: &Value) {
@@ -21,17 +21,28 @@ pub fn verify(world: &World, job: &Job, report: &Value) {
     }
     assert_eq!(report["score_digest"], oracle["score_digest"]);
     assert_eq!(report["metrics"], oracle["metrics"]);
+    assert_sent(world, &[score_file], &[letter_file], report);
+}
+
+/// Every score and dead letter of the topics is there once, and in one of these files; the counts
+/// of the report agree.
+pub fn assert_sent(
+    world: &World,
+    score_files: &[PathBuf],
+    letter_files: &[PathBuf],
+    report: &Value,
+) {
     let scores = by_origin(&world.brokers, &world.scores, |payload, _| {
         let record: Value = serde_json::from_slice(payload).expect("scores are JSON");
         (origin(&record), String::from_utf8_lossy(payload).into_owned())
     });
-    assert_same(&scores, &lines(&score_file), "scores");
+    assert_same(&scores, &lines(score_files), "scores");
     let letters = by_origin(&world.brokers, &world.dead_letters, |payload, headers| {
         let number = |name: &str| headers[name].parse().expect("a number");
         let origin = (number("partition"), number("offset"));
         (origin, format!("{} {}", headers["reason"], String::from_utf8_lossy(payload)))
     });
-    let expected: BTreeMap<Origin, Vec<String>> = lines(&letter_file)
+    let expected: BTreeMap<Origin, Vec<String>> = lines(letter_files)
         .into_iter()
         .map(|(origin, lines)| {
             let text = |line: String| {
@@ -71,11 +82,13 @@ fn origin(record: &Value) -> Origin {
     (number("partition"), number("offset"))
 }
 
-fn lines(path: &Path) -> BTreeMap<Origin, Vec<String>> {
+fn lines(paths: &[PathBuf]) -> BTreeMap<Origin, Vec<String>> {
     let mut all: BTreeMap<Origin, Vec<String>> = BTreeMap::new();
-    for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
-        let record: Value = serde_json::from_str(line).expect("lines are JSON");
-        all.entry(origin(&record)).or_default().push(line.to_owned());
+    for path in paths {
+        for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
+            let record: Value = serde_json::from_str(line).expect("lines are JSON");
+            all.entry(origin(&record)).or_default().push(line.to_owned());
+        }
     }
     all
 }

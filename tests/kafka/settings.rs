@@ -1,11 +1,15 @@
 //! Rows of the settings that only a broker can show: where records come from, and where they go.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use pelton::config::stream::{KafkaConfig, Start};
+use pelton::checkpoint::recover::Recovery;
+use pelton::config::stream::{KafkaConfig, Start, StateOf};
 use pelton::emit::Emit;
 use pelton::ring::{Position, Slot};
+use pelton::run::Outcome;
+use pelton::shards;
 use pelton::source::kafka::Subscription;
 use pelton::source::{Progress, kafka};
 use rdkafka::config::ClientConfig;
@@ -31,6 +35,7 @@ const BASE: &str = "
 
 const COMMITTED: &[(&str, &str)] = &[("source.start", "'committed'")];
 const SHARED: &[(&str, &str)] = &[("source.alone", "false")];
+const KEPT: &[(&str, &str)] = &[("checkpoint.dir", "'{dir}/state'")];
 const SCORES: &[(&str, &str)] = &[("emit.topic", "'scores-{run}'")];
 /// The topic of scores is in a cluster that goes away, and its producer holds few records.
 const AWAY: &[(&str, &str)] = &[
@@ -58,6 +63,7 @@ pub const ROWS: &[Row] = &[
         .on(BASE),
     row("source.group", &["'group-{run}'", "'other-{run}'"], "5", totals).on(BASE).with(COMMITTED),
     row("source.alone", &["true", "false"], "'no'", beside_a_member).on(BASE),
+    row("source.state", &["'shared'", "'partitioned'"], "5", places).on(BASE).with(KEPT),
     row("source.member", &[NONE, "'engine-1'"], "5", members_left).on(BASE).with(SHARED),
     row(
         "source.start",
@@ -161,6 +167,29 @@ fn run_as_told(world: &World) -> String {
     let outcome = run(&world.config, source).expect("a run");
     let joined = outcome.pipeline.join().counts().joined;
     format!("{} read, {} scored, {joined} joined", outcome.totals.consumed, outcome.totals.scored)
+}
+
+/// What lies in the folder of the checkpoints.
+fn places(world: &World) -> Option<String> {
+    fill(world, &brokers()?);
+    let config = &world.config;
+    if config.source.state() == StateOf::Each {
+        let stop = AtomicBool::new(false);
+        let mut events = 0;
+        let done = &mut |_, outcome: Outcome| events += outcome.totals.consumed;
+        shards::run(config, &stop, &Arc::default(), done).expect("a run");
+        assert_eq!(events, 11);
+    } else {
+        let recovery = Recovery::open(config).expect("a folder");
+        let source = kafka::open(config, &[], Vec::new()).expect("a source");
+        pelton::run::run(config, source, recovery, &Arc::default(), &Arc::default())
+            .expect("a run");
+    }
+    let dir = config.checkpoint.dir.as_ref().expect("it is set");
+    let entries = std::fs::read_dir(dir).expect("a folder");
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    Some(format!("{names:?}"))
 }
 
 /// The same where the events of a second cluster are others.

@@ -66,6 +66,7 @@ pub fn subscription(topics: &[&str], labels: Option<&str>) -> Subscription {
         label_topic: labels.map(str::to_owned),
         group: unique("group"),
         alone: true,
+        partition: None,
         member: None,
         start: Start::Earliest,
         stop_at_end: true,

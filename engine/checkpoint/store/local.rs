@@ -30,7 +30,7 @@ impl LocalStore {
     /// unfinished is removed.
     ///
     /// # Errors
-    /// [`Error::File`]; [`Error::Usage`] when another process has it open.
+    /// [`Error::File`]; [`Error::InUse`] when another process has it open.
     pub fn open(folder: &Path) -> Result<LocalStore, Error> {
         fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
         let path = folder.join(LOCK);
@@ -39,13 +39,7 @@ impl LocalStore {
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
-                return Err(Error::Usage {
-                    what: format!(
-                        "another process has the checkpoints in {} open",
-                        folder.display()
-                    ),
-                    remedy: "stop it, or give this one a [checkpoint] dir of its own".into(),
-                });
+                return Err(Error::InUse { place: folder.to_owned() });
             }
             Err(fs::TryLockError::Error(error)) => return Err(Error::file("lock", &path)(error)),
         }
@@ -168,7 +162,7 @@ mod tests {
         let store = LocalStore::open(folder.path()).unwrap();
         assert_eq!(store.list().unwrap(), []);
         assert!(!folder.path().join("b.part").exists());
-        assert!(matches!(LocalStore::open(folder.path()), Err(Error::Usage { .. })));
+        assert!(matches!(LocalStore::open(folder.path()), Err(Error::InUse { .. })));
         drop(store);
         LocalStore::open(folder.path()).unwrap();
     }

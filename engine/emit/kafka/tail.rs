@@ -1,12 +1,13 @@
 //! The end of a topic we write to: where it is, and what lies before it.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
 
 use crate::config::stream::KafkaConfig;
-use crate::emit::delivered::Delivered;
+use crate::emit::delivered::{Delivered, origin_of_json};
 use crate::error::Error;
 use crate::kafka;
 use crate::kafka::stored::{Extent, Stored, read_stored};
@@ -47,25 +48,27 @@ pub fn read(
     delivered: &mut Delivered,
 ) -> Result<(), Error> {
     let from = |partition| Some(from.iter().find(|(p, _)| *p == partition).map_or(0, |&(_, n)| n));
-    read_stored(config, &Extent { topic, from: &from, settle }, &mut |stored| {
-        note(stored, delivered);
+    let of_any = delivered.clone();
+    let is_settling =
+        |stored: &Stored<'_>| origin(stored).is_none_or(|(_, of, _)| of_any.is_of(of));
+    let extent = Extent { topic, from: &from, settle, is_settling: &is_settling };
+    read_stored(config, &extent, &mut |stored| {
+        if let Some((topic, partition, offset)) = origin(stored) {
+            delivered.note(&topic, partition, offset);
+        }
         Ok(ControlFlow::Continue(()))
     })
 }
 
 /// A dead letter names its record in headers, a score in its payload.
-fn note(stored: &Stored<'_>, delivered: &mut Delivered) {
+fn origin<'s>(stored: &Stored<'s>) -> Option<(Cow<'s, str>, i32, i64)> {
     if stored.headers.is_empty() {
-        delivered.note_json(stored.payload);
-        return;
+        return origin_of_json(stored.payload);
     }
     let header = |wanted: &str| {
         let &(_, value) = stored.headers.iter().find(|(name, _)| *name == wanted)?;
         std::str::from_utf8(value).ok()
     };
-    let partition = header("partition").and_then(|text| text.parse().ok());
-    let offset = header("offset").and_then(|text| text.parse().ok());
-    if let (Some(topic), Some(partition), Some(offset)) = (header("topic"), partition, offset) {
-        delivered.note(topic, partition, offset);
-    }
+    let (partition, offset) = (header("partition")?, header("offset")?);
+    Some((header("topic")?.into(), partition.parse().ok()?, offset.parse().ok()?))
 }

@@ -72,6 +72,7 @@ pub struct Group {
     processed: BTreeMap<Partition, i64>,
     committed_at: Instant,
     is_away: bool,
+    commits: bool,
 }
 
 impl Group {
@@ -96,7 +97,8 @@ impl Group {
         let mut all = TopicPartitionList::new();
         for &topic in &topics {
             let partitions = kafka::find_topic(consumer.client(), &kafka.brokers, topic, CONNECT)?;
-            for partition in partitions {
+            let is_ours = |number: &i32| subscription.partition.is_none_or(|only| only == *number);
+            for partition in partitions.into_iter().filter(is_ours) {
                 all.add_partition(topic, partition);
             }
         }
@@ -117,6 +119,7 @@ impl Group {
             processed: BTreeMap::new(),
             committed_at: Instant::now(),
             is_away: false,
+            commits: subscription.partition.is_none(),
         })
     }
 
@@ -178,7 +181,9 @@ impl Group {
 
     /// A batch up to these offsets is done; they are committed in due time.
     pub fn processed(&mut self, partition: Partition, next: i64) {
-        self.processed.insert(partition, next);
+        if self.commits {
+            self.processed.insert(partition, next);
+        }
     }
 
     /// Whether the brokers were last seen away.
@@ -367,7 +372,11 @@ const OURS: [(&str, &str); 3] = [
     ("enable.partition.eof", "true"),
 ];
 
-fn client_config(kafka: &KafkaConfig, as_member: &Subscription) -> Result<ClientConfig, Error> {
+/// The properties of a consumer of the group.
+///
+/// # Errors
+/// As [`kafka::client_config`].
+pub fn client_config(kafka: &KafkaConfig, as_member: &Subscription) -> Result<ClientConfig, Error> {
     let mut config = kafka::client_config(kafka, &DEFAULTS, &OURS)?;
     config.set("group.id", &as_member.group);
     if let Some(member) = &as_member.member {

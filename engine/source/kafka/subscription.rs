@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::stream::{SourceConfig, Start};
+use crate::config::stream::{SourceConfig, Start, StateOf};
 
 /// Which topics are read, as which member, from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub struct Subscription {
     /// Read all partitions and take no part in the group's balancing: nothing is waited for at the
     /// start. Offsets are committed under the group's name all the same.
     pub alone: bool,
+    /// Only the partition of this number of each topic, alone; nothing is committed: the group
+    /// knows another consumer as its member.
+    pub partition: Option<i32>,
     /// Static member name.
     pub member: Option<String>,
     /// Where to start a partition that `resume` of
@@ -34,8 +37,16 @@ impl Subscription {
     /// What a configuration subscribes to; none when it names no topics.
     #[must_use]
     pub fn of(config: &Config) -> Option<Subscription> {
-        let SourceConfig::Kafka { topics, group, alone, member, start, stop_at_end, hold_ms } =
-            &config.source
+        let SourceConfig::Kafka {
+            topics,
+            group,
+            alone,
+            member,
+            state,
+            start,
+            stop_at_end,
+            hold_ms,
+        } = &config.source
         else {
             return None;
         };
@@ -43,7 +54,8 @@ impl Subscription {
             topics: topics.clone(),
             label_topic: config.labels.topic.clone(),
             group: group.clone(),
-            alone: *alone,
+            alone: *alone || matches!(state, StateOf::One(_)),
+            partition: config.source.partition(),
             member: member.clone(),
             start: *start,
             stop_at_end: *stop_at_end,

@@ -43,6 +43,7 @@ impl Reader {
             label_topic: None,
             group: format!("{}-bare", topics[0]),
             alone: true,
+            partition: None,
             member: None,
             start: Start::Earliest,
             stop_at_end: false,
