@@ -10,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gau
 use metrics::{describe_histogram, gauge, histogram};
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use crate::learn::guard::figures::Measure;
 use crate::pipeline::Pipeline;
 use crate::ring::{Reason, Ring, Slot};
 
@@ -90,6 +91,8 @@ impl Totals {
         self.scored += slot.rows as u64;
         self.filtered += slot.filtered;
         self.label_records += slot.labels.len() as u64;
+        self.dead_letters[Reason::Quarantined as usize] += slot.quarantined.len() as u64;
+        self.dead_label_records += slot.quarantined.len() as u64;
         for reject in &slot.rejects {
             self.dead_letters[reject.reason as usize] += 1;
             self.dead_label_records += u64::from(reject.is_label);
@@ -171,6 +174,7 @@ impl Published {
         show_cleaning(pipeline);
         show_windows(pipeline);
         show_quality(pipeline);
+        show_guard(pipeline);
     }
 }
 
@@ -187,12 +191,15 @@ fn show_labels(pipeline: &Pipeline) {
         ("confirmed", counts.confirmed),
         ("corrected", counts.corrected),
         ("evicted", counts.evicted),
+        ("quarantined", counts.quarantined),
+        ("returned", counts.returned),
     ];
     for (fate, count) in fates {
         counter!("pelton_labels_total", "fate" => fate).absolute(count);
     }
     let learned = pipeline.learner().counts();
     counter!("pelton_labels_learned_total").absolute(learned.learned);
+    counter!("pelton_labels_unlearned_total").absolute(learned.unlearned);
     counter!("pelton_labels_refused_total").absolute(learned.refused);
     counter!("pelton_scores_nonfinite_total").absolute(learned.scores_nonfinite);
     gauge!("pelton_pending_events").set(pipeline.join().pending().len() as f64);
@@ -231,6 +238,15 @@ fn show_quality(pipeline: &Pipeline) {
     }
 }
 
+/// 0 while all is well, 1 once the guard has tripped.
+fn show_guard(pipeline: &Pipeline) {
+    let guard = pipeline.learner().guard();
+    gauge!("pelton_guard_state").set(f64::from(u8::from(guard.is_tripped())));
+    for (measure, count) in Measure::ALL.into_iter().zip(guard.counts().trips) {
+        counter!("pelton_guard_trips_total", "measure" => measure.name()).absolute(count);
+    }
+}
+
 fn describe() {
     describe_counter!("pelton_events_consumed_total", "Event records read");
     describe_counter!("pelton_events_scored_total", "Events scored");
@@ -241,6 +257,9 @@ fn describe() {
         "Labels and events that waited, by what became of them"
     );
     describe_counter!("pelton_labels_learned_total", "Labels learned");
+    describe_counter!("pelton_labels_unlearned_total", "Labels learned and taken back");
+    describe_gauge!("pelton_guard_state", "1 while the learning breaker has tripped");
+    describe_counter!("pelton_guard_trips_total", "Trips of the learning breaker, by measure");
     describe_counter!("pelton_labels_refused_total", "Labels refused as not finite");
     describe_counter!("pelton_scores_nonfinite_total", "Scores that were not finite");
     describe_counter!("pelton_values_repaired_total", "Numbers imputed or clipped, by field");

@@ -7,6 +7,7 @@ mod state;
 
 use crate::clean::Clean;
 use crate::config::Config;
+use crate::config::guard::Action;
 use crate::error::Error;
 use crate::features::FeatureStage;
 use crate::join::{Join, PendingShape, Resolved};
@@ -43,7 +44,7 @@ impl Pipeline {
         };
         Ok(Pipeline {
             clean: Clean::new(&config.event, config.features.keys_max),
-            join: Join::new(&config.labels, pending),
+            join: Join::new(&config.labels, pending).guarded(config.guard.action == Action::Pause),
             features,
             learner: Learner::new(config, shape)?,
             resolved: Vec::new(),

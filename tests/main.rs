@@ -14,6 +14,8 @@ mod dlq;
 mod fuzz_checkpoint;
 /// Configurations as strangers write them: refused by path, or runnable.
 mod fuzz_config;
+/// Labels gone wrong: learning pauses, labels are put aside and come again.
+pub mod guard;
 /// The Kafka source and sink, against a broker.
 mod kafka;
 /// Checkpoints in an object store, against a server.

@@ -3,6 +3,9 @@
 //! Every score record and dead letter names the record it was made from: topic, partition, offset.
 //! After a restart from a checkpoint the sink's own tail is read, from where it stood when the
 //! checkpoint was taken, and what is found there is passed over when the same rows come by again.
+//!
+//! A label that was put aside may have been read long before: it is known by its number, as if that
+//! were an offset in a partition of its own ([`quarantined_before`]).
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -11,7 +14,18 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::emit::Record;
+use crate::emit::records::NUMBER;
 use crate::ring::{Position, Span};
+
+/// In place of a topic: no topic has such a name.
+const QUARANTINED: &str = "labels put aside";
+
+/// Labels put aside before this number do not come again.
+#[must_use]
+pub fn quarantined_before(number: u64) -> Span {
+    let next = i64::try_from(number).unwrap_or(i64::MAX);
+    Span { topic: QUARANTINED.into(), partition: 0, next }
+}
 
 /// The records that were sent, by the offset of the record they were made from.
 #[derive(Clone, Debug, Default)]
@@ -38,12 +52,24 @@ struct Letter<'a> {
     partition: Cow<'a, str>,
     #[serde(borrow)]
     offset: Cow<'a, str>,
+    #[serde(borrow)]
+    number: Option<Cow<'a, str>>,
 }
 
 impl Delivered {
     /// Notes a score record, or a dead letter in a file; false when it names no record.
     pub fn note_json(&mut self, payload: &[u8]) -> bool {
         let origin = origin_of_json(payload);
+        let is_named = origin.is_some();
+        origin.into_iter().for_each(|(topic, partition, offset)| {
+            self.note(&topic, partition, offset);
+        });
+        is_named
+    }
+
+    /// Notes a dead letter in a topic; false when its headers name no record.
+    pub fn note_headers(&mut self, headers: &[(&str, &[u8])]) -> bool {
+        let origin = origin_of_headers(headers);
         let is_named = origin.is_some();
         origin.into_iter().for_each(|(topic, partition, offset)| {
             self.note(&topic, partition, offset);
@@ -85,6 +111,14 @@ impl Delivered {
         found
     }
 
+    /// The same of a label that was put aside.
+    pub fn passes_over_quarantined(&mut self, number: u64) -> bool {
+        self.passes_over(
+            &[quarantined_before(0)],
+            Position { span: 0, offset: i64::try_from(number).unwrap_or(i64::MAX) },
+        )
+    }
+
     /// The same of a record that is sent, whatever it was made from.
     pub fn passes_over_record(&mut self, record: &Record<'_>) -> bool {
         if self.left == 0 {
@@ -109,6 +143,9 @@ fn origin_of_json(payload: &[u8]) -> Option<(Cow<'_, str>, i32, i64)> {
         return Some((topic, partition, offset));
     }
     let letter: Letter<'_> = serde_json::from_slice(payload).ok()?;
+    if let Some(number) = letter.number {
+        return Some((Cow::Borrowed(QUARANTINED), 0, number.parse().ok()?));
+    }
     Some((letter.topic, letter.partition.parse().ok()?, letter.offset.parse().ok()?))
 }
 
@@ -118,6 +155,9 @@ fn origin_of_headers<'a>(headers: &[(&str, &'a [u8])]) -> Option<(Cow<'a, str>, 
         let &(_, value) = headers.iter().find(|(name, _)| *name == wanted)?;
         std::str::from_utf8(value).ok()
     };
+    if let Some(number) = header(NUMBER) {
+        return Some((Cow::Borrowed(QUARANTINED), 0, number.parse().ok()?));
+    }
     let (partition, offset) = (header("partition")?, header("offset")?);
     Some((Cow::Borrowed(header("topic")?), partition.parse().ok()?, offset.parse().ok()?))
 }

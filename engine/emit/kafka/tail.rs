@@ -59,13 +59,5 @@ fn note(stored: &Stored<'_>, delivered: &mut Delivered) {
         delivered.note_json(stored.payload);
         return;
     }
-    let header = |wanted: &str| {
-        let &(_, value) = stored.headers.iter().find(|(name, _)| *name == wanted)?;
-        std::str::from_utf8(value).ok()
-    };
-    let partition = header("partition").and_then(|text| text.parse().ok());
-    let offset = header("offset").and_then(|text| text.parse().ok());
-    if let (Some(topic), Some(partition), Some(offset)) = (header("topic"), partition, offset) {
-        delivered.note(topic, partition, offset);
-    }
+    delivered.note_headers(&stored.headers);
 }
