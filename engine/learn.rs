@@ -171,6 +171,12 @@ impl Learner {
         self.counts
     }
 
+    /// Version of the model: names its weights.
+    #[must_use]
+    pub fn model_version(&self) -> u64 {
+        self.model.version()
+    }
+
     /// Digest of the model's state, as hexadecimal text.
     #[must_use]
     pub fn model_digest(&self) -> String {

@@ -81,6 +81,20 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Takes the model of another pipeline of the same configuration, and what its guard takes for
+    /// usual. Everything else stays, labels that wait for the end of a step too.
+    ///
+    /// # Errors
+    /// For a bug only.
+    pub fn adopt_model(&mut self, other: Pipeline) -> Result<(), Error> {
+        self.learner.adopt(other.learner)
+    }
+
+    /// Lets a guard that has tripped learn again.
+    pub fn resume_learning(&mut self) {
+        self.learner.resume();
+    }
+
     /// The clean stage.
     #[must_use]
     pub fn clean(&self) -> &Clean {

@@ -18,6 +18,8 @@ mod fuzz_config;
 pub mod guard;
 /// The Kafka source and sink, against a broker.
 mod kafka;
+/// Models gone back to, by the program.
+mod model;
 /// Checkpoints in an object store, against a server.
 mod objects;
 /// The promises of the whole path: exact features, no influence of batch cuts.

@@ -180,6 +180,12 @@ impl Guard {
         (self.counts, self.scored) = (counts, scored);
     }
 
+    /// What is usual becomes what it is for another guard; it closes, and a window begins.
+    pub fn adopt(&mut self, other: Guard) {
+        self.resume();
+        self.past = other.past;
+    }
+
     /// The figures of the window judged last and the least and most they may be, by measure.
     #[must_use]
     pub fn bands(&self) -> [(Measure, f64, [f64; 2]); Measure::ALL.len()] {

@@ -137,6 +137,21 @@ impl Learner {
         self.kept.is_due = false;
     }
 
+    /// Takes another's model, and what its guard takes for usual; nothing can be taken back to
+    /// before this.
+    ///
+    /// # Errors
+    /// [`Error::State`] for a bug only.
+    pub fn adopt(&mut self, other: Learner) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        let failed = |source| Error::State { section: "model".to_owned(), source };
+        other.write_model(&mut bytes).map_err(failed)?;
+        self.read_model(&mut &bytes[..]).map_err(failed)?;
+        self.guard.adopt(other.guard);
+        self.kept = KeptModels::default();
+        Ok(())
+    }
+
     /// Writes the guard, and the states of the model that are kept.
     ///
     /// # Errors
