@@ -37,6 +37,7 @@ fn schema() -> Schema {
         has_id: true,
         label: LabelMeaning::Binary,
         keeps_raw: false,
+        keeps_labels: false,
     }
 }
 

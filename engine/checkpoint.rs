@@ -16,6 +16,7 @@
 //! again. Not here: what a state consists of; each stage writes its own section.
 
 pub mod cut;
+pub mod exchange;
 pub mod format;
 pub mod manifest;
 pub mod order;

@@ -6,6 +6,7 @@ mod checkpoint;
 mod demo;
 mod dlq;
 mod generate;
+mod model;
 mod progress;
 mod replay;
 mod report;
@@ -55,6 +56,8 @@ enum Command {
     Check(check::Check),
     /// Look at checkpoints: what lies there, and whether a run could go on from it.
     Checkpoint(checkpoint::Checkpoint),
+    /// Look at the models of checkpoints, and go back to one.
+    Model(model::Model),
     /// Write a synthetic stream, the same bytes for the same seed, to a file or to Kafka.
     Generate(generate::Generate),
     /// Look at dead letters, and send their records again.
@@ -78,6 +81,7 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Replay(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Checkpoint(command) => command.run(),
+        Command::Model(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Dlq(command) => command.run(),
         Command::Bench(command) => command.run(),

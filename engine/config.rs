@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod emit;
 pub mod event;
 pub mod features;
+pub mod guard;
 pub mod learn;
 mod listing;
 pub mod read;
@@ -25,6 +26,7 @@ use checkpoint::CheckpointConfig;
 use emit::{EmitConfig, SinkConfig};
 use event::EventConfig;
 use features::FeaturesConfig;
+use guard::{Action, GuardConfig};
 use learn::{EvaluateConfig, LearnConfig, MetricsConfig, ModelConfig};
 use read::{Findings, Section};
 use stream::{BatchConfig, KafkaConfig, LabelsConfig, SourceConfig};
@@ -48,6 +50,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// `[learn]`
     pub learn: LearnConfig,
+    /// `[guard]`
+    pub guard: GuardConfig,
     /// `[emit]`
     pub emit: EmitConfig,
     /// `[dead_letters]`
@@ -129,8 +133,13 @@ impl Config {
         let features = FeaturesConfig::read(&mut root, &event.schema);
         let model = ModelConfig::read(&mut root, &mut event.schema);
         let learn = LearnConfig::read(&mut root);
+        let guard = GuardConfig::read(&mut root);
         let emit = EmitConfig::read(&mut root, &mut event);
         let dead_letters = emit::read_dead_letters(&mut root, &mut event);
+        // Only what can be put aside is worth its bytes.
+        event.schema.keeps_labels = guard.action == Action::Pause
+            && labels.topic.is_some()
+            && dead_letters != SinkConfig::None;
         let evaluate = EvaluateConfig::read(&mut root, &event.schema, model.task);
         let checkpoint = CheckpointConfig::read(&mut root);
         let metrics = MetricsConfig::read(&mut root);
@@ -145,6 +154,7 @@ impl Config {
             features,
             model,
             learn,
+            guard,
             emit,
             dead_letters,
             evaluate,

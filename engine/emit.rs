@@ -259,6 +259,11 @@ impl Emit {
                     letters.send(slot, reject, sink.as_mut())?;
                 }
             }
+            for label in &slot.quarantined {
+                if !sent_letters.passes_over_quarantined(label.number) {
+                    letters.send_quarantined(label, sink.as_mut())?;
+                }
+            }
             sink.batch_done()?;
         }
         Ok(())

@@ -10,11 +10,14 @@
 //! label until its horizon; then it is dropped or learned as negative. Rules, each with a counter:
 //! the first label of an event holds, a second one is a duplicate or a contradiction; a label
 //! before its event waits for it (orphan); a true label that contradicts an assumed one corrects
-//! it.
+//! it; a label that was put aside (see [`learn`](crate::learn)) counts again when it returns.
 //!
 //! Not here: what is learned from a resolved label ([`learn`](crate::learn)).
 
+mod counts;
+mod held;
 mod pending;
+mod quarantine;
 mod state;
 mod timeline;
 
@@ -22,8 +25,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 
 use crate::config::stream::{LabelsConfig, Unlabelled};
-use crate::ring::{LabelRecord, Slot};
+use crate::ring::{LabelRecord, QuarantinedLabel, Slot};
 
+pub use counts::JoinCounts;
+use held::{Held, Original, OwnOriginal};
 pub use pending::{Entry, Pending, PendingShape};
 use timeline::Timeline;
 
@@ -36,6 +41,9 @@ pub enum Kind {
     Assumed,
     /// It arrived after a negative had been assumed, and says otherwise.
     Corrected,
+    /// The event has its label already: it counts only if that was put aside, which is known when
+    /// its turn comes ([`Join::returns`]).
+    Returned,
 }
 
 /// A label that has found its event.
@@ -51,36 +59,22 @@ pub struct Resolved {
     pub time_ms: i64,
     /// How it came to be.
     pub kind: Kind,
+    /// The label that judged the event before, where one did.
+    pub was: f32,
+    /// Where its record is: a label of the batch, one that had waited, or [`NO_RECORD`].
+    record: u32,
 }
 
-/// What has happened to labels so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JoinCounts {
-    /// Labels that found their event and are learned.
-    pub joined: u64,
-    /// Second labels of an event that say the same.
-    pub duplicates: u64,
-    /// Second labels of an event that say otherwise; the first one holds.
-    pub contradictions: u64,
-    /// Labels that came before their event.
-    pub orphans: u64,
-    /// Orphans whose event never came in time.
-    pub orphans_expired: u64,
-    /// Events whose horizon passed without a label and that were dropped.
-    pub unlabelled: u64,
-    /// Events whose horizon passed without a label and that were assumed negative.
-    pub assumed: u64,
-    /// Assumed labels that the true one confirmed.
-    pub confirmed: u64,
-    /// Assumed labels that the true one corrected.
-    pub corrected: u64,
-    /// Events given up early because too many were waiting.
-    pub evicted: u64,
-}
+/// Of a label that no record brought.
+const NO_RECORD: u32 = u32::MAX;
+/// Of a label that had come before its event: its place among those.
+const WAITED: u32 = 1 << 31;
 
 /// The state of the label join.
 pub struct Join {
     config: LabelsConfig,
+    /// Whether labels may be put aside.
+    is_guarded: bool,
     pending: Pending,
     by_id: HashMap<u128, Entry>,
     /// Labels of recorded events, by the time they are released.
@@ -89,6 +83,16 @@ pub struct Join {
     deadlines: Timeline<Entry>,
     orphans: HashMap<u128, LabelRecord>,
     orphan_deadlines: Timeline<u128>,
+    /// The records of orphans, where records are kept.
+    orphan_originals: HashMap<u128, OwnOriginal>,
+    /// Those whose event has come in this batch.
+    waited: Vec<OwnOriginal>,
+    /// Labels that were learned and may yet be taken back.
+    held: Held,
+    /// Labels put aside in this batch.
+    quarantined: Vec<QuarantinedLabel>,
+    /// How many of those there have been.
+    quarantined_records: u64,
     watermark_ms: i64,
     counts: JoinCounts,
     /// Sum of the times from events to their labels.
@@ -104,6 +108,8 @@ enum State {
     Waiting,
     Assumed,
     Labelled(f32),
+    /// Judged by this label, which was put aside.
+    Quarantined(f32),
 }
 
 impl Join {
@@ -112,12 +118,18 @@ impl Join {
     pub fn new(config: &LabelsConfig, shape: PendingShape) -> Join {
         Join {
             config: config.clone(),
+            is_guarded: false,
             pending: Pending::new(shape),
             by_id: HashMap::new(),
             future: Timeline::default(),
             deadlines: Timeline::default(),
             orphans: HashMap::new(),
             orphan_deadlines: Timeline::default(),
+            orphan_originals: HashMap::new(),
+            waited: Vec::new(),
+            held: Held::default(),
+            quarantined: Vec::new(),
+            quarantined_records: 0,
             watermark_ms: i64::MIN,
             counts: JoinCounts::default(),
             delays_ms: 0,
@@ -130,19 +142,20 @@ impl Join {
     pub fn run(&mut self, slot: &Slot, resolved: &mut Vec<Resolved>) {
         resolved.clear();
         self.admitted.clear();
-        let mut labels = slot.labels.iter().peekable();
+        self.waited.clear();
+        let mut labels = slot.labels.iter().enumerate().peekable();
         for row in 0..slot.rows {
             let before_row = row_number(row);
-            while let Some(label) = labels.next_if(|label| label.before_row <= before_row) {
-                self.arrive(*label, before_row, resolved);
+            while let Some((index, _)) = labels.next_if(|(_, l)| l.before_row <= before_row) {
+                self.arrive(slot, index, before_row, resolved);
             }
             self.watermark_ms = self.watermark_ms.max(slot.times_ms[row]);
             self.release(self.watermark_ms, before_row, resolved);
             self.expire(before_row, resolved);
             self.admit(slot, row, resolved);
         }
-        for label in labels {
-            self.arrive(*label, row_number(slot.rows), resolved);
+        for (index, _) in labels {
+            self.arrive(slot, index, row_number(slot.rows), resolved);
         }
     }
 
@@ -168,24 +181,6 @@ impl Join {
     /// The same, to store features and scores.
     pub fn pending_mut(&mut self) -> &mut Pending {
         &mut self.pending
-    }
-
-    /// The features of this event will not be asked for again.
-    pub fn learned(&mut self, resolved: &Resolved) {
-        match resolved.kind {
-            // Recorded labels come once: nothing remains to be recognised.
-            Kind::Arrived if self.config.recorded => self.pending.remove(resolved.entry),
-            Kind::Arrived | Kind::Corrected => self.pending.release_features(resolved.entry),
-            // A correction will learn them again.
-            Kind::Assumed => {}
-        }
-    }
-
-    /// Ends the batch: entries whose time was over are forgotten.
-    pub fn settle(&mut self) {
-        for entry in self.leaving.drain(..) {
-            self.pending.remove(entry);
-        }
     }
 
     /// What has happened to labels so far.
@@ -242,13 +237,23 @@ impl Join {
         }
         self.by_id.insert(id, entry);
         if let Some(label) = self.orphans.remove(&id) {
-            self.join(entry, label, row_number(row + 1), resolved);
+            let record = match self.orphan_originals.remove(&id) {
+                Some(original) => {
+                    self.waited.push(original);
+                    WAITED | row_number(self.waited.len() - 1)
+                }
+                None => NO_RECORD,
+            };
+            self.join(entry, label, (row_number(row + 1), record), resolved);
         }
     }
 
-    fn arrive(&mut self, label: LabelRecord, before_row: u32, resolved: &mut Vec<Resolved>) {
+    fn arrive(&mut self, slot: &Slot, index: usize, before_row: u32, out: &mut Vec<Resolved>) {
+        let label = slot.labels[index];
         if let Some(&entry) = self.by_id.get(&label.id) {
-            return self.join(entry, label, before_row, resolved);
+            // No source reads so many labels into a batch.
+            let record = u32::try_from(index).ok().filter(|index| *index < WAITED);
+            return self.join(entry, label, (before_row, record.unwrap_or(NO_RECORD)), out);
         }
         match self.orphans.entry(label.id) {
             MapEntry::Occupied(first) if first.get().value == label.value => {
@@ -257,6 +262,9 @@ impl Join {
             MapEntry::Occupied(_) => self.counts.contradictions += 1,
             MapEntry::Vacant(place) => {
                 place.insert(label);
+                if let Some(original) = Original::of_slot(slot, index) {
+                    self.orphan_originals.insert(label.id, original.own());
+                }
                 self.counts.orphans += 1;
                 let now_ms = self.watermark_ms.max(label.time_ms);
                 let until_ms = now_ms.saturating_add(self.config.orphan_wait_ms);
@@ -265,21 +273,29 @@ impl Join {
         }
     }
 
-    fn join(&mut self, entry: Entry, label: LabelRecord, row: u32, out: &mut Vec<Resolved>) {
-        let kind = match self.pending.state(entry) {
-            State::Waiting => Kind::Arrived,
-            State::Assumed if label.value != 0.0 => Kind::Corrected,
+    fn join(
+        &mut self,
+        entry: Entry,
+        label: LabelRecord,
+        (before_row, record): (u32, u32),
+        out: &mut Vec<Resolved>,
+    ) {
+        let (kind, was) = match self.pending.state(entry) {
+            State::Waiting => (Kind::Arrived, f32::NAN),
+            State::Labelled(_) | State::Quarantined(_) if self.is_guarded => {
+                let (label, time_ms, kind, was) =
+                    (label.value, label.time_ms, Kind::Returned, f32::NAN);
+                out.push(Resolved { before_row, entry, label, time_ms, kind, was, record });
+                return;
+            }
+            State::Assumed if label.value != 0.0 => (Kind::Corrected, 0.0),
             State::Assumed => {
                 self.counts.confirmed += 1;
                 self.pending.set_state(entry, State::Labelled(label.value));
                 return;
             }
-            State::Labelled(first) if first == label.value => {
-                self.counts.duplicates += 1;
-                return;
-            }
-            State::Labelled(_) => {
-                self.counts.contradictions += 1;
+            State::Labelled(first) | State::Quarantined(first) => {
+                self.count_second(first, label.value);
                 return;
             }
         };
@@ -287,7 +303,7 @@ impl Join {
         self.counts.corrected += u64::from(kind == Kind::Corrected);
         self.pending.set_state(entry, State::Labelled(label.value));
         let (label, time_ms) = (label.value, label.time_ms);
-        out.push(Resolved { before_row: row, entry, label, time_ms, kind });
+        out.push(Resolved { before_row, entry, label, time_ms, kind, was, record });
     }
 
     /// Recorded labels whose delay has passed.
@@ -295,8 +311,15 @@ impl Join {
         while let Some((time_ms, (entry, label))) = self.future.next_until(until_ms) {
             self.count_joined(entry, time_ms);
             self.pending.set_state(entry, State::Labelled(label));
-            let kind = Kind::Arrived;
-            resolved.push(Resolved { before_row, entry, label, time_ms, kind });
+            let (kind, was, record) = (Kind::Arrived, f32::NAN, NO_RECORD);
+            resolved.push(Resolved { before_row, entry, label, time_ms, kind, was, record });
+        }
+    }
+
+    fn count_second(&mut self, first: f32, second: f32) {
+        match first == second {
+            true => self.counts.duplicates += 1,
+            false => self.counts.contradictions += 1,
         }
     }
 
@@ -308,14 +331,16 @@ impl Join {
     fn expire(&mut self, before_row: u32, resolved: &mut Vec<Resolved>) {
         while let Some((_, id)) = self.orphan_deadlines.next_until(self.watermark_ms) {
             self.counts.orphans_expired += u64::from(self.orphans.remove(&id).is_some());
+            self.orphan_originals.remove(&id);
         }
         while let Some((time_ms, entry)) = self.deadlines.next_until(self.watermark_ms) {
             match self.pending.state(entry) {
                 State::Waiting if self.config.unlabelled == Unlabelled::Negative => {
                     self.counts.assumed += 1;
                     self.pending.set_state(entry, State::Assumed);
-                    let (label, kind) = (0.0, Kind::Assumed);
-                    resolved.push(Resolved { before_row, entry, label, time_ms, kind });
+                    let (label, kind, was, record) = (0.0, Kind::Assumed, f32::NAN, NO_RECORD);
+                    let label = Resolved { before_row, entry, label, time_ms, kind, was, record };
+                    resolved.push(label);
                     let until_ms = time_ms.saturating_add(self.config.correct_within_ms);
                     self.deadlines.insert(until_ms, entry);
                 }
@@ -323,7 +348,7 @@ impl Join {
                     self.counts.unlabelled += 1;
                     self.leave(entry);
                 }
-                State::Assumed | State::Labelled(_) => self.leave(entry),
+                State::Assumed | State::Labelled(_) | State::Quarantined(_) => self.leave(entry),
             }
         }
     }

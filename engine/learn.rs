@@ -4,8 +4,13 @@
 //! features of that moment. With `step_rows = 1` every label counts for the very next event. With
 //! a larger step, labels are gathered and learned together at the next multiple of `step_rows` in
 //! the stream, never at the end of a batch: cutting a stream into other batches changes no score.
+//!
+//! A [`Guard`] watches what the labels say; when it trips, learning pauses ([`pause`]) while
+//! scoring goes on.
 
 mod digest;
+pub mod guard;
+mod pause;
 mod state;
 
 use pelton_models::evaluate::{EvaluateSpec, Evaluator};
@@ -18,6 +23,8 @@ use crate::join::{Join, Kind, Resolved};
 use crate::ring::Slot;
 
 use digest::RunningDigest;
+use guard::Guard;
+use pause::KeptModels;
 
 /// What has been learned so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +37,8 @@ pub struct LearnCounts {
     pub learned: u64,
     /// Labels refused because something about them was not finite.
     pub refused: u64,
+    /// Labels that were learned and taken back.
+    pub unlearned: u64,
 }
 
 /// The model, the judge, and the labels that wait for the end of a step.
@@ -39,6 +48,8 @@ pub struct Learner {
     lateness_ms: i64,
     step_rows: u64,
     step: Step,
+    guard: Guard,
+    kept: KeptModels,
     counts: LearnCounts,
     digest: RunningDigest,
     digest_buffer: Vec<u8>,
@@ -80,6 +91,8 @@ impl Learner {
                 labels: Vec::new(),
                 weights: Vec::new(),
             },
+            guard: Guard::new(&config.guard, config.model.task),
+            kept: KeptModels::default(),
             counts: LearnCounts::default(),
             digest: RunningDigest::new(),
             digest_buffer: Vec::new(),
@@ -99,13 +112,14 @@ impl Learner {
     ) -> Result<(), Error> {
         slot.scores.resize(slot.rows * self.model.outputs(), f32::NAN);
         slot.versions.resize(slot.rows, 0);
+        self.begin_keeping(join)?;
         let (mut row, mut next) = (0, 0);
         loop {
             while let Some(label) = resolved.get(next).filter(|r| r.before_row as usize <= row) {
                 if let Some(soon) = resolved.get(next + SOON) {
                     join.pending().prefetch(soon.entry);
                 }
-                self.take(label, join)?;
+                self.take(label, join, Some(slot))?;
                 next += 1;
             }
             if row == slot.rows {
@@ -113,6 +127,7 @@ impl Learner {
             }
             if !self.step.labels.is_empty() && self.counts.scored.is_multiple_of(self.step_rows) {
                 self.learn_step()?;
+                self.keep_when_due(join)?;
             }
             let label_row = resolved.get(next).map_or(slot.rows, |r| r.before_row as usize);
             let until = label_row.min(slot.rows).min(row + self.rows_to_boundary());
@@ -120,6 +135,7 @@ impl Learner {
             row = until;
         }
         self.digest_scores(slot);
+        slot.quarantined.extend(join.drain_quarantined());
         // An event that is still to come is no older than the lateness.
         let oldest_ms = join.watermark_ms().saturating_sub(self.lateness_ms);
         self.evaluator.close_days_before(join.settled_before_ms().min(oldest_ms));
@@ -132,7 +148,7 @@ impl Learner {
     /// [`Error::Model`] for a bug only.
     pub fn finish(&mut self, join: &mut Join, resolved: &[Resolved]) -> Result<(), Error> {
         for label in resolved {
-            self.take(label, join)?;
+            self.take(label, join, None)?;
         }
         self.learn_step()
     }
@@ -143,10 +159,22 @@ impl Learner {
         &self.evaluator
     }
 
+    /// What watches the labels.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// What has been learned so far.
     #[must_use]
     pub fn counts(&self) -> LearnCounts {
         self.counts
+    }
+
+    /// Version of the model: names its weights.
+    #[must_use]
+    pub fn model_version(&self) -> u64 {
+        self.model.version()
     }
 
     /// Digest of the model's state, as hexadecimal text.
@@ -193,8 +221,23 @@ impl Learner {
         Ok(())
     }
 
-    fn take(&mut self, resolved: &Resolved, join: &mut Join) -> Result<(), Error> {
+    fn take(
+        &mut self,
+        resolved: &Resolved,
+        join: &mut Join,
+        slot: Option<&Slot>,
+    ) -> Result<(), Error> {
+        let returned = match resolved.kind {
+            Kind::Returned => join.returns(resolved),
+            _ => Some(*resolved),
+        };
+        let Some(resolved) = &returned else { return Ok(()) };
         self.judge(resolved, join);
+        self.watch(resolved, join)?;
+        if self.guard.is_paused() {
+            join.put_aside(resolved, slot, self.guard.counts().trips_total());
+            return Ok(());
+        }
         let features = join.pending().features(resolved.entry);
         if self.step_rows == 1 {
             let (labels, weights) = (&[resolved.label], &[1.0]);
@@ -204,8 +247,8 @@ impl Learner {
         } else {
             self.step.push(&features, resolved.label);
         }
-        join.learned(resolved);
-        Ok(())
+        join.learned(resolved, slot);
+        self.keep_when_due(join)
     }
 
     fn judge(&mut self, resolved: &Resolved, join: &Join) {
@@ -216,8 +259,9 @@ impl Learner {
             Kind::Arrived | Kind::Assumed => {
                 self.evaluator.observe(time_ms, group, scores, resolved.label);
             }
-            Kind::Corrected => {
-                self.evaluator.correct(time_ms, group, scores, 0.0, resolved.label);
+            // A label that returns as it was has judged already, and changes nothing.
+            Kind::Corrected | Kind::Returned => {
+                self.evaluator.correct(time_ms, group, scores, resolved.was, resolved.label);
             }
         }
     }

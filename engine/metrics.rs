@@ -10,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, Label, SharedString, counter, describe_
 use metrics::{describe_gauge, describe_histogram, gauge, histogram};
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use crate::learn::guard::figures::Measure;
 use crate::pipeline::Pipeline;
 use crate::ring::{Reason, Ring, Slot};
 
@@ -90,6 +91,8 @@ impl Totals {
         self.scored += slot.rows as u64;
         self.filtered += slot.filtered;
         self.label_records += slot.labels.len() as u64;
+        self.dead_letters[Reason::Quarantined as usize] += slot.quarantined.len() as u64;
+        self.dead_label_records += slot.quarantined.len() as u64;
         for reject in &slot.rejects {
             self.dead_letters[reject.reason as usize] += 1;
             self.dead_label_records += u64::from(reject.is_label);
@@ -178,6 +181,7 @@ impl Published {
         show_cleaning(&self.of, pipeline);
         show_windows(&self.of, pipeline);
         show_quality(&self.of, pipeline);
+        show_guard(&self.of, pipeline);
     }
 }
 
@@ -200,6 +204,8 @@ fn show_labels(of: &[Label], pipeline: &Pipeline) {
         ("confirmed", counts.confirmed),
         ("corrected", counts.corrected),
         ("evicted", counts.evicted),
+        ("quarantined", counts.quarantined),
+        ("returned", counts.returned),
     ];
     for (fate, count) in fates {
         counter!("pelton_labels_total", with(of, "fate", fate)).absolute(count);
@@ -207,6 +213,7 @@ fn show_labels(of: &[Label], pipeline: &Pipeline) {
     let (learned, join) = (pipeline.learner().counts(), pipeline.join());
     let of = || of.to_vec();
     counter!("pelton_labels_learned_total", of()).absolute(learned.learned);
+    counter!("pelton_labels_unlearned_total", of()).absolute(learned.unlearned);
     counter!("pelton_labels_refused_total", of()).absolute(learned.refused);
     counter!("pelton_scores_nonfinite_total", of()).absolute(learned.scores_nonfinite);
     gauge!("pelton_pending_events", of()).set(join.pending().len() as f64);
@@ -245,6 +252,15 @@ fn show_quality(of: &[Label], pipeline: &Pipeline) {
     }
 }
 
+/// 0 while all is well, 1 once the guard has tripped.
+fn show_guard(of: &[Label], pipeline: &Pipeline) {
+    let guard = pipeline.learner().guard();
+    gauge!("pelton_guard_state", of.to_vec()).set(f64::from(u8::from(guard.is_tripped())));
+    for (measure, count) in Measure::ALL.into_iter().zip(guard.counts().trips) {
+        counter!("pelton_guard_trips_total", with(of, "measure", measure.name())).absolute(count);
+    }
+}
+
 fn describe() {
     describe_counter!("pelton_events_consumed_total", "Event records read");
     describe_counter!("pelton_events_scored_total", "Events scored");
@@ -255,6 +271,9 @@ fn describe() {
         "Labels and events that waited, by what became of them"
     );
     describe_counter!("pelton_labels_learned_total", "Labels learned");
+    describe_counter!("pelton_labels_unlearned_total", "Labels learned and taken back");
+    describe_gauge!("pelton_guard_state", "1 while the learning breaker has tripped");
+    describe_counter!("pelton_guard_trips_total", "Trips of the learning breaker, by measure");
     describe_counter!("pelton_labels_refused_total", "Labels refused as not finite");
     describe_counter!("pelton_scores_nonfinite_total", "Scores that were not finite");
     describe_counter!("pelton_values_repaired_total", "Numbers imputed or clipped, by field");

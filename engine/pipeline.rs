@@ -7,6 +7,7 @@ mod state;
 
 use crate::clean::Clean;
 use crate::config::Config;
+use crate::config::guard::Action;
 use crate::error::Error;
 use crate::features::FeatureStage;
 use crate::join::{Join, PendingShape, Resolved};
@@ -43,7 +44,7 @@ impl Pipeline {
         };
         Ok(Pipeline {
             clean: Clean::new(&config.event, config.features.keys_max),
-            join: Join::new(&config.labels, pending),
+            join: Join::new(&config.labels, pending).guarded(config.guard.action == Action::Pause),
             features,
             learner: Learner::new(config, shape)?,
             resolved: Vec::new(),
@@ -78,6 +79,20 @@ impl Pipeline {
         self.learner.finish(&mut self.join, &self.resolved)?;
         self.join.settle();
         Ok(())
+    }
+
+    /// Takes the model of another pipeline of the same configuration, and what its guard takes for
+    /// usual. Everything else stays, labels that wait for the end of a step too.
+    ///
+    /// # Errors
+    /// For a bug only.
+    pub fn adopt_model(&mut self, other: Pipeline) -> Result<(), Error> {
+        self.learner.adopt(other.learner)
+    }
+
+    /// Lets a guard that has tripped learn again.
+    pub fn resume_learning(&mut self) {
+        self.learner.resume();
     }
 
     /// The clean stage.

@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::schema::Schema;
 
 pub use arena::Arena;
-pub use reject::{Envelope, Reason, Reject};
+pub use reject::{Envelope, QuarantinedLabel, Reason, Reject};
 pub use slot::{LabelRecord, Lead, Position, Run, Slot, Span};
 
 /// How long a wait for a slot goes on before it is asked whether to stop.

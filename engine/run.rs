@@ -19,13 +19,13 @@ use crate::checkpoint::format::Sections;
 use crate::checkpoint::recover::{Keeping, Recovery};
 use crate::checkpoint::writer::{Delivery, Snapshot, Writer, Writing};
 use crate::config::Config;
-use crate::emit::{Emit, Positions};
+use crate::emit::{Emit, Positions, delivered};
 use crate::error::Error;
 use crate::fail::fail_point;
 use crate::live::Live;
 use crate::metrics::{Published, Totals};
 use crate::pipeline::Pipeline;
-use crate::ring::{Ring, Slot, Span};
+use crate::ring::{Reason, Ring, Slot, Span};
 use crate::source::Source;
 
 /// What a run leaves behind.
@@ -57,7 +57,10 @@ pub fn run(
     let started = Instant::now();
     let ring = Arc::new(Ring::new(&config.event.schema, config.batch.rows_max));
     let mut emit = Emit::open(config, stop)?;
-    let behind = (&recovery.sinks, recovery.positions.as_slice(), recovery.settle);
+    let mut read_to = recovery.positions.clone();
+    let put_aside = recovery.totals.dead_letters[Reason::Quarantined as usize];
+    read_to.push(delivered::quarantined_before(put_aside));
+    let behind = (&recovery.sinks, read_to.as_slice(), recovery.settle);
     let (cutter, writing) = begin_keeping(recovery.keeping, behind, &mut emit)?;
     let (work, writer) = match (cutter, writing.map(Writing::start)) {
         (Some(cutter), Some(Writer { snapshots, free, deliveries, thread, .. })) => {

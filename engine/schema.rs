@@ -141,6 +141,8 @@ pub struct Schema {
     pub label: LabelMeaning,
     /// Whether the original bytes of a row are kept beside it for the dead-letter sink.
     pub keeps_raw: bool,
+    /// Whether the original bytes of labels are kept, to be put aside one day.
+    pub keeps_labels: bool,
 }
 
 impl Schema {

@@ -37,6 +37,7 @@ pub fn payments() -> Schema {
         has_id: true,
         label: LabelMeaning::Binary,
         keeps_raw: true,
+        keeps_labels: false,
     }
 }
 

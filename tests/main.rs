@@ -14,8 +14,12 @@ mod dlq;
 mod fuzz_checkpoint;
 /// Configurations as strangers write them: refused by path, or runnable.
 mod fuzz_config;
+/// Labels gone wrong: learning pauses, labels are put aside and come again.
+pub mod guard;
 /// The Kafka source and sink, against a broker.
 mod kafka;
+/// Models gone back to, by the program.
+mod model;
 /// Checkpoints in an object store, against a server.
 mod objects;
 /// The promises of the whole path: exact features, no influence of batch cuts.

@@ -11,6 +11,7 @@ mod checkpoint;
 mod event;
 mod features;
 mod flow;
+mod guard;
 mod listing;
 pub mod look;
 mod model;
@@ -24,8 +25,9 @@ use row::{Row, check};
 use toml::Table;
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    let own = [event::ROWS, flow::ROWS, features::ROWS, model::ROWS, checkpoint::ROWS];
-    let all = own.into_iter().chain([crate::kafka::settings::ROWS]);
+    let own = [event::ROWS, flow::ROWS, features::ROWS, model::ROWS];
+    let own = own.into_iter().chain([guard::ROWS, checkpoint::ROWS]);
+    let all = own.chain([crate::kafka::settings::ROWS]);
     all.flatten()
 }
 
@@ -57,6 +59,11 @@ fn settings_of_features_do_something() {
 #[test]
 fn settings_of_the_model_and_its_judge_do_something() {
     check(model::ROWS);
+}
+
+#[test]
+fn settings_of_the_guard_do_something() {
+    check(guard::ROWS);
 }
 
 #[test]

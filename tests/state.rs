@@ -156,6 +156,8 @@ fn the_worlds_reach_every_corner() {
         seen.confirmed += counts.confirmed;
         seen.corrected += counts.corrected;
         seen.evicted += counts.evicted;
+        seen.quarantined += counts.quarantined;
+        seen.returned += counts.returned;
         clipped += pipeline.clean().counts().map(|(_, counts)| counts.clipped).sum::<u64>();
         imputed += pipeline.clean().counts().map(|(_, counts)| counts.imputed).sum::<u64>();
         let gauges = pipeline.features().window_gauges();

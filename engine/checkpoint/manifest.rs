@@ -68,6 +68,7 @@ pub fn settings(config: &Config) -> BTreeMap<String, String> {
         schema: crate::schema::Schema {
             texts: Vec::new(),
             keeps_raw: false,
+            keeps_labels: false,
             fields: Vec::new(),
             ..config.event.schema.clone()
         },

@@ -159,7 +159,10 @@ fn open_orders(config: &Config, dir: &str) -> Result<Option<Arc<dyn OrderPlace>>
 }
 
 /// Tries the checkpoints of a store, newest first.
-fn newest(store: &dyn Store, config: &Config) -> Result<Option<(Recovery, Manifest)>, Error> {
+///
+/// # Errors
+/// [`Error::NoCheckpoint`] when there are some and none can be used; as [`Store::list`].
+pub fn newest(store: &dyn Store, config: &Config) -> Result<Option<(Recovery, Manifest)>, Error> {
     let mut sequences: Vec<u64> =
         store.list()?.iter().filter_map(|file| sequence_of(&file.name)).collect();
     sequences.sort_unstable_by_key(|&sequence| std::cmp::Reverse(sequence));
@@ -194,9 +197,21 @@ pub fn read(
     config: &Config,
 ) -> Result<(Recovery, Manifest), Error> {
     let name = super::file_name(sequence);
-    let whole = Whole::parse(store.get(&name)?);
+    read_bytes(store.get(&name)?, &name, config)
+}
+
+/// Reads the bytes of one.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_bytes(
+    bytes: Vec<u8>,
+    name: &str,
+    config: &Config,
+) -> Result<(Recovery, Manifest), Error> {
+    let name = name.to_owned();
     let damaged = |source| Error::Checkpoint { name: name.clone(), source };
-    let whole = whole.map_err(damaged)?;
+    let whole = Whole::parse(bytes).map_err(damaged)?;
     let manifest = parse_manifest(&whole, &name)?;
     let settings = manifest::settings(config);
     if let Some((section, _)) = settings.iter().find(|&(s, d)| manifest.settings.get(s) != Some(d))
@@ -241,7 +256,8 @@ fn empty_manifest(settings: std::collections::BTreeMap<String, String>) -> Manif
     }
 }
 
-fn snapshot_of(recovery: &Recovery, manifest: &Manifest) -> Result<Snapshot, Error> {
+/// The whole state as it is written.
+pub(super) fn snapshot_of(recovery: &Recovery, manifest: &Manifest) -> Result<Snapshot, Error> {
     let mut sections = Sections::default();
     for section in SECTIONS {
         let written = sections.add(section, |out| recovery.pipeline.write_section(section, out));

@@ -154,6 +154,7 @@ impl EventConfig {
             has_id: id.is_some(),
             label: LabelMeaning::Binary,
             keeps_raw: false,
+            keeps_labels: false,
         };
         EventConfig {
             id,

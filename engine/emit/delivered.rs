@@ -3,6 +3,9 @@
 //! Every score record and dead letter names the record it was made from: topic, partition, offset.
 //! After a restart from a checkpoint the sink's own tail is read, from where it stood when the
 //! checkpoint was taken, and what is found there is passed over when the same rows come by again.
+//!
+//! A label that was put aside may have been read long before: it is known by its number, as if that
+//! were an offset in a partition of its own ([`quarantined_before`]).
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -11,7 +14,18 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::emit::Record;
+use crate::emit::records::NUMBER;
 use crate::ring::{Position, Span};
+
+/// In place of a topic: no topic has such a name.
+const QUARANTINED: &str = "labels put aside";
+
+/// Labels put aside before this number do not come again.
+#[must_use]
+pub fn quarantined_before(number: u64) -> Span {
+    let next = i64::try_from(number).unwrap_or(i64::MAX);
+    Span { topic: QUARANTINED.into(), partition: 0, next }
+}
 
 /// The records that were sent, by the offset of the record they were made from.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +53,8 @@ struct Letter<'a> {
     partition: Cow<'a, str>,
     #[serde(borrow)]
     offset: Cow<'a, str>,
+    #[serde(borrow)]
+    number: Option<Cow<'a, str>>,
 }
 
 impl Delivered {
@@ -70,7 +86,7 @@ impl Delivered {
         if !self.is_of(partition) {
             return;
         }
-        let offsets = self.partitions.entry((topic.into(), partition)).or_default();
+        let offsets = self.partitions.entry(key(topic, partition)).or_default();
         self.left += usize::from(offsets.insert(offset));
     }
 
@@ -102,6 +118,14 @@ impl Delivered {
         found
     }
 
+    /// The same of a label that was put aside.
+    pub fn passes_over_quarantined(&mut self, number: u64) -> bool {
+        self.passes_over(
+            &[quarantined_before(0)],
+            Position { span: 0, offset: i64::try_from(number).unwrap_or(i64::MAX) },
+        )
+    }
+
     /// The same of a record that is sent, whatever it was made from.
     pub fn passes_over_record(&mut self, record: &Record<'_>) -> bool {
         if self.left == 0 {
@@ -112,11 +136,16 @@ impl Delivered {
             headers => origin_of_headers(headers),
         };
         let Some((topic, partition, offset)) = origin else { return false };
-        let found = self.partitions.get_mut(&(topic.as_ref().into(), partition));
+        let found = self.partitions.get_mut(&key(&topic, partition));
         let found = found.is_some_and(|offsets| offsets.remove(&offset));
         self.left -= usize::from(found);
         found
     }
+}
+
+/// Labels are numbered through, whatever partition they came from.
+fn key(topic: &str, partition: i32) -> (Arc<str>, i32) {
+    (topic.into(), if topic == QUARANTINED { 0 } else { partition })
 }
 
 /// Topic, partition and offset that a score record names, or a dead letter in a file, which carries
@@ -126,17 +155,24 @@ pub fn origin_of_json(payload: &[u8]) -> Option<(Cow<'_, str>, i32, i64)> {
         return Some((topic, partition, offset));
     }
     let letter: Letter<'_> = serde_json::from_slice(payload).ok()?;
+    if let Some(number) = letter.number {
+        let partition = letter.partition.parse().ok()?;
+        return Some((Cow::Borrowed(QUARANTINED), partition, number.parse().ok()?));
+    }
     Some((letter.topic, letter.partition.parse().ok()?, letter.offset.parse().ok()?))
 }
 
 /// The same of a dead letter's headers.
-fn origin_of_headers<'a>(headers: &[(&str, &'a [u8])]) -> Option<(Cow<'a, str>, i32, i64)> {
+pub fn origin_of_headers<'a>(headers: &[(&str, &'a [u8])]) -> Option<(Cow<'a, str>, i32, i64)> {
     let header = |wanted: &str| {
         let &(_, value) = headers.iter().find(|(name, _)| *name == wanted)?;
         std::str::from_utf8(value).ok()
     };
-    let (partition, offset) = (header("partition")?, header("offset")?);
-    Some((Cow::Borrowed(header("topic")?), partition.parse().ok()?, offset.parse().ok()?))
+    let partition = header("partition")?.parse().ok()?;
+    if let Some(number) = header(NUMBER) {
+        return Some((Cow::Borrowed(QUARANTINED), partition, number.parse().ok()?));
+    }
+    Some((Cow::Borrowed(header("topic")?), partition, header("offset")?.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -2,12 +2,15 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::ring::{Envelope, Reject, Slot};
+use crate::ring::{Envelope, QuarantinedLabel, Reason, Reject, Slot};
 
 use super::{Record, Sink};
 
 /// Before the name of an original header, in a dead letter.
 pub const HEADER: &str = "header.";
+
+/// Of a label that was put aside: how many were before it.
+pub const NUMBER: &str = "number";
 
 /// Renders score records: `{"id":..,"time":..,"score":..,"model_version":..,"topic":..,
 /// "partition":..,"offset":..,FIELD:..}`.
@@ -133,25 +136,51 @@ impl DeadLetters {
     /// Sends one.
     pub fn send(&mut self, slot: &Slot, reject: &Reject, sink: &mut dyn Sink) -> Result<(), Error> {
         let span = &slot.spans[reject.position.span as usize];
-        let offset = self.integer.format(reject.position.offset).as_bytes();
-        let partition = span.partition.to_string();
+        let field = reject.field.as_deref().map(|field| ("field", field.as_bytes()));
+        let facts: Vec<(&str, &[u8])> = field.into_iter().collect();
+        let from = (&*span.topic, span.partition, reject.position.offset);
+        self.send_from(reject.reason, from, &facts, (&reject.bytes, &reject.envelope), sink)
+    }
+
+    /// Sends a label that was put aside: beside the rest it says in which trip of the guard, and
+    /// the how many-eth it is, by which a restart knows it again.
+    pub fn send_quarantined(
+        &mut self,
+        label: &QuarantinedLabel,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Error> {
+        let [span, number] = [label.span, label.number].map(|number| number.to_string());
+        let facts = [("span", span.as_bytes()), (NUMBER, number.as_bytes())];
+        let from = (&*label.topic, label.partition, label.offset);
+        let record = (&label.bytes[..], &label.envelope);
+        self.send_from(Reason::Quarantined, from, &facts, record, sink)
+    }
+
+    fn send_from(
+        &mut self,
+        reason: Reason,
+        (topic, partition, offset): (&str, i32, i64),
+        facts: &[(&str, &[u8])],
+        (bytes, envelope): (&[u8], &Envelope),
+        sink: &mut dyn Sink,
+    ) -> Result<(), Error> {
+        let offset = self.integer.format(offset).as_bytes();
+        let partition = partition.to_string();
         let mut headers: Vec<(&str, &[u8])> = vec![
-            ("reason", reject.reason.name().as_bytes()),
-            ("topic", span.topic.as_bytes()),
+            ("reason", reason.name().as_bytes()),
+            ("topic", topic.as_bytes()),
             ("partition", partition.as_bytes()),
             ("offset", offset),
         ];
-        if let Some(field) = &reject.field {
-            headers.push(("field", field.as_bytes()));
-        }
-        let Envelope { key, time_ms, headers: original } = &reject.envelope;
+        headers.extend_from_slice(facts);
+        let Envelope { key, time_ms, headers: original } = envelope;
         let time = time_ms.map(|time_ms| time_ms.to_string());
         headers.extend(key.as_deref().map(|key| ("key", key)));
         headers.extend(time.as_ref().map(|time| ("time", time.as_bytes())));
         let names: Vec<String> = original.iter().map(|(n, _)| format!("{HEADER}{n}")).collect();
         let values = original.iter().map(|(_, value)| value.as_slice());
         headers.extend(names.iter().map(String::as_str).zip(values));
-        let (key, payload, time_ms) = (&[][..], &reject.bytes[..], None);
+        let (key, payload, time_ms) = (&[][..], bytes, None);
         sink.send(&Record { key, payload, time_ms, headers: &headers })
     }
 }

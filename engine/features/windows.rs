@@ -3,7 +3,7 @@
 use pelton_kernels::KernelError;
 use pelton_kernels::window::{Rows, Target, WindowCounts, WindowTable};
 
-use crate::join::Resolved;
+use crate::join::{Kind, Resolved};
 use crate::ring::Slot;
 
 use super::key_of;
@@ -88,14 +88,16 @@ impl LabelTable {
         key: impl Fn(&Resolved) -> u64,
         (out, stride): (&mut [f32], usize),
     ) -> Result<(), KernelError> {
+        // Of an event whose first label is in the windows already.
+        let resolved = || resolved.iter().filter(|label| label.kind != Kind::Returned);
         self.label_keys.clear();
-        self.label_keys.extend(resolved.iter().map(key));
+        self.label_keys.extend(resolved().map(key));
         self.label_times_ms.clear();
-        self.label_times_ms.extend(resolved.iter().map(|r| r.time_ms));
+        self.label_times_ms.extend(resolved().map(|r| r.time_ms));
         self.labels.clear();
-        self.labels.extend(resolved.iter().map(|r| r.label));
+        self.labels.extend(resolved().map(|r| r.label));
         self.before_rows.clear();
-        self.before_rows.extend(resolved.iter().map(|r| r.before_row));
+        self.before_rows.extend(resolved().map(|r| r.before_row));
         let EventTable { plan, table, keys: buffer } = &mut self.inner;
         let rows = Rows {
             keys: keys(&plan.key, slot, buffer),

@@ -12,6 +12,7 @@ use std::io::{self, Read, Write};
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
+use super::held::{GONE, Held, OwnOriginal};
 use super::pending::{Entry, NO_FEATURES, Pending, PendingShape};
 use super::timeline::Timeline;
 use super::{Join, JoinCounts, State};
@@ -26,6 +27,7 @@ const ASSUMED: u8 = 1;
 const LABELLED: u8 = 2;
 const HAS_FEATURES: u8 = 4;
 const IS_NAMED: u8 = 8;
+const QUARANTINED: u8 = 16;
 
 impl Join {
     /// Writes everything that rows and labels have changed. Between two batches only.
@@ -54,7 +56,18 @@ impl Join {
         state.length(orphans.len())?;
         state.each(orphans.iter().map(|label| label.id))?;
         state.each(orphans.iter().map(|label| label.time_ms))?;
-        state.each(orphans.iter().map(|label| label.value))
+        state.each(orphans.iter().map(|label| label.value))?;
+        let mut originals: Vec<_> = self.orphan_originals.iter().collect();
+        originals.sort_unstable_by_key(|(id, _)| **id);
+        state.length(originals.len())?;
+        for (id, original) in originals {
+            state.put(*id)?;
+            original.write(state)?;
+        }
+        state.put(self.quarantined_records)?;
+        let mut numbers = vec![GONE; self.pending.rows()];
+        (0..).zip(&order).for_each(|(number, entry)| numbers[*entry as usize] = number);
+        self.held.write(state, |entry| numbers.get(entry as usize).copied().unwrap_or(GONE))
     }
 
     /// Becomes what [`Join::write_state`] wrote for the same configuration; on an error it is left
@@ -88,6 +101,17 @@ impl Join {
         let ids = state.numbers::<u128>(ends_ms.len())?;
         self.orphan_deadlines = Timeline::from_sorted(ends_ms.into_iter().zip(ids))?;
         self.orphans = read_orphans(state)?;
+        self.orphan_originals.clear();
+        for _ in 0..state.length(LENGTH_MAX)? {
+            let (id, original) = (state.get()?, OwnOriginal::read(state)?);
+            self.orphan_originals.insert(id, original);
+        }
+        self.quarantined_records = state.get()?;
+        self.held = Held::read(state, count)?;
+        let has_features = |entry: Entry| self.pending.features[entry as usize] != NO_FEATURES;
+        if !self.held.entries().all(has_features) {
+            return Err(invalid("a label is held of an event without features"));
+        }
         self.admitted.clear();
         self.leaving.clear();
         Ok(())
@@ -139,7 +163,7 @@ impl Pending {
         state.slices(order.iter().map(|entry| &self.keys[at(entry) * keys..][..keys]))?;
         state.each(order.iter().map(|entry| self.mark(at(entry), named)))?;
         state.each(order.iter().map(|entry| match self.states[at(entry)] {
-            State::Labelled(label) => label,
+            State::Labelled(label) | State::Quarantined(label) => label,
             State::Waiting | State::Assumed => 0.0,
         }))?;
         let features = order.iter().map(|entry| self.features[at(entry)]);
@@ -156,6 +180,7 @@ impl Pending {
             State::Waiting => 0,
             State::Assumed => ASSUMED,
             State::Labelled(_) => LABELLED,
+            State::Quarantined(_) => QUARANTINED,
         };
         let features = if self.features[at] == NO_FEATURES { 0 } else { HAS_FEATURES };
         let name = if named[at] { IS_NAMED } else { 0 };
@@ -192,6 +217,7 @@ fn state_of(mark: u8, label: f32) -> io::Result<State> {
         0 if has_features => Ok(State::Waiting),
         ASSUMED if has_features => Ok(State::Assumed),
         LABELLED => Ok(State::Labelled(label)),
+        QUARANTINED if has_features => Ok(State::Quarantined(label)),
         _ => Err(invalid("an event is marked as none can be")),
     }
 }
@@ -204,17 +230,21 @@ impl<T> Timeline<T> {
 }
 
 impl JoinCounts {
-    fn words(&self) -> [u64; 10] {
+    fn words(&self) -> [u64; 12] {
         let JoinCounts { joined, duplicates, contradictions, orphans, orphans_expired, .. } = *self;
         let JoinCounts { unlabelled, assumed, confirmed, corrected, evicted, .. } = *self;
+        let JoinCounts { quarantined, returned, .. } = *self;
         let first = [joined, duplicates, contradictions, orphans, orphans_expired];
         let [a, b, c, d, e] = first;
-        [a, b, c, d, e, unlabelled, assumed, confirmed, corrected, evicted]
+        let last = [confirmed, corrected, evicted, quarantined, returned];
+        let [f, g, h, i, j] = last;
+        [a, b, c, d, e, unlabelled, assumed, f, g, h, i, j]
     }
 
-    fn from_words(words: [u64; 10]) -> JoinCounts {
+    fn from_words(words: [u64; 12]) -> JoinCounts {
         let [joined, duplicates, contradictions, orphans, orphans_expired, ..] = words;
-        let [.., unlabelled, assumed, confirmed, corrected, evicted] = words;
+        let [.., unlabelled, assumed, confirmed, corrected, evicted, _, _] = words;
+        let [.., quarantined, returned] = words;
         JoinCounts {
             joined,
             duplicates,
@@ -226,6 +256,8 @@ impl JoinCounts {
             confirmed,
             corrected,
             evicted,
+            quarantined,
+            returned,
         }
     }
 }

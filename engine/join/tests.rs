@@ -60,7 +60,7 @@ fn run(config: &Config, stream: &[Record], cut: usize) -> (Vec<Placed>, JoinCoun
             let features = join.pending().features(label.entry);
             assert_eq!(features.dense, [id as f32], "features of another event");
             placed.push((events_before + label.before_row as usize, id, label.label, label.kind));
-            join.learned(&label);
+            join.learned(&label, None);
         }
         join.settle();
         events_before += slot.rows;
@@ -188,6 +188,8 @@ fn every_fate_of_a_label_is_counted() {
     ];
     let (_, counts) = run(&config("negative"), &stream, 2);
     let expected = JoinCounts {
+        quarantined: 0,
+        returned: 0,
         joined: 2,
         duplicates: 1,
         contradictions: 1,
@@ -233,7 +235,7 @@ fn recorded_labels_come_after_their_delay_and_before_an_event_of_that_time() {
             }
             join.run(&slot, &mut resolved);
             placed.extend(resolved.iter().map(|r| (done + r.before_row as usize, r.label)));
-            resolved.iter().for_each(|r| join.learned(r));
+            resolved.iter().for_each(|r| join.learned(r, None));
             done += slot.rows;
         }
         join.flush(&mut resolved);

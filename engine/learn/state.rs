@@ -59,8 +59,8 @@ impl Learner {
     /// Those of the writer.
     pub fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
         let state = &mut StateWriter::new(out);
-        let LearnCounts { scored, scores_nonfinite, learned, refused } = self.counts;
-        state.slice(&[scored, scores_nonfinite, learned, refused])?;
+        let LearnCounts { scored, scores_nonfinite, learned, refused, unlearned } = self.counts;
+        state.slice(&[scored, scores_nonfinite, learned, refused, unlearned])?;
         self.digest.write(state)?;
         self.step.write(state)
     }
@@ -71,8 +71,8 @@ impl Learner {
     /// Those of the reader; `InvalidData` for what cannot have been written.
     pub fn read_state(&mut self, from: &mut dyn Read) -> io::Result<()> {
         let state = &mut StateReader::new(from);
-        let [scored, scores_nonfinite, learned, refused] = state.get()?;
-        self.counts = LearnCounts { scored, scores_nonfinite, learned, refused };
+        let [scored, scores_nonfinite, learned, refused, unlearned] = state.get()?;
+        self.counts = LearnCounts { scored, scores_nonfinite, learned, refused, unlearned };
         self.digest.read(state)?;
         self.step.read(state)
     }

@@ -14,7 +14,8 @@ use super::Pipeline;
 use crate::error::Error;
 
 /// The parts of a saved state.
-pub const SECTIONS: [&str; 6] = ["clean", "join", "features", "model", "evaluate", "learn"];
+pub const SECTIONS: [&str; 7] =
+    ["clean", "join", "features", "model", "evaluate", "learn", "guard"];
 
 impl Pipeline {
     /// Writes one of [`SECTIONS`]. Between two steps only.
@@ -29,6 +30,7 @@ impl Pipeline {
             "model" => self.learner.write_model(out),
             "evaluate" => self.learner.write_evaluator(out),
             "learn" => self.learner.write_state(out),
+            "guard" => self.learner.write_guard(out),
             _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "no section has this name")),
         }
     }
@@ -48,6 +50,7 @@ impl Pipeline {
             "model" => self.learner.read_model(from),
             "evaluate" => self.learner.read_evaluator(from),
             "learn" => self.learner.read_state(from),
+            "guard" => self.learner.read_guard(from),
             _ => Err(invalid("no section has this name")),
         };
         let ended = read.and_then(|()| StateReader::new(from).end());

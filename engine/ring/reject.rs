@@ -32,11 +32,13 @@ pub enum Reason {
     Ahead,
     /// A label that means nothing for this task.
     BadLabel,
+    /// A label that came while something was wrong, and is kept for later.
+    Quarantined,
 }
 
 impl Reason {
     /// Every reason, in the order of the metrics page.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 12] = [
         Reason::Unparsable,
         Reason::TooLarge,
         Reason::MissingId,
@@ -48,6 +50,7 @@ impl Reason {
         Reason::Late,
         Reason::Ahead,
         Reason::BadLabel,
+        Reason::Quarantined,
     ];
 
     /// The reason as it is written in metrics and dead letters.
@@ -65,6 +68,7 @@ impl Reason {
             Reason::Late => "late",
             Reason::Ahead => "ahead",
             Reason::BadLabel => "bad_label",
+            Reason::Quarantined => "quarantined",
         }
     }
 }
@@ -84,6 +88,25 @@ pub struct Reject {
     pub bytes: Vec<u8>,
     /// What the transport gave along with them.
     pub envelope: Envelope,
+}
+
+/// A label that was not learned, or taken back, because something was wrong when it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuarantinedLabel {
+    /// The topic its record was read from, in this batch or an earlier one.
+    pub topic: Arc<str>,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// The record's bytes.
+    pub bytes: Vec<u8>,
+    /// What the transport gave along with them.
+    pub envelope: Envelope,
+    /// The trip of the guard that it belongs to, from 1.
+    pub span: u64,
+    /// How many were put aside before it since the very first.
+    pub number: u64,
 }
 
 /// What a transport gives along with a record's bytes, and the record is not the same without.

@@ -11,7 +11,7 @@ use ndarray::{Array2, ArrayView2, s};
 
 use crate::schema::Schema;
 
-use super::{Arena, Reject};
+use super::{Arena, QuarantinedLabel, Reject};
 
 /// Where a record is: a partition of the batch's [`Span`] list and its own offset there.
 ///
@@ -101,6 +101,12 @@ pub struct Slot {
     pub envelopes: Arena,
     /// Labels that arrived among the rows, in order.
     pub labels: Vec<LabelRecord>,
+    /// Whether the records of labels are kept.
+    pub keeps_labels: bool,
+    /// Their payloads and envelopes, one after the other, where they are kept.
+    pub label_raw: Arena,
+    /// Labels of this batch and of earlier ones that are put aside.
+    pub quarantined: Vec<QuarantinedLabel>,
     /// Records that will not be scored.
     pub rejects: Vec<Reject>,
     /// Records left out by the filter.
@@ -144,6 +150,9 @@ impl Slot {
             raw: Arena::default(),
             envelopes: Arena::default(),
             labels: Vec::new(),
+            keeps_labels: schema.keeps_labels,
+            label_raw: Arena::default(),
+            quarantined: Vec::new(),
             rejects: Vec::new(),
             filtered: 0,
             consumed: 0,
@@ -277,6 +286,8 @@ impl Slot {
         self.raw.clear();
         self.envelopes.clear();
         self.labels.clear();
+        self.label_raw.clear();
+        self.quarantined.clear();
         self.rejects.clear();
         self.filtered = 0;
         self.consumed = 0;

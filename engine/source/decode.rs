@@ -151,6 +151,10 @@ pub fn label(
         Ok((id, time_ms, value)) => {
             let before_row = u32::try_from(slot.rows).expect("a slot has far fewer rows");
             slot.labels.push(LabelRecord { id, time_ms, value, before_row, position });
+            if slot.keeps_labels {
+                slot.label_raw.push_with(|out| out.extend_from_slice(message.payload));
+                slot.label_raw.push_with(|out| message.write_envelope(out));
+            }
             true
         }
         Err(fault) => {

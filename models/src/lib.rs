@@ -113,7 +113,37 @@ pub trait Model: Send {
     ///
     /// # Errors
     /// [`ModelError::State`] when it ends early or is of another shape; the model is unchanged.
+    /// Nothing is kept afterwards.
     fn read_state(&mut self, from: &mut dyn Read) -> Result<(), ModelError>;
+
+    /// Keeps the state as it is, behind those that are kept already. It costs memory for what is
+    /// learned from now on, until it is forgotten.
+    ///
+    /// # Errors
+    /// [`ModelError::State`] for a bug only.
+    fn keep(&mut self) -> Result<(), ModelError>;
+
+    /// Forgets the oldest kept state.
+    fn forget_oldest(&mut self);
+
+    /// Goes back to the oldest kept state, which stays kept while later ones are forgotten.
+    ///
+    /// # Errors
+    /// [`ModelError::State`] for a bug only.
+    fn go_back(&mut self) -> Result<(), ModelError>;
+
+    /// Writes the kept states.
+    ///
+    /// # Errors
+    /// What the writer reports.
+    fn write_kept(&self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Takes what [`Model::write_kept`] wrote of a model whose state this one has read.
+    ///
+    /// # Errors
+    /// [`ModelError::State`] when it ends early or is of another shape; the model must not be used
+    /// then.
+    fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError>;
 }
 
 /// What a model cannot do.

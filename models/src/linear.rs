@@ -12,12 +12,14 @@
 mod blend;
 mod config;
 mod coordinates;
+mod kept;
 mod link;
 mod rows;
 mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
@@ -38,6 +40,8 @@ pub struct Linear {
     shape: FeatureShape,
     outputs: usize,
     version: u64,
+    /// Versions of the states that are kept, oldest first.
+    kept: VecDeque<u64>,
     batches: Box<dyn Batches>,
 }
 
@@ -50,7 +54,7 @@ impl Linear {
         config.check(shape)?;
         let outputs = config.task.outputs();
         let batches = batches(&config, shape);
-        Ok(Linear { config, shape, outputs, version: 0, batches })
+        Ok(Linear { config, shape, outputs, version: 0, kept: VecDeque::new(), batches })
     }
 
     /// Scores each row, then learns it, before the next row is scored.
@@ -144,6 +148,38 @@ impl Model for Linear {
         let mut batches = batches(&self.config, self.shape);
         batches.read_state(state)?;
         (self.version, self.batches) = (version, batches);
+        self.kept.clear();
+        Ok(())
+    }
+
+    fn keep(&mut self) -> Result<(), ModelError> {
+        self.batches.keep()?;
+        self.kept.push_back(self.version);
+        Ok(())
+    }
+
+    fn forget_oldest(&mut self) {
+        self.kept.pop_front();
+        self.batches.forget_oldest();
+    }
+
+    fn go_back(&mut self) -> Result<(), ModelError> {
+        self.batches.go_back()?;
+        self.kept.truncate(1);
+        self.version = self.kept.front().copied().unwrap_or(self.version);
+        Ok(())
+    }
+
+    fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
+        let state = &mut StateWriter::new(out);
+        self.batches.write_kept(state)?;
+        state.each(self.kept.iter().copied())
+    }
+
+    fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
+        let state = &mut StateReader::new(from);
+        let count = self.batches.read_kept(state)?;
+        self.kept = state.numbers(count)?.into();
         Ok(())
     }
 }

@@ -31,6 +31,7 @@ fn all_ways(columns: &[&str]) -> Schema {
         has_id: false,
         label: LabelMeaning::Number,
         keeps_raw: true,
+        keeps_labels: false,
     }
 }
 

@@ -126,6 +126,7 @@ pub fn schema() -> Schema {
         has_id: true,
         label: LabelMeaning::Binary,
         keeps_raw: false,
+        keeps_labels: false,
     }
 }
 

@@ -112,6 +112,9 @@ impl World {
             "event = {{ id = 'id', time = 't', lateness = '40ms', ahead_max = '2s', \
              duplicates_within = '{}' }}\nlabels = {{ {labels}, pending_max = {} }}\n\
              transform = {{ hash_bits = 10, keys_max = {}, bytes_max = {}, standardize = {} }}\n\
+             guard = {{ action = '{}', window_labels = 40, warm_up_windows = 2, \
+             cool_down_labels = 30, deviations = 2, loss_rise = 0.1, label_shift = 0.5 }}\n\
+             dead_letters.topic = 'dead'\n\
              model = {{ {task}, optimizer = '{optimizer}', fold = {} }}\nlearn.step_rows = {}\n\
              evaluate = {{ metrics = [{metrics}], group = 'card', k = 2, trailing_rows = {} }}\n\
              {FIELDS}{FEATURES}",
@@ -120,6 +123,7 @@ impl World {
             pick(&["1000", "3"]),
             pick(&["65536", "1000000"]),
             pick(&["true", "false"]),
+            pick(&["pause", "pause", "warn", "off"]),
             pick(&["true", "false"]),
             pick(&["1", "100"]),
             pick(&["7", "500"]),

@@ -99,7 +99,7 @@ pub fn features(size: &Size) -> Result<Map<String, Value>, Error> {
             clean.run(&mut slot);
             join.run(&slot, &mut resolved);
             stage.run(&slot, &mut join, &resolved)?;
-            resolved.iter().for_each(|label| join.learned(label));
+            resolved.iter().for_each(|label| join.learned(label, None));
             join.settle();
             seconds += (cpu_time() - started).as_secs_f64();
             events += slot.rows as u64;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::client::{Client, ClientContext};
 
 use crate::config::stream::KafkaConfig;
-use crate::emit::delivered::{Delivered, origin_of_json};
+use crate::emit::delivered::{Delivered, origin_of_headers, origin_of_json};
 use crate::error::Error;
 use crate::kafka;
 use crate::kafka::stored::{Extent, Stored, read_stored};
@@ -65,10 +65,5 @@ fn origin<'s>(stored: &Stored<'s>) -> Option<(Cow<'s, str>, i32, i64)> {
     if stored.headers.is_empty() {
         return origin_of_json(stored.payload);
     }
-    let header = |wanted: &str| {
-        let &(_, value) = stored.headers.iter().find(|(name, _)| *name == wanted)?;
-        std::str::from_utf8(value).ok()
-    };
-    let (partition, offset) = (header("partition")?, header("offset")?);
-    Some((header("topic")?.into(), partition.parse().ok()?, offset.parse().ok()?))
+    origin_of_headers(&stored.headers)
 }

@@ -18,6 +18,7 @@ use pelton_kernels::mixture::Mixture;
 use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use super::kept::{Kept, KeptCell};
 use super::link::{Link, class_log_odds, softmax};
 use super::rows::{Row, RowLearner, is_finite, padded};
 use crate::{ABSENT, FeatureShape, Task};
@@ -48,6 +49,7 @@ pub(super) struct Blend {
     dense: Vec<BlendCell>,
     covariances: Vec<Covariance>,
     sparse: Vec<BlendCell>,
+    kept: Kept<BlendCell>,
     mixture: [f32; EXPERTS],
     inputs: Vec<f64>,
     probabilities: Vec<f32>,
@@ -80,6 +82,7 @@ impl Blend {
             dense: vec![BlendCell::default(); classes * width],
             covariances,
             sparse: vec![BlendCell::default(); classes * buckets],
+            kept: Kept::default(),
             mixture: [1.0 / EXPERTS as f32; EXPERTS],
             inputs: vec![0.0; stride],
             probabilities: vec![0.0; classes * EXPERTS],
@@ -238,6 +241,17 @@ impl Blend {
         }
     }
 
+    /// Notes the cells that a row is about to change, where earlier states are kept.
+    #[inline]
+    fn note_changes(&mut self, row: Row<'_>) {
+        let Some(changes) = self.kept.changes() else { return };
+        for index in row.sparse.iter().filter(|index| **index != ABSENT) {
+            let first = *index as usize * self.classes;
+            let cells = self.sparse[first..first + self.classes].iter();
+            changes.extend((first as u64..).zip(cells.copied()));
+        }
+    }
+
     /// Each expert's loss, for the mixture; fills the probabilities that margins need.
     fn losses(&mut self, scores: &[f32], label: f32) -> [f32; EXPERTS] {
         let mut losses = [0.0; EXPERTS];
@@ -291,6 +305,7 @@ impl RowLearner for Blend {
         if !(is_finite(scores) && length < LENGTH_MAX) {
             return false;
         }
+        self.note_changes(row);
         self.link.observe(label);
         for (input, value) in self.inputs.iter_mut().zip(row.values) {
             *input = f64::from(*value);
@@ -326,32 +341,43 @@ impl RowLearner for Blend {
         Some(self.mixture)
     }
 
-    fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+    type Cell = BlendCell;
+
+    fn table(&mut self) -> &mut [BlendCell] {
+        &mut self.sparse
+    }
+
+    fn kept(&mut self) -> &mut Kept<BlendCell> {
+        &mut self.kept
+    }
+
+    fn kept_ref(&self) -> &Kept<BlendCell> {
+        &self.kept
+    }
+
+    fn write_small(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         self.link.write(state)?;
         state.blocks(&[self.mixture], |weights| *weights)?;
         for covariance in &self.covariances {
             state.slice(covariance.values())?;
         }
-        state.blocks(&self.dense, numbers)?;
-        state.blocks(&self.sparse, numbers)
+        state.blocks(&self.dense, |cell| cell.numbers())
     }
 
-    fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+    fn read_small(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         self.link.read(state)?;
         state.blocks(std::slice::from_mut(&mut self.mixture), |weights| weights)?;
         for covariance in &mut self.covariances {
             state.fill(covariance.values_mut())?;
         }
-        state.blocks(&mut self.dense, cell)?;
-        state.blocks(&mut self.sparse, cell)
+        state.blocks(&mut self.dense, BlendCell::of)
     }
-}
 
-fn numbers(cell: &BlendCell) -> [f32; 6] {
-    let ([a, b, c, d], [e, f, ..]) = (cell.weights, cell.variances);
-    [a, b, c, d, e, f]
-}
+    fn write_table(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        state.blocks(&self.sparse, |cell| cell.numbers())
+    }
 
-fn cell([a, b, c, d, e, f]: [f32; 6]) -> BlendCell {
-    BlendCell { weights: [a, b, c, d], variances: [e, f, 0.0, 0.0] }
+    fn read_table(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        state.blocks(&mut self.sparse, BlendCell::of)
+    }
 }

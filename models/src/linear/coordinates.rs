@@ -13,6 +13,7 @@ use pelton_kernels::implicit::{PROBLEMS, pulls};
 use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use super::kept::Kept;
 use super::link::{Link, class_log_odds, softmax};
 use super::rows::{Row, RowLearner, is_finite, padded};
 use crate::{FeatureShape, Task};
@@ -30,6 +31,7 @@ pub(super) struct Coordinates<R> {
     penalties: Vec<f32>,
     dense: Vec<Cell>,
     sparse: Vec<Cell>,
+    kept: Kept<Cell>,
     absent: usize,
     gathered: Vec<Cell>,
     gradients: Vec<f32>,
@@ -60,6 +62,7 @@ impl<R: CoordinateRule> Coordinates<R> {
             penalties,
             dense: vec![[0.0; 2]; classes * stride],
             sparse: vec![[0.0; 2]; classes * (absent + 1)],
+            kept: Kept::default(),
             absent,
             gathered: vec![[0.0; 2]; gathered.max(stride)],
             gradients: vec![0.0; classes],
@@ -154,6 +157,17 @@ impl<R: CoordinateRule> Coordinates<R> {
         length + present as f32
     }
 
+    /// Notes the cells that a row is about to change, where earlier states are kept.
+    #[inline]
+    fn note_changes(&mut self, row: Row<'_>) {
+        let Some(changes) = self.kept.changes() else { return };
+        for index in row.sparse.iter().filter(|index| **index != crate::ABSENT) {
+            let first = *index as usize * self.classes;
+            let cells = self.sparse[first..first + self.classes].iter();
+            changes.extend((first as u64..).zip(cells.copied()));
+        }
+    }
+
     fn apply(&mut self, row: Row<'_>, class: usize) {
         let gradient = self.gradients[class];
         let dense = &mut self.dense[class * self.stride..(class + 1) * self.stride];
@@ -204,6 +218,7 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
         if !(is_finite(scores) && squares < LENGTH_MAX) {
             return false;
         }
+        self.note_changes(row);
         self.link.observe(label);
         if self.rate.is_some() {
             let length = self.length(row);
@@ -226,18 +241,38 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
         }
     }
 
-    fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+    type Cell = Cell;
+
+    fn table(&mut self) -> &mut [Cell] {
+        &mut self.sparse
+    }
+
+    fn kept(&mut self) -> &mut Kept<Cell> {
+        &mut self.kept
+    }
+
+    fn kept_ref(&self) -> &Kept<Cell> {
+        &self.kept
+    }
+
+    fn write_small(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         self.link.write(state)?;
         state.put(self.lengths.rows)?;
         state.put(self.lengths.sum)?;
-        state.blocks(&self.dense, |cell| *cell)?;
+        state.blocks(&self.dense, |cell| *cell)
+    }
+
+    fn read_small(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        self.link.read(state)?;
+        self.lengths = Lengths { rows: state.get()?, sum: state.get()? };
+        state.blocks(&mut self.dense, |cell| cell)
+    }
+
+    fn write_table(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         state.blocks(&self.sparse, |cell| *cell)
     }
 
-    fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
-        self.link.read(state)?;
-        self.lengths = Lengths { rows: state.get()?, sum: state.get()? };
-        state.blocks(&mut self.dense, |cell| cell)?;
+    fn read_table(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         state.blocks(&mut self.sparse, |cell| cell)
     }
 }

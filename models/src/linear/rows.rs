@@ -10,6 +10,7 @@ use std::io;
 use pelton_kernels::coordinate::LANES;
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use super::kept::{self, Kept, KeptCell};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome};
 
 /// Rows between a prefetch and its use; far enough for main memory, near enough for the cache.
@@ -40,10 +41,22 @@ pub(super) trait RowLearner: Send {
     fn expert_weights(&self) -> Option<[f32; 4]> {
         None
     }
-    /// Writes what learning changes.
-    fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
+    /// A cell of the sparse table.
+    type Cell: KeptCell;
+    /// The sparse table.
+    fn table(&mut self) -> &mut [Self::Cell];
+    /// Earlier states.
+    fn kept(&mut self) -> &mut Kept<Self::Cell>;
+    /// The same to look at.
+    fn kept_ref(&self) -> &Kept<Self::Cell>;
+    /// Writes what learning changes, without the sparse table.
+    fn write_small(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
     /// Reads it back.
-    fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
+    fn read_small(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
+    /// Writes the sparse table.
+    fn write_table(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
+    /// Reads it back.
+    fn read_table(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
 }
 
 /// Whole batches; shapes have been checked.
@@ -54,6 +67,11 @@ pub(super) trait Batches: Send {
     fn expert_weights(&self) -> Option<[f32; 4]>;
     fn write_state(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
     fn read_state(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
+    fn keep(&mut self) -> io::Result<()>;
+    fn forget_oldest(&mut self);
+    fn go_back(&mut self) -> io::Result<()>;
+    fn write_kept(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
+    fn read_kept(&mut self, state: &mut StateReader<'_>) -> io::Result<usize>;
 }
 
 /// Batches by a learner of rows.
@@ -166,11 +184,33 @@ impl<L: RowLearner> Batches for Rows<L> {
     }
 
     fn write_state(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        self.learner.write(state)
+        self.learner.write_small(state)?;
+        self.learner.write_table(state)
     }
 
     fn read_state(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
-        self.learner.read(state)
+        self.learner.read_small(state)?;
+        self.learner.read_table(state)
+    }
+
+    fn keep(&mut self) -> io::Result<()> {
+        kept::keep(&mut self.learner)
+    }
+
+    fn forget_oldest(&mut self) {
+        kept::forget_oldest(&mut self.learner);
+    }
+
+    fn go_back(&mut self) -> io::Result<()> {
+        kept::go_back(&mut self.learner)
+    }
+
+    fn write_kept(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        kept::write(&self.learner, state)
+    }
+
+    fn read_kept(&mut self, state: &mut StateReader<'_>) -> io::Result<usize> {
+        kept::read(&mut self.learner, state)
     }
 }
 

@@ -6,6 +6,7 @@ use pelton_kernels::math;
 use super::*;
 use crate::{ABSENT, Task};
 
+mod kept;
 mod reference;
 mod robustness;
 

@@ -1,0 +1,160 @@
+//! Earlier states of a learner that it can go back to, without copies of its tables.
+//!
+//! What is small (dense weights, covariances, the mixture) is kept as bytes; of the sparse table
+//! each cell is noted before it changes, and going back puts the notes in again, last one first. So
+//! a kept state costs what is learned after it, not the size of the table. Invariant: the learner
+//! gone back to is the one that was kept, to the bit. When to keep, and for how long, is up to the
+//! caller.
+
+use std::collections::VecDeque;
+use std::io;
+
+use pelton_kernels::blend::BlendCell;
+use pelton_kernels::coordinate::Cell;
+use pelton_kernels::state::{Number, StateReader, StateWriter, invalid};
+
+use super::rows::RowLearner;
+
+/// More than anyone keeps: a damaged count must not ask for memory.
+const VERSIONS_MAX: usize = 1 << 20;
+/// No list of changes or bytes is longer.
+const LENGTH_MAX: usize = 1 << 40;
+
+/// A cell of a sparse table, as the numbers it is made of.
+pub(super) trait KeptCell: Copy + Send {
+    /// The numbers.
+    type Numbers: Number;
+    /// The cell as numbers.
+    fn numbers(self) -> Self::Numbers;
+    /// The cell of these numbers.
+    fn of(numbers: Self::Numbers) -> Self;
+}
+
+impl KeptCell for BlendCell {
+    type Numbers = [f32; 6];
+
+    /// The descents have no variances.
+    fn numbers(self) -> [f32; 6] {
+        let ([a, b, c, d], [e, f, ..]) = (self.weights, self.variances);
+        [a, b, c, d, e, f]
+    }
+
+    fn of([a, b, c, d, e, f]: [f32; 6]) -> BlendCell {
+        BlendCell { weights: [a, b, c, d], variances: [e, f, 0.0, 0.0] }
+    }
+}
+
+impl KeptCell for Cell {
+    type Numbers = Cell;
+
+    fn numbers(self) -> Cell {
+        self
+    }
+
+    fn of(numbers: Cell) -> Cell {
+        numbers
+    }
+}
+
+/// The states that are kept, oldest first.
+pub(super) struct Kept<C> {
+    versions: VecDeque<Version<C>>,
+}
+
+/// One of them.
+struct Version<C> {
+    /// Everything but the sparse table.
+    small: Vec<u8>,
+    /// Cells of the table that changed after it and before the next, as they had been.
+    changed: Vec<(u64, C)>,
+}
+
+impl<C> Default for Kept<C> {
+    fn default() -> Kept<C> {
+        Kept { versions: VecDeque::new() }
+    }
+}
+
+impl<C: KeptCell> Kept<C> {
+    /// Where changes of the table are to be noted; nowhere when nothing is kept.
+    #[inline]
+    pub fn changes(&mut self) -> Option<&mut Vec<(u64, C)>> {
+        self.versions.back_mut().map(|version| &mut version.changed)
+    }
+}
+
+/// Keeps the learner as it is.
+pub(super) fn keep<L: RowLearner>(learner: &mut L) -> io::Result<()> {
+    let mut small = Vec::new();
+    learner.write_small(&mut StateWriter::new(&mut small))?;
+    let room = learner.kept().versions.back().map_or(0, |version| version.changed.len());
+    let changed = Vec::with_capacity(room);
+    learner.kept().versions.push_back(Version { small, changed });
+    Ok(())
+}
+
+/// Forgets the oldest kept state.
+pub(super) fn forget_oldest<L: RowLearner>(learner: &mut L) {
+    learner.kept().versions.pop_front();
+}
+
+/// Goes back to the oldest kept state, which stays kept; without one nothing happens.
+pub(super) fn go_back<L: RowLearner>(learner: &mut L) -> io::Result<()> {
+    let mut versions = std::mem::take(&mut learner.kept().versions);
+    let table = learner.table();
+    for version in versions.iter().rev() {
+        for (place, cell) in version.changed.iter().rev() {
+            table[*place as usize] = *cell;
+        }
+    }
+    versions.truncate(1);
+    for oldest in &mut versions {
+        oldest.changed.clear();
+        learner.read_small(&mut StateReader::new(&mut &oldest.small[..]))?;
+    }
+    learner.kept().versions = versions;
+    Ok(())
+}
+
+/// Writes what is kept.
+pub(super) fn write<L: RowLearner>(learner: &L, state: &mut StateWriter<'_>) -> io::Result<()> {
+    let versions = &learner.kept_ref().versions;
+    state.length(versions.len())?;
+    for Version { small, changed } in versions {
+        state.list(small)?;
+        state.length(changed.len())?;
+        state.each(changed.iter().map(|(place, _)| *place))?;
+        state.each(changed.iter().map(|(_, cell)| cell.numbers()))?;
+    }
+    Ok(())
+}
+
+/// Reads what [`write`] wrote of a learner in the same state; returns how many there are.
+pub(super) fn read<L: RowLearner>(
+    learner: &mut L,
+    state: &mut StateReader<'_>,
+) -> io::Result<usize> {
+    let count = state.length(VERSIONS_MAX)?;
+    let cells = learner.table().len();
+    let mut own = Vec::new();
+    learner.write_small(&mut StateWriter::new(&mut own))?;
+    let mut versions = VecDeque::new();
+    for _ in 0..count {
+        let small = state.list::<u8>(LENGTH_MAX)?;
+        // What could not be gone back to later must not be believed now.
+        let mut bytes = &small[..];
+        let reader = &mut StateReader::new(&mut bytes);
+        let read = learner.read_small(reader).and_then(|()| reader.end());
+        learner.read_small(&mut StateReader::new(&mut &own[..]))?;
+        read?;
+        let places = state.list::<u64>(LENGTH_MAX)?;
+        if places.iter().any(|place| *place as usize >= cells) {
+            return Err(invalid("a cell changed that is not there"));
+        }
+        let numbers = state.numbers::<<L::Cell as KeptCell>::Numbers>(places.len())?;
+        let changed = places.into_iter().zip(numbers.into_iter().map(L::Cell::of)).collect();
+        versions.push_back(Version { small, changed });
+    }
+    learner.kept().versions = versions;
+    Ok(count)
+}
