@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
@@ -16,6 +17,9 @@ use super::{Store, StoredFile};
 const UNFINISHED: &str = ".part";
 /// Held while the folder is open.
 const LOCK: &str = "lock";
+/// A process that is just being made from another has all its locks for a moment, after that one
+/// has let go of them.
+const LOCK_PATIENCE: Duration = Duration::from_millis(100);
 
 /// A folder.
 #[derive(Debug)]
@@ -36,12 +40,20 @@ impl LocalStore {
         let path = folder.join(LOCK);
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = file.map_err(Error::file("open", &path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(Error::InUse { place: folder.to_owned() });
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(fs::TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(fs::TryLockError::WouldBlock) => {
+                    return Err(Error::InUse { place: folder.to_owned() });
+                }
+                Err(fs::TryLockError::Error(error)) => {
+                    return Err(Error::file("lock", &path)(error));
+                }
             }
-            Err(fs::TryLockError::Error(error)) => return Err(Error::file("lock", &path)(error)),
         }
         let store = LocalStore { folder: folder.to_owned(), _lock: Some(lock) };
         store.sweep()?;
