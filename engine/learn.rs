@@ -5,7 +5,7 @@
 //! a larger step, labels are gathered and learned together at the next multiple of `step_rows` in
 //! the stream, never at the end of a batch: cutting a stream into other batches changes no score.
 //!
-//! A [`Guard`] watches what the labels say; when it trips, learning pauses ([`pause`]) while
+//! A [`Guard`] watches what the labels say; when it trips, learning pauses (`pause`) while
 //! scoring goes on.
 
 mod digest;

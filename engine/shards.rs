@@ -3,7 +3,7 @@
 //!
 //! A *shard* is the partition of one number of all topics, with pipeline, totals, order log and
 //! checkpoint folder of its own. Nothing crosses shards: its scores and its model are a function
-//! of its partitions alone, whoever computes them. Each is a [`run`](crate::run) of its own, on
+//! of its partitions alone, whoever computes them. Each is a [`crate::run`] of its own, on
 //! threads of its own; this module starts one when the group gives us its partition, and gives the
 //! partition back when that run has drained and written its last checkpoint.
 //!

@@ -1,10 +1,10 @@
 //! A deterministic simulation of the whole engine: one seed is one history of the world.
 //!
-//! The stages of a run make their steps one at a time in a drawn order ([`life`]); source, sinks,
-//! disk and clock are doubles in memory that delay, fail, forget and tear ([`source`], [`topic`],
-//! [`disk`], [`fate`]). At drawn moments the process or the machine dies and the engine recovers.
+//! The stages of a run make their steps one at a time in a drawn order (`life`); source, sinks,
+//! disk and clock are doubles in memory that delay, fail, forget and tear (`source`, `topic`,
+//! `disk`, `fate`). At drawn moments the process or the machine dies and the engine recovers.
 //! At the end everything that should be there is compared with the same records led once through
-//! the engine in the order the surviving history read them ([`oracle`]).
+//! the engine in the order the surviving history read them (`oracle`).
 //!
 //! Real are: batches, pipeline, cuts, checkpoint format, writer and retention, recovery, order log,
 //! script, emit and what it passes over. Not simulated: the Kafka client, threads (their model is

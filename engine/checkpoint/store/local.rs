@@ -6,8 +6,8 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
-use std::time::{Duration, Instant};
+
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crate::error::Error;
 
