@@ -8,7 +8,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use pelton_kernels::hash::{bucket, mix64};
 use pelton_kernels::math::sigmoid;
 use pelton_models::linear::{Linear, LinearConfig, Optimizer};
-use pelton_models::{FeatureShape, Features, LabeledBatch, Task};
+use pelton_models::{FeatureShape, Features, LabeledBatch, Model, Task};
 
 const ROWS: usize = 1 << 18;
 const CHUNK: usize = 1024;

@@ -233,22 +233,34 @@ impl Learner {
         };
         let Some(resolved) = &returned else { return Ok(()) };
         self.judge(resolved, join);
-        self.watch(resolved, join)?;
+        // Learning scores as well; a trip takes it back with all that was learned before.
+        let is_learned = self.step_rows == 1 && !self.guard.is_paused();
+        if is_learned {
+            self.learn_now(resolved, join)?;
+        }
+        self.watch(resolved, join, is_learned)?;
         if self.guard.is_paused() {
             join.put_aside(resolved, slot, self.guard.counts().trips_total());
             return Ok(());
         }
-        let features = join.pending().features(resolved.entry);
-        if self.step_rows == 1 {
-            let (labels, weights) = (&[resolved.label], &[1.0]);
-            let outcome = self.model.learn(&LabeledBatch { features, labels, weights })?;
-            self.counts.learned += outcome.learned;
-            self.counts.refused += outcome.refused;
-        } else {
-            self.step.push(&features, resolved.label);
+        if self.step_rows > 1 {
+            self.step.push(&join.pending().features(resolved.entry), resolved.label);
+        } else if !is_learned {
+            self.learn_now(resolved, join)?;
         }
         join.learned(resolved, slot);
         self.keep_when_due(join)
+    }
+
+    /// Learns one label; the scores of its event, as they were before, are at hand then.
+    fn learn_now(&mut self, resolved: &Resolved, join: &Join) -> Result<(), Error> {
+        let features = join.pending().features(resolved.entry);
+        let batch = LabeledBatch { features, labels: &[resolved.label], weights: &[1.0] };
+        let outcome =
+            self.model.score_and_learn_each(&batch, self.kept.scores_mut(&*self.model))?;
+        self.counts.learned += outcome.learned;
+        self.counts.refused += outcome.refused;
+        Ok(())
     }
 
     fn judge(&mut self, resolved: &Resolved, join: &Join) {

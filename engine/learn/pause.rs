@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
-use pelton_models::{ABSENT, Features, ModelError};
+use pelton_models::{ABSENT, Features, Model, ModelError};
 
 use super::Learner;
 use super::guard::figures::{Judged, Measure};
@@ -29,8 +29,16 @@ pub(super) struct KeptModels {
     at: VecDeque<u64>,
     /// Whether the model is to be kept once no label waits for the end of a step.
     is_due: bool,
-    /// Scores of the event whose label is looked at.
+    /// Scores of the event whose label is looked at, by the model before it learns that.
     scores: Vec<f32>,
+}
+
+impl KeptModels {
+    /// Room for the scores of one event.
+    pub(super) fn scores_mut(&mut self, model: &dyn Model) -> &mut [f32] {
+        self.scores.resize(model.outputs(), 0.0);
+        &mut self.scores
+    }
 }
 
 /// The settings a guard's state belongs to, as a text; more than that is damage.
@@ -51,20 +59,25 @@ impl Learner {
         Ok(())
     }
 
-    /// Shows the guard a label that judges for the first time, and does as it says.
-    pub(super) fn watch(&mut self, resolved: &Resolved, join: &mut Join) -> Result<(), Error> {
+    /// Shows the guard a label that judges for the first time, and does as it says. Where the label
+    /// is learned already the scores before that are at hand.
+    pub(super) fn watch(
+        &mut self,
+        resolved: &Resolved,
+        join: &mut Join,
+        is_learned: bool,
+    ) -> Result<(), Error> {
         let is_first = matches!(resolved.kind, Kind::Arrived | Kind::Assumed);
         if !is_first || !self.guard.is_on() {
             return Ok(());
         }
         let features = join.pending().features(resolved.entry);
-        let mut scores = std::mem::take(&mut self.kept.scores);
-        scores.resize(self.model.outputs(), 0.0);
-        self.model.score(&features, &mut scores)?;
+        if !is_learned {
+            self.model.score(&features, self.kept.scores_mut(&*self.model))?;
+        }
         let (label, length, scored) = (resolved.label, length(&features), self.counts.scored);
-        let verdict = self.guard.observe(&Judged { scores: &scores, label, length, scored });
-        self.kept.scores = scores;
-        match verdict {
+        let scores = &self.kept.scores;
+        match self.guard.observe(&Judged { scores, label, length, scored }) {
             Verdict::Same => Ok(()),
             Verdict::Good => {
                 self.kept.is_due = self.guard.can_pause();

@@ -103,6 +103,20 @@ pub trait Model: Send {
     /// [`ModelError::Kernel`] when a shape does not fit.
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError>;
 
+    /// Scores each row, then learns it, before the next row is scored: the bits of
+    /// [`Model::score`] and [`Model::learn`] called row by row, for the price of learning alone.
+    ///
+    /// # Shapes
+    /// `out: [rows, outputs]`, row-major.
+    ///
+    /// # Errors
+    /// [`ModelError::Kernel`] when a shape does not fit; nothing is learned then.
+    fn score_and_learn_each(
+        &mut self,
+        batch: &LabeledBatch<'_>,
+        out: &mut [f32],
+    ) -> Result<LearnOutcome, ModelError>;
+
     /// Writes everything that learning changes.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 //! when the world drifts: four linear experts with different memories, weighted by how well they
 //! have predicted lately.
 //!
-//! Invariants: learning rows one by one and [`Linear::score_and_learn_each`] give the same bits; a
+//! Invariants: learning rows one by one and [`Model::score_and_learn_each`] give the same bits; a
 //! weight is always finite; a row whose input, label or score is not finite changes nothing and is
 //! counted. What this does not do: standardise or hash its inputs, or remember scored rows.
 
@@ -55,27 +55,6 @@ impl Linear {
         let outputs = config.task.outputs();
         let batches = batches(&config, shape);
         Ok(Linear { config, shape, outputs, version: 0, kept: VecDeque::new(), batches })
-    }
-
-    /// Scores each row, then learns it, before the next row is scored.
-    ///
-    /// Gives the bits of [`Model::score`] and [`Model::learn`] called row by row, faster.
-    ///
-    /// # Shapes
-    /// `out: [rows, outputs]`, row-major.
-    ///
-    /// # Errors
-    /// [`ModelError::Kernel`] when a shape does not fit; nothing is learned then.
-    pub fn score_and_learn_each(
-        &mut self,
-        batch: &LabeledBatch<'_>,
-        out: &mut [f32],
-    ) -> Result<LearnOutcome, ModelError> {
-        self.check_batch(batch)?;
-        self.check_features(&batch.features, Some(out.len()))?;
-        let outcome = self.batches.score_and_learn_each(batch, out);
-        self.version += outcome.learned;
-        Ok(outcome)
     }
 
     /// How much each expert of [`Optimizer::Blend`] counts now; none for the others.
@@ -130,6 +109,18 @@ impl Model for Linear {
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.check_batch(batch)?;
         let outcome = self.batches.learn(batch);
+        self.version += outcome.learned;
+        Ok(outcome)
+    }
+
+    fn score_and_learn_each(
+        &mut self,
+        batch: &LabeledBatch<'_>,
+        out: &mut [f32],
+    ) -> Result<LearnOutcome, ModelError> {
+        self.check_batch(batch)?;
+        self.check_features(&batch.features, Some(out.len()))?;
+        let outcome = self.batches.score_and_learn_each(batch, out);
         self.version += outcome.learned;
         Ok(outcome)
     }
