@@ -205,6 +205,19 @@ impl Error {
         }
     }
 
+    /// The error with its causes, on one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
     /// For `map_err`: a failed file operation with its path.
     pub fn file(
         action: &'static str,

@@ -126,7 +126,7 @@ impl Writing {
         if let Err(error) = written {
             self.progress.failed.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("pelton_checkpoint_failures_total").increment(1);
-            tracing::error!(sequence, place = self.store.place(), error = %chain(&error),
+            tracing::error!(sequence, place = self.store.place(), error = %error.chain(),
                 "a checkpoint could not be written; scoring goes on, and it is tried again");
         }
         sections
@@ -189,7 +189,7 @@ impl Writing {
         let expired = self.retention.expired(&held, good, now_ms);
         for &sequence in &expired {
             if let Err(error) = self.store.delete(&file_name(sequence)) {
-                tracing::warn!(sequence, error = %chain(&error), "an old checkpoint stays");
+                tracing::warn!(sequence, error = %error.chain(), "an old checkpoint stays");
             }
         }
         let oldest = held.iter().map(|h| h.sequence).filter(|s| !expired.contains(s)).min();
@@ -201,20 +201,8 @@ impl Writing {
         let Some(orders) = &self.orders else { return };
         for sequence in orders.list().into_iter().flatten().filter(|&sequence| sequence < oldest) {
             if let Err(error) = orders.remove(sequence) {
-                tracing::warn!(sequence, error = %chain(&error), "an old order log stays");
+                tracing::warn!(sequence, error = %error.chain(), "an old order log stays");
             }
         }
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -85,7 +85,7 @@ impl History {
     /// What is wrong with the job: a bug of the simulation.
     pub fn new(plan: Plan) -> Result<History, String> {
         let mut dice = Dice::new(plan.seed, "history");
-        let job = Arc::new(Job::new(plan.seed, plan.steps).map_err(|error| chain(&error))?);
+        let job = Arc::new(Job::new(plan.seed, plan.steps).map_err(|error| error.chain())?);
         let fate = Arc::new(Fate::new(Dice::new(plan.seed, "fate")));
         let logs = dice.pick(&[Logs::Beside, Logs::Beside, Logs::Beside, Logs::Apart]);
         let logs = if dice.per_mille(100) { Logs::Nowhere } else { logs };
@@ -266,7 +266,7 @@ impl History {
     fn excuse(&mut self, error: &Error) -> Result<(), String> {
         self.summary.errors += 1;
         let is_excused = self.may_fail || self.fate.died().is_some();
-        if is_excused { Ok(()) } else { Err(format!("without a reason: {}", chain(error))) }
+        if is_excused { Ok(()) } else { Err(format!("without a reason: {}", error.chain())) }
     }
 
     /// Time goes by, and things happen.
@@ -341,16 +341,4 @@ impl History {
             self.order.extend(partition.map(|partition| (partition, *first, *next)));
         }
     }
-}
-
-/// An error with its causes, on one line.
-pub fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::dice::Dice;
-use super::history::{Left, chain};
+use super::history::Left;
 use super::job::Job;
 use super::oracle::{self, Oracle, Stretch, by_origin};
 use super::topic::{Origin, Stored, Topic};
@@ -28,14 +28,14 @@ pub fn check(
 ) -> Result<(), String> {
     is_complete(job, order)?;
     let Oracle { pipeline, totals, outputs } =
-        oracle::lead(job, order, dice).map_err(|error| chain(&error))?;
+        oracle::lead(job, order, dice).map_err(|error| error.chain())?;
     if !left.totals.balances() {
         return Err(format!("what went in did not come out: {:?}", left.totals));
     }
     if left.totals != totals {
         return Err(format!("counted {:?}, and should have {totals:?}", left.totals));
     }
-    let state = |pipeline| oracle::state(pipeline).map_err(|error| chain(&error));
+    let state = |pipeline| oracle::state(pipeline).map_err(|error| error.chain());
     let (found, expected) = (state(&left.pipeline)?, state(&pipeline)?);
     let differs = |section: &&&str| found.get(**section) != expected.get(**section);
     if let Some(section) = expected.keys().find(differs) {

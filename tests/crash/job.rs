@@ -133,19 +133,8 @@ impl Job {
 
     /// Runs another configuration to the end of the topics.
     pub fn finish_as(&self, name: &str, config: &Path) -> Value {
-        let mut child = self.start(name, config, None);
-        let deadline = Instant::now() + Duration::from_secs(120);
-        let status = loop {
-            if let Some(status) = child.try_wait().expect("a child") {
-                break status;
-            }
-            if Instant::now() > deadline {
-                let _ = child.kill();
-                panic!("{name} does not end");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        assert_eq!(status.code(), Some(0), "{name}");
+        let child = self.start(name, config, None);
+        ended(child, name);
         let report = std::fs::read_to_string(self.report(name)).expect("a report");
         serde_json::from_str(&report).expect("a report is JSON")
     }
@@ -155,13 +144,7 @@ impl Job {
     pub fn oracle(&self) -> (PathBuf, PathBuf, PathBuf) {
         let own = self.folder.path().join("oracle");
         std::fs::create_dir(&own).expect("a folder");
-        for entry in std::fs::read_dir(self.checkpoints()).expect("checkpoints") {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
-            if name.starts_with("order-") || name == "checkpoint-0000000000000001.pelton" {
-                std::fs::copy(&path, own.join(name)).expect("copied");
-            }
-        }
+        copy_beginning(&self.checkpoints(), &own);
         let (scores, letters) =
             (self.folder.path().join("scores.jsonl"), self.folder.path().join("dead.jsonl"));
         let text = CONFIG.replace("CHECKPOINTS", own.to_str().expect("UTF-8"));
@@ -203,4 +186,32 @@ impl Job {
         program.env("RUST_LOG", "warn").env("PELTON_FAIL", point.unwrap_or_default());
         program.stdout(Stdio::null()).spawn().expect("the program starts")
     }
+}
+
+/// The first checkpoint and the whole order.
+pub fn copy_beginning(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("checkpoints") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        if name.starts_with("order-") || name == "checkpoint-0000000000000001.pelton" {
+            std::fs::copy(&path, to.join(name)).expect("copied");
+        }
+    }
+}
+
+/// It ends, and without an error.
+pub fn ended(mut child: Child, what: &str) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            break status;
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("{what} does not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(0), "{what}");
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::crash::job::{CONFIG, World};
+use crate::crash::job::{CONFIG, World, copy_beginning, ended};
 use crate::support::signal;
 
 /// Members that died are noticed soon.
@@ -166,32 +166,4 @@ impl Fleet {
         let level = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
         program.env("RUST_LOG", level).stdout(Stdio::null()).spawn().expect("the program starts")
     }
-}
-
-/// The first checkpoint and the whole order.
-fn copy_beginning(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).expect("checkpoints") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
-        if name.starts_with("order-") || name == "checkpoint-0000000000000001.pelton" {
-            std::fs::copy(&path, to.join(name)).expect("copied");
-        }
-    }
-}
-
-/// It ends, and without an error.
-fn ended(mut child: Child, what: &str) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            break status;
-        }
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("{what} does not end");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert_eq!(status.code(), Some(0), "{what}");
 }

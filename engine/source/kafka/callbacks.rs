@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
@@ -58,16 +58,34 @@ impl ConsumerContext for Callbacks {
         let decision = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Decision::Assign(list.clone()),
             _ => {
-                let done = match consumer.rebalance_protocol() {
-                    RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
-                    _ => consumer.unassign(),
-                };
-                if let Err(error) = done {
+                if let Err(error) = unassign(consumer, list) {
                     tracing::warn!(%error, "partitions could not be handed back");
                 }
                 Decision::Revoked(partitions(list))
             }
         };
         self.decisions.lock().unwrap_or_else(PoisonError::into_inner).push(decision);
+    }
+}
+
+/// Takes partitions, as the group's protocol wants it.
+pub fn assign<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    list: &TopicPartitionList,
+) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+        _ => consumer.assign(list),
+    }
+}
+
+/// Hands partitions back, as the group's protocol wants it.
+pub fn unassign<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    list: &TopicPartitionList,
+) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+        _ => consumer.unassign(),
     }
 }

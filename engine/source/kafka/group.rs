@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Subscription;
-use super::callbacks::{Callbacks, Decision};
+use super::callbacks::{self, Callbacks, Decision};
 use super::queue::Bell;
 use crate::config::stream::{KafkaConfig, Start};
 use crate::error::Error;
@@ -27,7 +27,7 @@ pub type Partition = (Arc<str>, i32);
 /// How long a question to the broker may take while a run goes on.
 const ASK: Duration = Duration::from_secs(5);
 /// How long the brokers and topics are waited for at the start.
-const CONNECT: Duration = Duration::from_secs(30);
+pub(super) const CONNECT: Duration = Duration::from_secs(30);
 /// Events (rebalances, errors, log lines) that are served at a time.
 const POLLS_PER_SERVE: usize = 8;
 /// Committed offsets are for the eye: no need to send them more often.
@@ -166,11 +166,7 @@ impl Group {
             list.add_partition_offset(topic, *partition, Offset::Offset(from.next))
                 .map_err(kafka::error(&self.brokers, failed))?;
         }
-        match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
-            _ => self.consumer.assign(&list),
-        }
-        .map_err(kafka::error(&self.brokers, failed))
+        callbacks::assign(&self.consumer, &list).map_err(kafka::error(&self.brokers, failed))
     }
 
     /// Remembers how far a revoked partition was read, in case it comes back.

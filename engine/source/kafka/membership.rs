@@ -11,19 +11,18 @@ use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::Subscription;
-use super::group::client_config;
+use super::callbacks::{assign, unassign};
+use super::group::{CONNECT, client_config};
 use crate::config::stream::KafkaConfig;
 use crate::error::Error;
 use crate::kafka;
 
-/// How long the brokers and topics are waited for at the start.
-const CONNECT: Duration = Duration::from_secs(30);
 /// Events that are served at a time.
 const POLLS_PER_SERVE: usize = 8;
 
@@ -158,7 +157,7 @@ impl ConsumerContext for Callbacks {
         let partitions = list.elements().iter().map(|element| element.partition()).collect();
         let change = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                if let Err(error) = assign(consumer, list) {
+                if let Err(error) = take_silently(consumer, list) {
                     tracing::warn!(%error, "partitions could not be taken");
                 }
                 Change::Assigned(partitions)
@@ -178,18 +177,11 @@ impl ConsumerContext for Callbacks {
 }
 
 /// Ours, but not to be fetched: the partition's own pipeline does that.
-fn assign(consumer: &BaseConsumer<Callbacks>, list: &mut TopicPartitionList) -> KafkaResult<()> {
+fn take_silently(
+    consumer: &BaseConsumer<Callbacks>,
+    list: &mut TopicPartitionList,
+) -> KafkaResult<()> {
     list.set_all_offsets(Offset::Offset(0))?;
-    match consumer.rebalance_protocol() {
-        RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
-        _ => consumer.assign(list)?,
-    }
+    assign(consumer, list)?;
     consumer.pause(list)
-}
-
-fn unassign(consumer: &BaseConsumer<Callbacks>, list: &TopicPartitionList) -> KafkaResult<()> {
-    match consumer.rebalance_protocol() {
-        RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
-        _ => consumer.unassign(),
-    }
 }
