@@ -178,12 +178,12 @@ impl Emit {
     pub fn open(config: &Config, stop: &Arc<AtomicBool>) -> Result<Emit, Error> {
         let scores = open_sink(config, "scores", &config.emit.sink, stop)?;
         let dead_letters = open_sink(config, "dead_letters", &config.dead_letters, stop)?;
-        Ok(Emit::into_sinks(config, [scores, dead_letters]))
+        Ok(Emit::with_sinks(config, [scores, dead_letters]))
     }
 
     /// Sends scores and dead letters to these sinks.
     #[must_use]
-    pub fn into_sinks(config: &Config, sinks: [Option<Box<dyn Sink>>; 2]) -> Emit {
+    pub fn with_sinks(config: &Config, sinks: [Option<Box<dyn Sink>>; 2]) -> Emit {
         let [scores, dead_letters] = sinks;
         Emit {
             scores: scores.map(|sink| (ScoreRecords::new(config), sink)),

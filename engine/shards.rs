@@ -55,7 +55,6 @@ pub fn run(
     let mut shards = Shards { config, live, all: Vec::new(), leaving: Vec::new() };
     let served = shards.serve(&mut membership, (stop, subscription.stop_at_end), done);
     let drained = shards.drain(&mut membership, done);
-    // The lost group is not worth more than the shard that could not go on.
     served.and(drained)
 }
 

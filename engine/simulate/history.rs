@@ -221,7 +221,7 @@ impl History {
         let reader = SharedReader(Arc::new(Mutex::new(reader)));
         let sink =
             |topic: &Arc<Topic>| Some(Box::new(TopicSink(Arc::clone(topic))) as Box<dyn Sink>);
-        let emit = Emit::into_sinks(config, self.topics.each_ref().map(sink));
+        let emit = Emit::with_sinks(config, self.topics.each_ref().map(sink));
         let (step, settle) = (self.summary.steps, recovery.settle);
         let batches = script.len();
         tracing::info!(step, ?newest, batches, ?settle, positions = ?recovery.positions, "begin");

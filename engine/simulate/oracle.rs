@@ -36,7 +36,7 @@ pub struct Oracle {
 pub fn lead(job: &Job, order: &[Stretch], dice: &mut Dice) -> Result<Oracle, Error> {
     let kept = [Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new()))];
     let sinks = kept.each_ref().map(|kept| Some(Box::new(Kept(Arc::clone(kept))) as Box<dyn Sink>));
-    let mut emit = Emit::into_sinks(&job.config, sinks);
+    let mut emit = Emit::with_sinks(&job.config, sinks);
     let mut pipeline = Pipeline::new(&job.config)?;
     let mut totals = Totals::default();
     let decoder = Decoder::new(&job.config);

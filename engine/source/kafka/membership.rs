@@ -53,7 +53,7 @@ impl Membership {
     /// or a topic does not exist.
     pub fn join(kafka: &KafkaConfig, subscription: &Subscription) -> Result<Membership, Error> {
         let mut config = client_config(kafka, subscription)?;
-        // It shall notice that it is no member any more, and says so by itself.
+        // Nothing is read here: the ends of partitions are no news.
         config.set("enable.partition.eof", "false");
         let consumer: BaseConsumer<Callbacks> = config
             .create_with_context(Callbacks::default())
