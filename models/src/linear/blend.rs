@@ -359,7 +359,7 @@ impl RowLearner for Blend {
         self.link.write(state)?;
         state.blocks(&[self.mixture], |weights| *weights)?;
         for covariance in &self.covariances {
-            state.slice(covariance.values())?;
+            state.slice(&covariance.values())?;
         }
         state.blocks(&self.dense, |cell| cell.numbers())
     }
@@ -368,7 +368,7 @@ impl RowLearner for Blend {
         self.link.read(state)?;
         state.blocks(std::slice::from_mut(&mut self.mixture), |weights| weights)?;
         for covariance in &mut self.covariances {
-            state.fill(covariance.values_mut())?;
+            covariance.restore(|values| state.fill(values))?;
         }
         state.blocks(&mut self.dense, BlendCell::of)
     }
