@@ -15,7 +15,7 @@ use std::ops::{Deref, DerefMut};
 
 /// Rows are padded to this many values: a cache line.
 const PAD: usize = 8;
-/// Lines of a row that are walked at once where there are as many: what they need stays in registers.
+/// Lines of a row that are walked at once where there are as many: their sums stay in registers.
 const WIDE: usize = 2;
 
 /// A symmetric positive matrix, `size x size`, rows padded with zeros.

@@ -12,7 +12,7 @@
 use std::io;
 
 use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS, FILTERS};
-use pelton_kernels::coordinate::LANES;
+use pelton_kernels::coordinate::length_squared;
 use pelton_kernels::covariance::Covariance;
 use pelton_kernels::implicit::pulls;
 use pelton_kernels::mixture::Mixture;
@@ -281,19 +281,6 @@ impl Blend {
         }
         losses
     }
-}
-
-/// The sum of squares of padded values.
-#[inline]
-fn length_squared(values: &[f32]) -> f32 {
-    let mut sums = [0.0; LANES];
-    for values in values.as_chunks::<LANES>().0 {
-        for (sum, value) in sums.iter_mut().zip(values) {
-            *sum += value * value;
-        }
-    }
-    let [a, b, c, d, e, f, g, h] = sums;
-    ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
 /// An example as the experts see it.
