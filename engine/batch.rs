@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::ring::Slot;
 use crate::source::{Progress, Source};
+use crate::watchdog::Heart;
 
 /// Cuts a source into micro-batches.
 pub struct Batcher {
     source: Box<dyn Source>,
     linger: Duration,
     has_ended: bool,
+    heart: Heart,
 }
 
-/// How long an empty batch waits for a record before it looks whether the run should stop.
+/// How long a batch waits for a record before it looks whether the run should stop.
 const IDLE: Duration = Duration::from_millis(50);
 
 impl Batcher {
@@ -26,7 +28,15 @@ impl Batcher {
     #[must_use]
     pub fn new(source: Box<dyn Source>, linger_ms: i64) -> Batcher {
         let linger = Duration::from_millis(linger_ms.unsigned_abs());
-        Batcher { source, linger, has_ended: false }
+        Batcher { source, linger, has_ended: false, heart: Heart::default() }
+    }
+
+    /// Shows by this heart that it moves on.
+    #[must_use]
+    pub fn watched_by(mut self, heart: &Heart) -> Batcher {
+        self.source.watched_by(heart);
+        self.heart = heart.clone();
+        self
     }
 
     /// Fills `slot` with the next batch; false when the stream has ended or `stop` was raised and
@@ -41,7 +51,9 @@ impl Batcher {
         slot.clear();
         let mut close_at = None;
         while !self.has_ended && !stop.load(Ordering::Relaxed) {
-            let until = close_at.unwrap_or_else(|| Instant::now() + IDLE);
+            let idle_until = Instant::now() + IDLE;
+            let until = close_at.map_or(idle_until, |at: Instant| at.min(idle_until));
+            self.heart.works(slot.rows);
             match self.source.read(slot, until)? {
                 Progress::Full => break,
                 Progress::Ended => self.has_ended = true,

@@ -12,6 +12,7 @@ pub mod guard;
 pub mod learn;
 mod listing;
 pub mod read;
+pub mod run;
 mod shard;
 pub mod stream;
 
@@ -29,6 +30,7 @@ use features::FeaturesConfig;
 use guard::{Action, GuardConfig};
 use learn::{EvaluateConfig, LearnConfig, MetricsConfig, ModelConfig};
 use read::{Findings, Section};
+use run::RunConfig;
 use stream::{BatchConfig, KafkaConfig, LabelsConfig, SourceConfig};
 
 /// Everything that can be set.
@@ -62,6 +64,8 @@ pub struct Config {
     pub checkpoint: CheckpointConfig,
     /// `[metrics]`
     pub metrics: MetricsConfig,
+    /// `[run]`
+    pub run: RunConfig,
 }
 
 impl Config {
@@ -143,6 +147,7 @@ impl Config {
         let evaluate = EvaluateConfig::read(&mut root, &event.schema, model.task);
         let checkpoint = CheckpointConfig::read(&mut root);
         let metrics = MetricsConfig::read(&mut root);
+        let run = RunConfig::read(&mut root);
         shard::check(&mut root, &source, &checkpoint);
         root.finish();
         Config {
@@ -160,6 +165,7 @@ impl Config {
             evaluate,
             checkpoint,
             metrics,
+            run,
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::config::emit::{SinkConfig, TransactionsConfig};
 use crate::error::Error;
 use crate::fail::fail_point;
 use crate::ring::{Slot, Span};
+use crate::watchdog::Heart;
 
 use delivered::Delivered;
 use kafka::KafkaSink;
@@ -147,6 +148,11 @@ pub trait Sink: Send {
         delivered: &mut Delivered,
     ) -> Result<(), Error>;
 
+    /// Shows by this heart when it waits for someone else.
+    fn watched_by(&mut self, heart: &Heart) {
+        let _ = heart;
+    }
+
     /// A batch has ended, or none has come for a while: a chance to look after deliveries without
     /// waiting for them.
     ///
@@ -191,6 +197,11 @@ impl Emit {
             sent_before: [(); 2].map(|()| Delivered::only(config.source.partition())),
             resumed_at: Positions::default(),
         }
+    }
+
+    /// Shows by this heart when a sink is waited for.
+    pub fn watched_by(&mut self, heart: &Heart) {
+        self.sinks().for_each(|sink| sink.watched_by(heart));
     }
 
     /// Finds out what an earlier run has sent behind these positions, which is not sent again;

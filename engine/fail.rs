@@ -3,7 +3,8 @@
 //! With the cargo feature `failpoints` (tests only) the environment variable `PELTON_FAIL` names
 //! them: `checkpoint::synced=3:die` ends the process the third time that place is passed, as
 //! `kill -9` would; `checkpoint::written=1:full` makes the operation fail like a full disk, from
-//! that time on; several are separated by commas. Without the feature a place costs nothing.
+//! that time on, `:once` once; with `:sleep:500` passing it takes so many milliseconds, once.
+//! Several are separated by commas. Without the feature a place costs nothing.
 
 /// Passes a place.
 ///
@@ -23,6 +24,7 @@ mod enabled {
     use std::collections::HashMap;
     use std::io;
     use std::sync::{LazyLock, Mutex, PoisonError};
+    use std::time::Duration;
 
     #[derive(Clone, Copy)]
     enum Deed {
@@ -30,6 +32,8 @@ mod enabled {
         Full,
         /// Fails this once.
         Once,
+        /// Takes so long, this once.
+        Sleep(Duration),
     }
 
     struct Point {
@@ -52,7 +56,10 @@ mod enabled {
             "die" => Deed::Die,
             "full" => Deed::Full,
             "once" => Deed::Once,
-            _ => return None,
+            _ => {
+                let ms = deed.strip_prefix("sleep:")?.parse().ok()?;
+                Deed::Sleep(Duration::from_millis(ms))
+            }
         };
         Some((place.to_owned(), Point { passes_left: count.parse().ok()?, deed }))
     }
@@ -71,7 +78,13 @@ mod enabled {
                 // SIGABRT with no handler of ours: no destructor runs, no buffer is flushed.
                 std::process::abort()
             }
-            (0, Deed::Once) if is_spent => Ok(()),
+            (0, Deed::Once | Deed::Sleep(_)) if is_spent => Ok(()),
+            (0, Deed::Sleep(how_long)) => {
+                // Others may pass meanwhile.
+                drop(points);
+                std::thread::sleep(how_long);
+                Ok(())
+            }
             (0, Deed::Full | Deed::Once) => Err(io::Error::from(io::ErrorKind::StorageFull)),
             _ => Ok(()),
         }

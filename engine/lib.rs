@@ -42,3 +42,4 @@ pub mod schema;
 pub mod shards;
 pub mod simulate;
 pub mod source;
+pub mod watchdog;

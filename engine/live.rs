@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::pipeline::Pipeline;
 use crate::ring::Slot;
+use crate::watchdog::heart::Register;
 
 /// Counters that are read while the engine runs; each is written by the threads of one
 /// stage.
@@ -16,6 +17,7 @@ pub struct Live {
     dead_letters: AtomicU64,
     emitted: AtomicU64,
     views: Mutex<BTreeMap<Option<i32>, View>>,
+    stages: Register,
 }
 
 /// What is refreshed once a second.
@@ -78,6 +80,12 @@ impl Live {
     #[must_use]
     pub fn emitted(&self) -> u64 {
         self.emitted.load(Ordering::Relaxed)
+    }
+
+    /// Where the stages of runs say that they are there, for the watchdog.
+    #[must_use]
+    pub fn stages(&self) -> &Register {
+        &self.stages
     }
 
     /// A partition's pipeline is not here any more.

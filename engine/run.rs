@@ -27,6 +27,7 @@ use crate::metrics::{Published, Totals};
 use crate::pipeline::Pipeline;
 use crate::ring::{Reason, Ring, Slot, Span};
 use crate::source::Source;
+use crate::watchdog::{Doing, Heart};
 
 /// What a run leaves behind.
 pub struct Outcome {
@@ -62,36 +63,36 @@ pub fn run(
     read_to.push(delivered::quarantined_before(put_aside));
     let behind = (&recovery.sinks, read_to.as_slice(), recovery.settle);
     let (cutter, writing) = begin_keeping(recovery.keeping, behind, &mut emit)?;
-    let (work, writer) = match (cutter, writing.map(Writing::start)) {
-        (Some(cutter), Some(Writer { snapshots, free, deliveries, thread, .. })) => {
-            (Some(Cutting { cutter, free, snapshots }), Some((deliveries, thread)))
-        }
-        _ => (None, None),
-    };
-    let (deliveries, writer) = writer.unzip();
+    let partition = config.source.partition();
+    let hearts = live.stages().of_run(partition);
+    emit.watched_by(&hearts.emit);
+    let writing = writing.map(|writing| writing.watched_by(&hearts.checkpoint));
+    let (cutting, deliveries, writer) = start_writer(cutter, writing);
     let consumed_before = recovery.totals.consumed;
-    let state = State { pipeline: recovery.pipeline, totals: recovery.totals, cutting: work };
+    let state = State { pipeline: recovery.pipeline, totals: recovery.totals, cutting };
     let (to_compute, from_ingest) = bounded(1);
     let (to_emit, from_compute) = bounded(1);
-    let batcher = Batcher::new(source, config.batch.linger_ms);
-    let partition = config.source.partition();
+    let batcher = Batcher::new(source, config.batch.linger_ms).watched_by(&hearts.ingest);
     let ended = Arc::new(AtomicBool::new(false));
     let ingest = {
         let (ring, stop, ended) = (Arc::clone(&ring), Arc::clone(stop), Arc::clone(&ended));
-        spawn("ingest", move || ingest(batcher, &ring, [&stop, &ended], &to_compute))
+        let heart = hearts.ingest.clone();
+        spawn("ingest", move || ingest(batcher, (&ring, &heart), [&stop, &ended], &to_compute))
     };
     let compute = {
         let (ring, live, guard) = (Arc::clone(&ring), Arc::clone(live), StopOnExit::new(stop));
+        let heart = hearts.compute.clone();
         spawn("compute", move || {
-            let _guard = guard;
-            compute(state, (&ring, &ended), (&live, partition), &from_ingest, &to_emit)
+            let (_guard, shown) = (guard, (&*live, partition, &heart));
+            compute(state, (&ring, &ended), shown, &from_ingest, &to_emit)
         })
     };
     let emit = {
         let (home, live, guard) = (ring.home(), Arc::clone(live), StopOnExit::new(stop));
+        let heart = hearts.emit.clone();
         spawn("emit", move || {
             let _guard = guard;
-            send_out(emit, &live, &from_compute, (&home, deliveries.as_ref()))
+            send_out(emit, (&live, &heart), &from_compute, (&home, deliveries.as_ref()))
         })
     };
     // The lock on the checkpoints outlives the sinks, also where an error ends the run: whoever
@@ -116,6 +117,15 @@ pub fn run(
     debug_assert!(totals.balances(), "{totals:?}");
     let wall = started.elapsed();
     Ok(Outcome { pipeline, totals, consumed_before, latency_ns, wall })
+}
+
+/// What compute and emit need of the writer, and its thread; none of it without checkpoints.
+type Started = (Option<Cutting>, Option<Sender<Delivery>>, Option<JoinHandle<Writing>>);
+
+fn start_writer(cutter: Option<Cutter>, writing: Option<Writing>) -> Started {
+    let (Some(cutter), Some(writing)) = (cutter, writing) else { return (None, None, None) };
+    let Writer { snapshots, free, deliveries, thread, .. } = writing.start();
+    (Some(Cutting { cutter, free, snapshots }), Some(deliveries), Some(thread))
 }
 
 const PANICKED: Error = Error::Panicked { stage: "checkpoint" };
@@ -170,19 +180,25 @@ impl Drop for StopOnExit {
 /// A closed channel downstream ends the thread without an error: the stage that closed it has one.
 fn ingest(
     mut batcher: Batcher,
-    ring: &Ring,
+    (ring, heart): (&Ring, &Heart),
     [stop, ended]: [&AtomicBool; 2],
     to_compute: &Sender<Box<Slot>>,
 ) -> Result<Batcher, Error> {
+    heart.is(Doing::WaitsForSlot);
     while let Some(mut slot) = ring.take_unless(stop) {
+        heart.begins(0);
         if !batcher.next(&mut slot, stop)? {
             ring.put(slot);
             break;
         }
+        fail_point("ingest::filled").map_err(Error::file("read", "the source"))?;
+        heart.is(Doing::WaitsForNext);
         if to_compute.send(slot).is_err() {
             break;
         }
+        heart.is(Doing::WaitsForSlot);
     }
+    heart.is(Doing::Rests);
     ended.store(batcher.has_ended(), Ordering::Release);
     Ok(batcher)
 }
@@ -196,20 +212,23 @@ const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 fn compute(
     mut state: State,
     (ring, ended): (&Ring, &AtomicBool),
-    (live, partition): (&Live, Option<i32>),
+    (live, partition, heart): (&Live, Option<i32>, &Heart),
     from_ingest: &Receiver<Box<Slot>>,
     to_emit: &Sender<Box<Slot>>,
 ) -> Result<(State, Option<Snapshot>), Error> {
     let published = Published::of(partition);
     let mut shown_at = Instant::now();
     for mut slot in from_ingest {
+        heart.begins(slot.rows);
         state.step(&mut slot, Instant::now())?;
         live.add_batch(&slot);
+        heart.is(Doing::WaitsForNext);
         if to_emit.send(slot).is_err() {
             // The writer ends when this closes its channel; the caller waits for it.
             state.cutting = None;
             return Ok((state, None));
         }
+        heart.is(Doing::Rests);
         if shown_at.elapsed() >= SHOW_EVERY {
             shown_at = Instant::now();
             published.show(&state.totals, &state.pipeline, ring);
@@ -247,7 +266,7 @@ impl State {
 
 fn send_out(
     mut emit: Emit,
-    live: &Live,
+    (live, heart): (&Live, &Heart),
     from_compute: &Receiver<Box<Slot>>,
     (home, deliveries): (&Sender<Box<Slot>>, Option<&Sender<Delivery>>),
 ) -> Result<(Histogram<u64>, Emit), Error> {
@@ -256,6 +275,7 @@ fn send_out(
     let seconds = metrics::histogram!("pelton_score_latency_seconds");
     let batch_rows = metrics::histogram!("pelton_batch_rows");
     while let Some(slot) = next_slot(&mut emit, from_compute)? {
+        heart.begins(slot.rows);
         emit.run(&slot)?;
         let now_ns = u64::try_from(slot.opened_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         batch_rows.record(slot.rows as f64);
@@ -266,6 +286,7 @@ fn send_out(
         }
         live.add_emitted(slot.rows as u64);
         report_delivery(&mut emit, &slot, deliveries)?;
+        heart.is(Doing::Rests);
         if home.send(slot).is_err() {
             break;
         }

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::ring::{Slot, Span};
+use crate::watchdog::Heart;
 
 /// Where a source stands after a call of [`Source::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,11 @@ pub trait Source: Send {
     fn acknowledge(&mut self, spans: &[Span]) -> Result<(), Error> {
         let _ = spans;
         Ok(())
+    }
+
+    /// Shows by this heart when a read waits for someone else.
+    fn watched_by(&mut self, heart: &Heart) {
+        let _ = heart;
     }
 
     /// Event records in the stream, when that is known beforehand (for the progress bar).

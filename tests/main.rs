@@ -38,3 +38,5 @@ mod state;
 mod support;
 /// The rules of the house, checked on every file.
 mod tidy;
+/// A stage that stands still is found out, and the process ended where that is asked for.
+mod watchdog;

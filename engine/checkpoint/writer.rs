@@ -20,6 +20,7 @@ use super::{file_name, sequence_of};
 use crate::emit::Positions;
 use crate::error::Error;
 use crate::fail::fail_point;
+use crate::watchdog::{Doing, Heart};
 
 /// A copy of the state at a cut.
 #[derive(Debug)]
@@ -62,6 +63,7 @@ pub struct Writing {
     orders: Option<Arc<dyn OrderPlace>>,
     retention: Retention,
     progress: Arc<Progress>,
+    heart: Heart,
 }
 
 /// The ends of the channels to the writer's thread.
@@ -89,7 +91,13 @@ impl Writing {
     ) -> Writing {
         let progress = Arc::new(Progress::default());
         progress.good.store(good, Ordering::Relaxed);
-        Writing { store, orders, retention, progress }
+        Writing { store, orders, retention, progress, heart: Heart::default() }
+    }
+
+    /// Shows by this heart what it does.
+    #[must_use]
+    pub fn watched_by(self, heart: &Heart) -> Writing {
+        Writing { heart: heart.clone(), ..self }
     }
 
     /// Starts the thread.
@@ -104,6 +112,7 @@ impl Writing {
         let work = move || {
             for snapshot in to_write {
                 let sequence = snapshot.manifest.sequence;
+                self.heart.is(Doing::WaitsForDelivery);
                 // A delivery of an earlier cut belongs to a snapshot that was never sent.
                 let Some(delivery) = delivered.iter().find(|d| d.sequence == sequence) else {
                     break;
@@ -141,6 +150,8 @@ impl Writing {
         mut snapshot: Snapshot,
         positions: Positions,
     ) -> (Sections, Result<(), Error>) {
+        self.heart.begins(0);
+        let waits = self.store.is_remote().then(|| self.heart.meanwhile(Doing::WaitsForStore));
         let started = Instant::now();
         [snapshot.manifest.scores, snapshot.manifest.dead_letters] = positions;
         let sequence = snapshot.manifest.sequence;
@@ -167,6 +178,8 @@ impl Writing {
             self.remove_expired(sequence, snapshot.manifest.taken_ms);
         }
         sections.clear();
+        drop(waits);
+        self.heart.is(Doing::Rests);
         (sections, put)
     }
 

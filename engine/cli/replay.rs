@@ -11,6 +11,7 @@ use pelton::config::{Config, Replaced};
 use pelton::control::Control;
 use pelton::error::Error;
 use pelton::live::Live;
+use pelton::watchdog::Watchdog;
 
 use super::progress::Progress;
 use super::report::Report;
@@ -53,6 +54,7 @@ impl Replay {
         let stop = Arc::new(AtomicBool::new(false));
         let control = Control::start(&config.metrics, &stop)?;
         let live = Arc::new(Live::default());
+        let _watchdog = Watchdog::start(&config.run, &live);
         let progress = Progress::start(&live, source.rows_total(), "events");
         let outcome = pelton::run::run(&config, source, recovery, &stop, &live);
         progress.finish();

@@ -13,6 +13,7 @@ use pelton::error::Error;
 use pelton::live::Live;
 use pelton::shards;
 use pelton::source::{self, Source};
+use pelton::watchdog::Watchdog;
 
 use super::progress::Progress;
 use super::report::{Report, ShardsReport};
@@ -41,6 +42,7 @@ impl Run {
         let stop = Arc::new(AtomicBool::new(false));
         let control = Control::start(&config.metrics, &stop)?;
         let live = Arc::new(Live::default());
+        let _watchdog = Watchdog::start(&config.run, &live);
         tracing::info!(config = %self.config.display(), "running");
         let progress = Progress::start(&live, source.rows_total(), "events");
         let outcome = pelton::run::run(&config, source, recovery, &stop, &live);
@@ -62,6 +64,7 @@ impl Run {
         let stop = Arc::new(AtomicBool::new(false));
         let control = Control::start(&config.metrics, &stop)?;
         let live = Arc::new(Live::default());
+        let _watchdog = Watchdog::start(&config.run, &live);
         tracing::info!(config = %self.config.display(), "running, each partition by itself");
         let progress = Progress::start(&live, None, "events");
         let mut report = ShardsReport::start();

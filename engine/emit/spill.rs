@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use crate::breaker::State;
 use crate::error::Error;
+use crate::watchdog::{Doing, Heart};
 
 use super::delivered::Delivered;
 use super::{Record, Sink, SinkPosition};
@@ -72,6 +73,7 @@ pub struct SpillSink {
     /// Where the sink inside stood when it was last asked.
     position: Option<SinkPosition>,
     shown: Shown,
+    heart: Heart,
 }
 
 impl SpillSink {
@@ -104,6 +106,7 @@ impl SpillSink {
             sent_before: Delivered::default(),
             position: None,
             shown: Shown::new(options.name),
+            heart: Heart::default(),
         };
         sink.show();
         Ok(sink)
@@ -219,15 +222,16 @@ impl SpillSink {
 
 impl Sink for SpillSink {
     fn send(&mut self, record: &Record<'_>) -> Result<(), Error> {
-        let mut has_waited = false;
+        let mut waits = None;
         loop {
             let is_sent =
                 if self.is_passing() { self.pass(record)? } else { self.put_aside(record) };
             if is_sent {
                 return Ok(());
             }
-            if !std::mem::replace(&mut has_waited, true) {
+            if waits.is_none() {
                 self.shown.waits.increment(1);
+                waits = Some(self.heart.meanwhile(Doing::WaitsForSink));
             }
             self.tend()?;
             self.pause()?;
@@ -235,6 +239,7 @@ impl Sink for SpillSink {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
+        let _waits = self.heart.meanwhile(Doing::WaitsForSink);
         loop {
             let is_empty = self.inner.flush_for(STEP)?;
             self.observe();
@@ -255,6 +260,7 @@ impl Sink for SpillSink {
     }
 
     fn finish(&mut self) -> Result<(), Error> {
+        let _waits = self.heart.meanwhile(Doing::WaitsForSink);
         loop {
             self.tend()?;
             if self.is_passing() && self.inner.flush_for(STEP)? {
@@ -265,6 +271,7 @@ impl Sink for SpillSink {
     }
 
     fn position(&mut self) -> Result<SinkPosition, Error> {
+        let _waits = self.heart.meanwhile(Doing::WaitsForSink);
         if self.position.is_none() || self.is_passing() {
             match (self.inner.position(), &self.position) {
                 (Ok(position), _) => self.position = Some(position),
@@ -301,6 +308,10 @@ impl Sink for SpillSink {
             }
         }
         Ok(())
+    }
+
+    fn watched_by(&mut self, heart: &Heart) {
+        self.heart = heart.clone();
     }
 
     fn batch_done(&mut self) -> Result<(), Error> {

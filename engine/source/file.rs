@@ -25,6 +25,7 @@ use crate::ring::{Position, Slot};
 use crate::schema::{Schema, TimeFrom};
 use crate::source::decode::Names;
 use crate::source::{Progress, Source};
+use crate::watchdog::{Doing, Heart};
 
 /// How a recorded stream is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +106,9 @@ struct Cursor {
     next: u64,
     end: Option<u64>,
     batch_bytes_max: usize,
+    /// Whether it may have nothing now and more later.
+    is_pipe: bool,
+    heart: Heart,
 }
 
 /// Records between two looks at the clock.
@@ -117,6 +121,8 @@ impl Cursor {
             next: options.from_row,
             end: options.limit.map(|limit| options.from_row.saturating_add(limit)),
             batch_bytes_max: options.batch_bytes_max,
+            is_pipe: std::fs::metadata(path).is_ok_and(|about| !about.is_file()),
+            heart: Heart::default(),
         }
     }
 
@@ -133,6 +139,7 @@ impl Cursor {
         until: Instant,
         mut record: impl FnMut(&mut Slot, Position) -> Result<Option<usize>, Error>,
     ) -> Result<Progress, Error> {
+        let _waits = self.is_pipe.then(|| self.heart.meanwhile(Doing::WaitsForRecords));
         slot.mark_arrival();
         let span = slot.span_index(&self.topic, 0);
         let first = self.next;

@@ -29,6 +29,7 @@ use crate::config::stream::KafkaConfig;
 use crate::error::Error;
 use crate::ring::{Lead, Position, Slot, Span};
 use crate::source::{Progress, Source};
+use crate::watchdog::{Doing, Heart};
 
 use group::{Change, From, Group, Partition};
 use hold::Hold;
@@ -94,6 +95,7 @@ pub struct KafkaSource<D> {
     batch_bytes: usize,
     served_at: Instant,
     lag_at: Instant,
+    heart: Heart,
 }
 
 impl<D: Decode> KafkaSource<D> {
@@ -125,6 +127,7 @@ impl<D: Decode> KafkaSource<D> {
             batch_bytes: 0,
             served_at: Instant::now(),
             lag_at: Instant::now(),
+            heart: Heart::default(),
         })
     }
 
@@ -142,6 +145,7 @@ impl<D: Decode> KafkaSource<D> {
     }
 
     fn serve_group(&mut self) -> Result<(), Error> {
+        let _asks = self.heart.meanwhile(Doing::WaitsForBroker);
         self.served_at = Instant::now();
         for change in self.group.serve()? {
             match change {
@@ -374,6 +378,10 @@ impl<D: Decode> Source for KafkaSource<D> {
             }
             self.bell.wait_until(until.min(self.served_at + SERVE_EVERY));
         }
+    }
+
+    fn watched_by(&mut self, heart: &Heart) {
+        self.heart = heart.clone();
     }
 
     fn acknowledge(&mut self, spans: &[Span]) -> Result<(), Error> {

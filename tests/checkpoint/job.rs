@@ -90,9 +90,15 @@ impl Job {
 
     /// Starts a run; its report goes to `NAME.json`.
     pub fn start(&self, config: &Path) -> Child {
+        self.start_with(config, &[], Stdio::inherit())
+    }
+
+    /// The same with these variables as well, and its log there.
+    pub fn start_with(&self, config: &Path, more: &[(&str, &str)], log: Stdio) -> Child {
         let report = config.with_extension("json");
         let mut program = self.program();
         program.arg("run").arg(config).arg("--report").arg(report).stdout(Stdio::null());
+        program.envs(more.iter().copied()).stderr(log);
         program.spawn().expect("the program starts")
     }
 

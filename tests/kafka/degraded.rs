@@ -1,8 +1,9 @@
 //! The whole engine while one of its neighbours is away: it goes on as far as it can, and when the
-//! neighbour is back nothing is lost and nothing doubled.
+//! neighbour is back nothing is lost and nothing doubled. Meanwhile no stage counts as stalled.
 //!
 //! Events, scores and labels each have a broker of their own in a mock cluster.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,8 @@ use pelton::error::Error;
 use pelton::live::Live;
 use pelton::run::{Outcome, run};
 use pelton::source::kafka;
+use pelton::watchdog::Watch;
+use pelton::watchdog::standing::Limits;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use tempfile::TempDir;
@@ -25,6 +28,8 @@ use crate::kafka::world::Writer;
 const EVENTS: i32 = 1;
 const SCORES: i32 = 2;
 const LABELS: i32 = 3;
+/// A stage that works on one batch for two seconds stands still; one that waits does not.
+const LIMITS: Limits = Limits { say: Duration::from_secs(2), end: Duration::ZERO };
 
 /// What the spill may take: about three hundred scores.
 const CONFIG: &str = "
@@ -49,6 +54,7 @@ struct World {
     _folder: TempDir,
     stop: Arc<AtomicBool>,
     live: Arc<Live>,
+    watch: RefCell<Watch>,
     engine: Option<JoinHandle<Result<Outcome, Error>>>,
 }
 
@@ -75,8 +81,9 @@ impl World {
             })
         };
         let writer = Writer::new(&brokers);
+        let watch = RefCell::new(Watch::new(LIMITS, Instant::now()));
         let (_folder, engine) = (folder, Some(engine));
-        World { cluster, brokers, writer, _folder, stop, live, engine }
+        World { cluster, brokers, writer, _folder, stop, live, watch, engine }
     }
 
     /// One event in ten is a dead letter, one is filtered, each of its own kind.
@@ -106,6 +113,8 @@ impl World {
         while !is_so(&self.live) {
             let is_running = !self.engine.as_ref().unwrap().is_finished();
             assert!(is_running && Instant::now() < deadline, "{what}: {:?}", self.live);
+            let stalls = self.watch.borrow_mut().look(self.live.stages(), Instant::now());
+            assert!(stalls.is_empty(), "whoever waits does not stand still: {stalls:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -144,7 +153,7 @@ fn scores_away_they_wait_on_the_disk_and_at_its_limit_reading_stops() {
     world.write_events(200..400);
     world.wait_until("it goes on", |live| live.scored() == 320);
     world.write_events(400..5000);
-    let before = std::cell::Cell::new(0);
+    let before = Cell::new(0);
     world.wait_until("it stops reading", |live| {
         std::thread::sleep(Duration::from_secs(1));
         before.replace(live.consumed()) == live.consumed()

@@ -1,7 +1,8 @@
-//! Rows of `[labels]`, `[batch]`, `[emit]`, `[dead_letters]`, and what the program alone can show.
+//! Rows of `[labels]`, `[batch]`, `[emit]`, `[dead_letters]`, `[run]`, and what the program alone
+//! can show.
 
 use super::look::{
-    cuts, cuts_of_a_trickle, features, joins, page, reported, scores, semicolons, written,
+    cuts, cuts_of_a_trickle, features, joins, page, reported, scores, semicolons, watching, written,
 };
 use super::row::{NONE, Row, row};
 
@@ -39,4 +40,6 @@ pub const ROWS: &[Row] = &[
     row("source.file", &["'{dir}/a.jsonl'", "'{dir}/b.jsonl'"], "5", reported).with(&[RECORDED]),
     row("metrics.listen", &[NONE, "'127.0.0.1:{port}'"], "'9464'", page)
         .with(&[RECORDED, ("source.file", "'{dir}/endless.jsonl'")]),
+    row("run.stall_after", &["'30s'", "'10s'", "'0s'"], "'2d'", watching),
+    row("run.stall_exit", &["'0s'", "'40s'", "'1m'"], "'8d'", watching),
 ];

@@ -15,6 +15,7 @@ use pelton::ring::{Slot, Span};
 use pelton::run::Outcome;
 use pelton::source::file::{self, FileOptions};
 use pelton::source::{Progress, Source};
+use pelton::watchdog::Watch;
 
 use super::row::World;
 use super::stream;
@@ -145,12 +146,24 @@ pub fn page(world: &World) -> Option<String> {
     Some(format!("page found: {found}"))
 }
 
-fn ask_for_page(port: u16) -> Option<String> {
+/// What the metrics page shows, if there is one.
+pub fn ask_for_page(port: u16) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
     let mut page = String::new();
     stream.read_to_string(&mut page).ok()?;
     Some(page)
+}
+
+/// What the watchdog finds of a stage that works on one batch for two minutes.
+pub fn watching(world: &World) -> Option<String> {
+    let (live, start) = (Live::default(), Instant::now());
+    let hearts = live.stages().of_run(None);
+    hearts.compute.begins(64);
+    let mut watch = Watch::new(world.config.run.limits(), start);
+    let looks = (0..120).map(|second| start + Duration::from_secs(second));
+    let found = looks.flat_map(|now| watch.look(live.stages(), now)).map(|news| news.found);
+    Some(format!("{:?}", found.take(2).collect::<Vec<_>>()))
 }
 
 fn program(world: &World, arguments: &[&str]) -> Command {

@@ -6,6 +6,7 @@ use crate::breaker::State;
 use crate::emit::Record;
 use crate::emit::delivered::Delivered;
 use crate::error::Error;
+use crate::watchdog::Doing;
 
 use super::disk::Offered;
 use super::{STEP, SpillSink};
@@ -20,6 +21,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 impl SpillSink {
     /// Looks after deliveries, and empties the spill for a while if the sink is there.
     pub(super) fn tend(&mut self) -> Result<(), Error> {
+        let is_away = !self.is_passing() || self.pulse.state() != State::Closed;
+        let _waits = is_away.then(|| self.heart.meanwhile(Doing::WaitsForSink));
         self.inner.batch_done()?;
         self.observe();
         if !self.put_back() {

@@ -19,6 +19,7 @@ use crate::schema::{Scalar, Schema};
 use crate::source::decode::set_bytes;
 use crate::source::rows::{Cells, Fault, RowWriter, reject_event};
 use crate::source::{Progress, Source};
+use crate::watchdog::Heart;
 
 /// A CSV file.
 pub struct CsvFile {
@@ -72,6 +73,10 @@ impl Source for CsvFile {
             records.write(&record, lines, slot, position);
             record.take(lines).map(Some)
         })
+    }
+
+    fn watched_by(&mut self, heart: &Heart) {
+        self.cursor.heart = heart.clone();
     }
 }
 

@@ -13,6 +13,7 @@ use crate::schema::Schema;
 use crate::source::decode::{MessageParts, Names, event};
 use crate::source::rows::{Fault, reject_event};
 use crate::source::{Progress, Source};
+use crate::watchdog::Heart;
 
 /// A file of JSON lines.
 pub struct JsonLines {
@@ -59,6 +60,10 @@ impl Source for JsonLines {
                 lines.pass().map(Some)
             }
         })
+    }
+
+    fn watched_by(&mut self, heart: &Heart) {
+        self.cursor.heart = heart.clone();
     }
 }
 
