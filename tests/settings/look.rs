@@ -145,7 +145,8 @@ pub fn page(world: &World) -> Option<String> {
     Some(format!("page found: {found}"))
 }
 
-fn ask_for_page(port: u16) -> Option<String> {
+/// The metrics page, when there is one at this port.
+pub fn ask_for_page(port: u16) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
     let mut page = String::new();
