@@ -127,6 +127,15 @@ pub enum Error {
         /// Their folder.
         place: PathBuf,
     },
+    /// Another engine has become the owner of the checkpoints.
+    #[error(
+        "another process has taken over the checkpoints in {place}; stop one of the two, or give \
+         it a [checkpoint] dir of its own"
+    )]
+    Replaced {
+        /// The URL they lie at.
+        place: String,
+    },
     /// A checkpoint is not what was written.
     #[error("{name} cannot be used")]
     Checkpoint {
@@ -186,6 +195,7 @@ impl Error {
             | Error::Evaluate(_)
             | Error::Usage { .. }
             | Error::InUse { .. }
+            | Error::Replaced { .. }
             | Error::Foreign { .. }
             | Error::Recording { .. } => Actor::User,
             Error::NoCheckpoint { source, .. } => source.actor(),

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use hdrhistogram::Histogram;
 
+use crate::backoff::Jitter;
 use crate::batch::Batcher;
 use crate::checkpoint::cut::Cutter;
 use crate::checkpoint::format::Sections;
 use crate::checkpoint::recover::{Keeping, Recovery};
-use crate::checkpoint::writer::{Delivery, Snapshot, Writer, Writing};
+use crate::checkpoint::writer::{self, Delivery, Snapshot, Writer, Writing};
 use crate::config::Config;
 use crate::emit::{Emit, Positions, delivered};
 use crate::error::Error;
@@ -67,7 +68,7 @@ pub fn run(
     let hearts = live.stages().of_run(partition);
     emit.watched_by(&hearts.emit);
     let writing = writing.map(|writing| writing.watched_by(&hearts.checkpoint));
-    let (cutting, deliveries, writer) = start_writer(cutter, writing);
+    let (cutting, deliveries, writer) = start_writer(cutter, writing, (config, stop));
     let consumed_before = recovery.totals.consumed;
     let state = State { pipeline: recovery.pipeline, totals: recovery.totals, cutting };
     let (to_compute, from_ingest) = bounded(1);
@@ -101,7 +102,7 @@ pub fn run(
     let ingested = join("ingest", ingest);
     let computed = join("compute", compute);
     let emitted = join("emit", emit);
-    written = writer.map(|thread| thread.join().map_err(|_| PANICKED)).transpose();
+    written = writer.map(|thread| join("checkpoint", thread)).transpose();
     let mut batcher = ingested?;
     let (State { pipeline, totals, .. }, last) = computed?;
     let (latency_ns, mut emit) = emitted?;
@@ -120,15 +121,20 @@ pub fn run(
 }
 
 /// What compute and emit need of the writer, and its thread; none of it without checkpoints.
-type Started = (Option<Cutting>, Option<Sender<Delivery>>, Option<JoinHandle<Writing>>);
+type Started =
+    (Option<Cutting>, Option<Sender<Delivery>>, Option<JoinHandle<Result<Writing, Error>>>);
 
-fn start_writer(cutter: Option<Cutter>, writing: Option<Writing>) -> Started {
+fn start_writer(
+    cutter: Option<Cutter>,
+    writing: Option<Writing>,
+    (config, stop): (&Config, &Arc<AtomicBool>),
+) -> Started {
     let (Some(cutter), Some(writing)) = (cutter, writing) else { return (None, None, None) };
-    let Writer { snapshots, free, deliveries, thread, .. } = writing.start();
+    let breaker = writer::breaker(config.checkpoint.every_ms, Jitter::of_this_process());
+    let Writer { snapshots, free, deliveries, thread, .. } =
+        writing.guarded_by(breaker).start(stop);
     (Some(Cutting { cutter, free, snapshots }), Some(deliveries), Some(thread))
 }
-
-const PANICKED: Error = Error::Panicked { stage: "checkpoint" };
 
 /// What the compute thread owns.
 pub(crate) struct State {

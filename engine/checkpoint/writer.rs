@@ -3,11 +3,14 @@
 //! It gets the copy of the state from compute, waits until emit says that every score before the
 //! cut has been delivered, adds the manifest, writes the file and removes what is no longer kept.
 //! A checkpoint is good only when all of that has happened; until then the one before it counts.
+//!
+//! A [breaker](crate::breaker) stands before the store: one that fails again and again is not sent
+//! the whole state at every cut. Only the last checkpoint of a run does not ask it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -17,6 +20,8 @@ use super::order::place::OrderPlace;
 use super::retain::{Held, Retention};
 use super::store::Store;
 use super::{file_name, sequence_of};
+use crate::backoff::{Backoff, Jitter};
+use crate::breaker::{Breaker, State};
 use crate::emit::Positions;
 use crate::error::Error;
 use crate::fail::fail_point;
@@ -63,6 +68,7 @@ pub struct Writing {
     orders: Option<Arc<dyn OrderPlace>>,
     retention: Retention,
     progress: Arc<Progress>,
+    breaker: Option<Breaker>,
     heart: Heart,
 }
 
@@ -76,8 +82,21 @@ pub struct Writer {
     pub deliveries: Sender<Delivery>,
     /// What has been achieved.
     pub progress: Arc<Progress>,
-    /// The thread; it ends when both senders are gone.
-    pub thread: JoinHandle<Writing>,
+    /// The thread; it ends when both senders are gone, or with [`Error::Replaced`].
+    pub thread: JoinHandle<Result<Writing, Error>>,
+}
+
+/// So many checkpoints in a row fail before some are passed over.
+const FAILURES_MAX: u32 = 3;
+/// The longest wait before the store is tried again, in times between two checkpoints.
+const CUTS_MAX: u32 = 10;
+
+/// The breaker before a store that gets a checkpoint each `every_ms` milliseconds.
+#[must_use]
+pub fn breaker(every_ms: i64, jitter: Jitter) -> Breaker {
+    let every = Duration::from_millis(every_ms.unsigned_abs());
+    let backoff = Backoff::new(every, every.saturating_mul(CUTS_MAX));
+    Breaker::new("checkpoints", FAILURES_MAX, backoff, jitter)
 }
 
 impl Writing {
@@ -91,7 +110,7 @@ impl Writing {
     ) -> Writing {
         let progress = Arc::new(Progress::default());
         progress.good.store(good, Ordering::Relaxed);
-        Writing { store, orders, retention, progress, heart: Heart::default() }
+        Writing { store, orders, retention, progress, breaker: None, heart: Heart::default() }
     }
 
     /// Shows by this heart what it does.
@@ -100,14 +119,20 @@ impl Writing {
         Writing { heart: heart.clone(), ..self }
     }
 
-    /// Starts the thread.
+    /// Passes checkpoints over while this breaker is open.
     #[must_use]
-    pub fn start(self) -> Writer {
+    pub fn guarded_by(self, breaker: Breaker) -> Writing {
+        Writing { breaker: Some(breaker), ..self }
+    }
+
+    /// Starts the thread; it raises `stop` when another engine has taken the place.
+    #[must_use]
+    pub fn start(mut self, stop: &Arc<AtomicBool>) -> Writer {
         let (snapshots, to_write) = bounded::<Snapshot>(1);
         let (home, free) = bounded(1);
         let (deliveries, delivered) = bounded::<Delivery>(4);
         home.send(Sections::default()).expect("the channel has room for one");
-        let progress = Arc::clone(&self.progress);
+        let (progress, stop) = (Arc::clone(&self.progress), Arc::clone(stop));
         let thread = std::thread::Builder::new().name("pelton-checkpoint".to_owned());
         let work = move || {
             for snapshot in to_write {
@@ -117,28 +142,56 @@ impl Writing {
                 let Some(delivery) = delivered.iter().find(|d| d.sequence == sequence) else {
                     break;
                 };
-                let sections = self.write_or_count(snapshot, delivery.positions);
+                let written = self.write_or_count(snapshot, delivery.positions, &Instant::now);
+                self.heart.is(Doing::Rests);
+                let sections = written.inspect_err(|error| {
+                    tracing::error!(sequence, %error, "the run ends");
+                    stop.store(true, Ordering::Relaxed);
+                })?;
                 if home.send(sections).is_err() {
                     break;
                 }
             }
-            self
+            Ok(self)
         };
         let thread = thread.spawn(work).expect("the system can start a thread");
         Writer { snapshots, free, deliveries, progress, thread }
     }
 
-    /// Writes a checkpoint; one that cannot be written is counted. Returns the buffer.
-    pub fn write_or_count(&self, snapshot: Snapshot, positions: Positions) -> Sections {
+    /// Writes a checkpoint; one that cannot be written, or is passed over since the breaker is
+    /// open by `clock`, is counted. Returns the buffer.
+    ///
+    /// # Errors
+    /// [`Error::Replaced`]: there will be no checkpoint here any more.
+    pub fn write_or_count(
+        &mut self,
+        mut snapshot: Snapshot,
+        positions: Positions,
+        clock: &dyn Fn() -> Instant,
+    ) -> Result<Sections, Error> {
         let sequence = snapshot.manifest.sequence;
-        let (sections, written) = self.write(snapshot, positions);
-        if let Err(error) = written {
-            self.progress.failed.fetch_add(1, Ordering::Relaxed);
-            metrics::counter!("pelton_checkpoint_failures_total").increment(1);
-            tracing::error!(sequence, place = self.store.place(), error = %error.chain(),
-                "a checkpoint could not be written; scoring goes on, and it is tried again");
+        if self.breaker.as_mut().is_some_and(|breaker| !breaker.allows(clock())) {
+            metrics::counter!("pelton_checkpoints_passed_over_total").increment(1);
+            tracing::debug!(sequence, "a checkpoint is passed over: its place is away");
+            snapshot.sections.clear();
+            return Ok(snapshot.sections);
         }
-        sections
+        let (sections, written) = self.write(snapshot, positions);
+        match written {
+            Ok(()) => self.breaker.iter_mut().for_each(Breaker::succeeded),
+            Err(error @ Error::Replaced { .. }) => return Err(error),
+            Err(error) => {
+                self.progress.failed.fetch_add(1, Ordering::Relaxed);
+                metrics::counter!("pelton_checkpoint_failures_total").increment(1);
+                self.breaker.iter_mut().for_each(|breaker| breaker.failed(clock()));
+                let breaker = self.breaker.as_ref();
+                let is_open = breaker.is_some_and(|breaker| breaker.state() == State::Open);
+                tracing::error!(sequence, place = self.store.place(), is_open,
+                    error = %error.chain(),
+                    "a checkpoint could not be written; scoring goes on, and it is tried again");
+            }
+        }
+        Ok(sections)
     }
 
     /// Writes a checkpoint and removes what is no longer kept.
@@ -219,3 +272,6 @@ impl Writing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,10 +14,11 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use super::Flaw;
 use super::fate::Fate;
 use super::source::SharedReader;
+use crate::backoff::Jitter;
 use crate::batch::Batcher;
 use crate::checkpoint::format::Sections;
 use crate::checkpoint::recover::Recovery;
-use crate::checkpoint::writer::{Delivery, Snapshot, Writing};
+use crate::checkpoint::writer::{self, Delivery, Snapshot, Writing};
 use crate::config::Config;
 use crate::emit::Emit;
 use crate::error::Error;
@@ -129,7 +130,12 @@ impl Life {
         let stop = reader.lock().stop();
         let source = Box::new(SharedReader(Arc::clone(&reader.0)));
         let batcher = Batcher::new(source, config.batch.linger_ms);
-        let desk = |writing| Desk { writing, snapshot: None, snapshots: to_write, delivered, home };
+        let desk = |writing: Writing| {
+            // The chance in a wait must be the seed's: here it is always the same.
+            let breaker = writer::breaker(config.checkpoint.every_ms, Jitter::new(1));
+            let (writing, fate) = (writing.guarded_by(breaker), Arc::clone(fate));
+            Desk { writing, fate, snapshot: None, snapshots: to_write, delivered, home }
+        };
         Ok(Life {
             fate: Arc::clone(fate),
             flaw,

@@ -1,7 +1,10 @@
-//! Whole runs with their checkpoints on the server: killed, cut off from it, started again.
+//! Whole runs with their checkpoints on the server: killed, cut off from it, replaced, started
+//! again.
 //!
 //! The oracle is the same program over the same recording that keeps no checkpoint and is never
 //! disturbed: the file of scores, the digests and the counts must be its.
+
+use std::fs::File;
 
 use pelton::checkpoint::file_name;
 use pelton::checkpoint::store::Store;
@@ -10,19 +13,17 @@ use pelton::checkpoint::store::object::ObjectStore;
 use super::server::{BUCKET, Road, Server, Way};
 use crate::checkpoint::job::{EVENTS, Job, newest, wait};
 
+const KEYS: [(&str, &str); 3] =
+    [("AWS_ALLOW_HTTP", "true"), ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+
 #[test]
 fn a_run_goes_on_from_the_object_store_as_if_it_had_never_stopped() {
     let Some(server) = Server::start(false) else { return };
     let road = Road::to(&server);
     let [near, far] = [server.address(), road.address()].map(|at| format!("http://{at}"));
-    let keys = [
-        ("AWS_ALLOW_HTTP", "true"),
-        ("AWS_ACCESS_KEY_ID", "key"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-    ];
     let url = format!("s3://{BUCKET}/jobs/fraud");
-    let job = Job::new(&[&keys[..], &[("AWS_ENDPOINT", &far)]].concat());
-    let store = ObjectStore::look(&url, &[&keys[..], &[("AWS_ENDPOINT", &near)]].concat());
+    let job = Job::new(&[&KEYS[..], &[("AWS_ENDPOINT", &far)]].concat());
+    let store = ObjectStore::look(&url, &[&KEYS[..], &[("AWS_ENDPOINT", &near)]].concat());
     let store = store.expect("it can be looked at");
     assert_eq!(job.finish(&job.config("oracle", "")), Some(0));
     let config = job.config("killed", &format!("every = \"10ms\"\ndir = {url:?}\n"));
@@ -48,4 +49,29 @@ fn a_run_goes_on_from_the_object_store_as_if_it_had_never_stopped() {
     assert_eq!(asked.status.code(), Some(0), "{asked:?}");
     assert_eq!(job.finish(&config), Some(0));
     job.assert_same("killed", "oracle");
+}
+
+#[test]
+fn a_run_that_was_replaced_ends_and_the_new_one_goes_on() {
+    let Some(server) = Server::start(false) else { return };
+    let endpoint = format!("http://{}", server.address());
+    let environment = [&KEYS[..], &[("AWS_ENDPOINT", &endpoint)]].concat();
+    let url = format!("s3://{BUCKET}/jobs/replaced");
+    let job = Job::new(&environment);
+    assert_eq!(job.finish(&job.config("oracle", "")), Some(0));
+    let config = job.config("replaced", &format!("every = \"10ms\"\ndir = {url:?}\n"));
+    let looked = ObjectStore::look(&url, &environment).expect("it can be looked at");
+    let log = job.path("replaced.log");
+    let mut child = job.start_with(&config, &[], File::create(&log).expect("a file").into());
+    assert_eq!(wait(&mut child, || newest(&looked) > 2), None, "it ended too soon");
+    let new = ObjectStore::open(&url, &environment).expect("taken over");
+    let status = wait(&mut child, || false).expect("it ends");
+    let log = std::fs::read_to_string(&log).expect("a log");
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("error: another process has taken over the checkpoints"), "{log}");
+    let scores = std::fs::read_to_string(job.path("replaced.jsonl")).expect("scores");
+    assert!(scores.lines().count() < EVENTS, "it stops scoring");
+    drop(new);
+    assert_eq!(job.finish(&config), Some(0));
+    job.assert_same("replaced", "oracle");
 }

@@ -94,7 +94,9 @@ fn the_newest_engine_is_the_only_owner() {
     let first = open(server.address(), "owned").unwrap();
     first.put("a", &[b"1"]).unwrap();
     let second = open(server.address(), "owned").unwrap();
-    assert!(matches!(first.put("b", &[b"2"]), Err(Error::Usage { .. })));
+    let replaced = first.put("b", &[b"2"]).unwrap_err();
+    assert!(matches!(replaced, Error::Replaced { .. }), "{replaced:?}");
+    assert_eq!(replaced.actor(), Actor::User);
     second.put("b", &[b"2"]).unwrap();
     assert_eq!(first.get("a").unwrap(), b"1", "reading is everyone's");
     let opened: Vec<_> = std::thread::scope(|scope| {

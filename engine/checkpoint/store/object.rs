@@ -118,10 +118,7 @@ impl ObjectStore {
         if is_ours.map_err(self.failed("read", OWNER))? {
             return Ok(());
         }
-        Err(Error::Usage {
-            what: format!("another process has taken over the checkpoints in {}", self.url),
-            remedy: "stop one of the two, or give it a [checkpoint] dir of its own".into(),
-        })
+        Err(Error::Replaced { place: self.url.clone() })
     }
 
     async fn write(&self, path: &Path, parts: &[&[u8]]) -> Result<(), Cause> {

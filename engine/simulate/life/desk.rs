@@ -1,13 +1,17 @@
 //! The checkpoint writer of a life: the loop of its thread, a step at a time.
 
+use std::sync::Arc;
+
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use crate::checkpoint::format::Sections;
 use crate::checkpoint::writer::{Delivery, Snapshot, Writing};
+use crate::simulate::fate::Fate;
 
 /// The writer, and the ends of its channels.
 pub struct Desk {
     pub writing: Writing,
+    pub fate: Arc<Fate>,
     /// It waits for its delivery.
     pub snapshot: Option<Snapshot>,
     pub snapshots: Receiver<Snapshot>,
@@ -38,8 +42,10 @@ impl Desk {
         };
         match self.delivered.try_recv() {
             Ok(delivery) if delivery.sequence == snapshot.manifest.sequence => {
-                let sections = self.writing.write_or_count(snapshot, delivery.positions);
-                if self.home.send(sections).is_ok() { Stand::Made } else { Stand::Over }
+                let clock = || self.fate.now();
+                let written = self.writing.write_or_count(snapshot, delivery.positions, &clock);
+                let is_home = written.is_ok_and(|sections| self.home.send(sections).is_ok());
+                if is_home { Stand::Made } else { Stand::Over }
             }
             Ok(_) => {
                 self.snapshot = Some(snapshot);
