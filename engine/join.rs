@@ -14,6 +14,7 @@
 //!
 //! Not here: what is learned from a resolved label ([`learn`](crate::learn)).
 
+mod ahead;
 mod counts;
 mod held;
 mod pending;
@@ -21,10 +22,10 @@ mod quarantine;
 mod state;
 mod timeline;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 
 use crate::config::stream::{LabelsConfig, Unlabelled};
+use crate::ids::IdMap;
 use crate::ring::{LabelRecord, QuarantinedLabel, Slot};
 
 pub use counts::JoinCounts;
@@ -76,15 +77,15 @@ pub struct Join {
     /// Whether labels may be put aside.
     is_guarded: bool,
     pending: Pending,
-    by_id: HashMap<u128, Entry>,
+    by_id: IdMap<Entry>,
     /// Labels of recorded events, by the time they are released.
     future: Timeline<(Entry, f32)>,
     /// Events, by the time their horizon (or the time for corrections) ends.
     deadlines: Timeline<Entry>,
-    orphans: HashMap<u128, LabelRecord>,
+    orphans: IdMap<LabelRecord>,
     orphan_deadlines: Timeline<u128>,
     /// The records of orphans, where records are kept.
-    orphan_originals: HashMap<u128, OwnOriginal>,
+    orphan_originals: IdMap<OwnOriginal>,
     /// Those whose event has come in this batch.
     waited: Vec<OwnOriginal>,
     /// Labels that were learned and may yet be taken back.
@@ -120,12 +121,12 @@ impl Join {
             config: config.clone(),
             is_guarded: false,
             pending: Pending::new(shape),
-            by_id: HashMap::new(),
+            by_id: IdMap::default(),
             future: Timeline::default(),
             deadlines: Timeline::default(),
-            orphans: HashMap::new(),
+            orphans: IdMap::default(),
             orphan_deadlines: Timeline::default(),
-            orphan_originals: HashMap::new(),
+            orphan_originals: IdMap::default(),
             waited: Vec::new(),
             held: Held::default(),
             quarantined: Vec::new(),
@@ -146,7 +147,9 @@ impl Join {
         let mut labels = slot.labels.iter().enumerate().peekable();
         for row in 0..slot.rows {
             let before_row = row_number(row);
+            self.touch_rows(slot, row);
             while let Some((index, _)) = labels.next_if(|(_, l)| l.before_row <= before_row) {
+                self.touch_labels(slot, index);
                 self.arrive(slot, index, before_row, resolved);
             }
             self.watermark_ms = self.watermark_ms.max(slot.times_ms[row]);
@@ -155,6 +158,7 @@ impl Join {
             self.admit(slot, row, resolved);
         }
         for (index, _) in labels {
+            self.touch_labels(slot, index);
             self.arrive(slot, index, row_number(slot.rows), resolved);
         }
     }

@@ -28,6 +28,7 @@ pub mod error;
 pub mod fail;
 pub mod features;
 pub mod generate;
+pub mod ids;
 pub mod join;
 pub mod kafka;
 pub mod learn;

@@ -223,20 +223,28 @@ fn compute(
     to_emit: &Sender<Box<Slot>>,
 ) -> Result<(State, Option<Snapshot>), Error> {
     let published = Published::of(partition);
-    let mut shown_at = Instant::now();
-    for mut slot in from_ingest {
-        heart.begins(slot.rows);
-        state.step(&mut slot, Instant::now())?;
-        live.add_batch(&slot);
-        heart.is(Doing::WaitsForNext);
-        if to_emit.send(slot).is_err() {
-            // The writer ends when this closes its channel; the caller waits for it.
-            state.cutting = None;
-            return Ok((state, None));
+    let (mut shown_at, mut is_shown) = (Instant::now(), true);
+    loop {
+        match from_ingest.recv_timeout(SHOW_EVERY) {
+            Ok(mut slot) => {
+                heart.begins(slot.rows);
+                state.step(&mut slot, Instant::now())?;
+                live.add_batch(&slot);
+                is_shown = false;
+                heart.is(Doing::WaitsForNext);
+                if to_emit.send(slot).is_err() {
+                    // The writer ends when this closes its channel; the caller waits for it.
+                    state.cutting = None;
+                    return Ok((state, None));
+                }
+                heart.is(Doing::Rests);
+            }
+            // The last batch before a silence is shown too.
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
         }
-        heart.is(Doing::Rests);
-        if shown_at.elapsed() >= SHOW_EVERY {
-            shown_at = Instant::now();
+        if !is_shown && shown_at.elapsed() >= SHOW_EVERY {
+            (shown_at, is_shown) = (Instant::now(), true);
             published.show(&state.totals, &state.pipeline, ring);
             live.show(partition, &state.pipeline);
         }

@@ -28,13 +28,14 @@ fn guarded(change: impl FnOnce(&mut GuardConfig)) -> Config {
     config
 }
 
-/// Payments with labels a little later; those of the ids in `flipped` say the opposite.
+/// Payments with labels a little later; those of the ids in `flipped` say the opposite. The times
+/// are in the order of the records, a label before the event of its time.
 pub fn records(seed: u64, count: u64, flipped: std::ops::Range<u64>) -> Vec<Record> {
     let mut random = Random::new(seed);
     let mut records = Vec::new();
     let mut due: Vec<(u64, String)> = Vec::new();
     for id in 0..count {
-        let now_ms = 1_600_000_000_000 + id * 10;
+        let now_ms = time_ms(id);
         while due.first().is_some_and(|(at, _)| *at <= id) {
             records.push(Record::Label(due.remove(0).1));
         }
@@ -46,11 +47,16 @@ pub fn records(seed: u64, count: u64, flipped: std::ops::Range<u64>) -> Vec<Reco
         let truth = random.per_mille(chance) != flipped.contains(&id);
         // Some come in the same breath, some never, and their order is not that of the events.
         if random.per_mille(950) {
-            due.push((id + random.below(30), label(id, now_ms, truth)));
+            let at = (id + random.below(30)).max(id + 1);
+            due.push((at, label(id, time_ms(at), truth)));
             due.sort_by_key(|(at, _)| *at);
         }
     }
     records
+}
+
+fn time_ms(id: u64) -> u64 {
+    1_600_000_000_000 + id * 10
 }
 
 fn label(id: u64, time_ms: u64, truth: bool) -> String {
@@ -194,7 +200,8 @@ fn labels_put_aside_come_again_and_count_once() {
     assert!(judged(&after).corrected > 300, "what was wrong is judged anew");
 }
 
-fn flip(label: &str) -> String {
+/// The same label, which says the opposite.
+pub fn flip(label: &str) -> String {
     match label.contains("true") {
         true => label.replace("true", "false"),
         false => label.replace("false", "true"),

@@ -24,6 +24,8 @@ mod model;
 mod objects;
 /// The promises of the whole path: exact features, no influence of batch cuts.
 mod pipeline;
+/// Labels put aside and sent again, by the program and through a broker.
+mod quarantine;
 /// Instances that share a group join, leave, die and freeze: each partition's state goes on.
 mod rebalance;
 /// The hand-over of slots between the threads, under thousands of schedules.

@@ -1,9 +1,10 @@
 //! Which rows of a batch stay: one pass in stream order, then the batch is compacted.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::config::event::{EventConfig, FilterRule, Missing, OutOfRange};
+use crate::ids::IdSet;
 use crate::ring::{Envelope, Reason, Reject, Slot};
 
 /// Decides which rows stay.
@@ -41,7 +42,7 @@ const AHEAD_ROWS: u32 = 16;
 /// Ids seen within a span of event time: those of `by_time`, which is in the order they came.
 pub(super) struct Seen {
     within_ms: i64,
-    pub(super) ids: HashSet<u128>,
+    pub(super) ids: IdSet,
     pub(super) by_time: VecDeque<(i64, u128)>,
 }
 
@@ -67,7 +68,7 @@ impl Screen {
             },
             seen: Seen {
                 within_ms: config.duplicates_within_ms,
-                ids: HashSet::new(),
+                ids: IdSet::default(),
                 by_time: VecDeque::new(),
             },
             keep: Vec::new(),

@@ -7,7 +7,6 @@
 //!
 //! Invariant: between two batches every pending event is in exactly one of the timelines.
 
-use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
@@ -16,6 +15,7 @@ use super::held::{GONE, Held, OwnOriginal};
 use super::pending::{Entry, NO_FEATURES, Pending, PendingShape};
 use super::timeline::Timeline;
 use super::{Join, JoinCounts, State};
+use crate::ids::IdMap;
 use crate::ring::{LabelRecord, Position};
 
 /// No list here can be longer: entries are numbered in 32 bits.
@@ -126,7 +126,7 @@ impl Join {
 }
 
 /// Where an orphan was read is forgotten: it is asked for no more.
-fn read_orphans(state: &mut StateReader<'_>) -> io::Result<HashMap<u128, LabelRecord>> {
+fn read_orphans(state: &mut StateReader<'_>) -> io::Result<IdMap<LabelRecord>> {
     let ids = state.list::<u128>(LENGTH_MAX)?;
     let times_ms = state.numbers::<i64>(ids.len())?;
     let values = state.numbers::<f32>(ids.len())?;

@@ -96,6 +96,21 @@ pub fn fold_lanes(sums: &[f32; LANES]) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
+/// The sum of squares.
+///
+/// # Shapes
+/// `values`: a multiple of [`LANES`], padded with zeros.
+#[inline]
+pub fn length_squared(values: &[f32]) -> f32 {
+    let mut sums = [0.0; LANES];
+    for values in values.as_chunks::<LANES>().0 {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += value * value;
+        }
+    }
+    fold_lanes(&sums)
+}
+
 /// The weight moved toward zero by `amount`, stopping there: the proximal step of L1.
 #[inline]
 pub(crate) fn shrink(weight: f32, amount: f32) -> f32 {

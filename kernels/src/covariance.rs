@@ -10,30 +10,44 @@
 //! (roots of the rates are shared out to them); an asymmetry would be inflated by forgetting
 //! without ever being observed away. Multiply-adds are fused explicitly: the same bits everywhere.
 
+use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 
 /// Rows are padded to this many values: a cache line.
 const PAD: usize = 8;
-/// Lines of a row that are summed at once where there are as many: half the registers.
-const WIDE: usize = 4;
+/// Lines of a row that are walked at once where there are as many: their sums stay in registers.
+const WIDE: usize = 2;
 
 /// A symmetric positive matrix, `size x size`, rows padded with zeros.
+///
+/// What an observation takes away is left to the next projection, which has to read every entry
+/// anyway: an entry is loaded and stored once per example then.
 #[derive(Debug, Clone)]
 pub struct Covariance {
     size: usize,
     stride: usize,
     limit: f64,
+    /// The entries, without the `pending` change.
     values: Lines,
+    pending: Pending,
+    /// The variances, after it.
+    variances: Lines,
     /// `P x` of the last projection, `[stride]`, as the following.
     projected: Lines,
-    /// The same times the root of the reduction.
+    /// The same times the root of the reduction: what is to be taken away.
     scaled: Lines,
-    /// The variances after an observation, before they are bounded.
-    nexts: Lines,
     /// What a weight's deviation grows by: the root of the inflation, less where it is bounded.
     growths: Lines,
-    /// The growths times the unbounded growth: the factors of a row that is not bounded.
-    factors: Lines,
+}
+
+/// What is still to be done to the entries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Pending {
+    Nothing,
+    /// Take `scaled scaled'` away and multiply by this.
+    Inflate(f64),
+    /// Take `scaled scaled'` away and multiply by `growths growths'`.
+    Grow,
 }
 
 impl Covariance {
@@ -41,10 +55,10 @@ impl Covariance {
     pub fn new(size: usize, prior: f64) -> Self {
         let stride = size.next_multiple_of(PAD);
         let values = Lines::new(size * stride);
-        let [projected, scaled, nexts, growths, factors] = [(); 5].map(|()| Lines::new(stride));
-        let limit = prior;
+        let [variances, projected, scaled, growths] = [(); 4].map(|()| Lines::new(stride));
+        let (limit, pending) = (prior, Pending::Nothing);
         let mut covariance =
-            Self { size, stride, limit, values, projected, scaled, nexts, growths, factors };
+            Self { size, stride, limit, values, pending, variances, projected, scaled, growths };
         covariance.forget_all();
         covariance
     }
@@ -56,15 +70,8 @@ impl Covariance {
     /// `x`: `[size]`, or longer with zeros behind.
     #[inline]
     pub fn project(&mut self, x: &[f64]) -> f64 {
-        let mut column = 0;
-        while column + WIDE * PAD <= self.stride {
-            self.project_columns::<WIDE>(column, x);
-            column += WIDE * PAD;
-        }
-        while column < self.stride {
-            self.project_columns::<1>(column, x);
-            column += PAD;
-        }
+        let pending = std::mem::replace(&mut self.pending, Pending::Nothing);
+        pending.walk(&mut self.values, [&self.scaled, &self.growths], x, &mut self.projected);
         let mut sums = [0.0; PAD];
         for (x, p) in x.as_chunks::<PAD>().0.iter().zip(self.projected.as_chunks::<PAD>().0) {
             for lane in 0..PAD {
@@ -92,107 +99,147 @@ impl Covariance {
         let [root, growth] = [reduction.sqrt(), inflation.sqrt()];
         let inflation = growth * growth;
         let (mut is_over, mut is_lost) = (false, false);
-        let rows = self.values.chunks_exact(self.stride).enumerate();
-        let moves = self.projected.iter().zip(self.scaled.iter_mut()).zip(self.nexts.iter_mut());
-        for ((index, row), ((moved, scaled), next)) in rows.zip(moves) {
+        let moves = self.projected.iter().zip(self.scaled.iter_mut());
+        // Behind the last weight there are zeros, which stay.
+        for ((moved, scaled), variance) in moves.zip(&mut self.variances[..self.size]) {
             *scaled = root * moved;
-            *next = (-*scaled).mul_add(*scaled, row[index]) * inflation;
-            is_over |= *next > self.limit;
-            is_lost |= *next <= 0.0 || next.is_nan();
+            *variance = (-*scaled).mul_add(*scaled, *variance);
+            let next = *variance * inflation;
+            is_over |= next > self.limit;
+            is_lost |= next <= 0.0 || next.is_nan();
         }
         if is_lost {
             self.forget_all();
         } else if is_over {
-            bound(&self.nexts, &mut self.growths, &mut self.factors, self.limit, growth);
-            let (growths, factors) = (&self.growths, &self.factors);
-            subtract_bounded(&mut self.values, &self.scaled, growths, factors, growth);
+            bound(&mut self.variances, &mut self.growths, self.limit, growth);
+            self.pending = Pending::Grow;
         } else {
-            subtract(&mut self.values, &self.scaled, inflation);
+            self.variances.iter_mut().for_each(|variance| *variance *= inflation);
+            self.pending = Pending::Inflate(inflation);
         }
     }
 
     /// The variance of one weight.
     #[inline]
     pub fn variance(&self, index: usize) -> f64 {
-        self.values[index * self.stride + index]
+        self.variances[index]
     }
 
     /// The entries, row by row with their padding, for saving.
-    pub fn values(&self) -> &[f64] {
-        &self.values
+    pub fn values(&self) -> Cow<'_, [f64]> {
+        if self.pending == Pending::Nothing {
+            return Cow::Borrowed(&self.values);
+        }
+        let (mut values, mut out) = (self.values.to_vec(), self.projected.clone());
+        let nowhere = vec![0.0; self.stride];
+        self.pending.walk(&mut values, [&self.scaled, &self.growths], &nowhere, &mut out);
+        Cow::Owned(values)
     }
 
-    /// The same to restore them.
-    pub fn values_mut(&mut self) -> &mut [f64] {
-        &mut self.values
+    /// Restores what [`Covariance::values`] gave; `fill` writes it.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub fn restore<E>(&mut self, fill: impl FnOnce(&mut [f64]) -> Result<(), E>) -> Result<(), E> {
+        fill(&mut self.values)?;
+        self.pending = Pending::Nothing;
+        for index in 0..self.size {
+            self.variances[index] = self.values[index * self.stride + index];
+        }
+        Ok(())
     }
 
     /// Independent weights of the prior's variance, as at first.
     fn forget_all(&mut self) {
+        self.pending = Pending::Nothing;
         self.values.fill(0.0);
         for index in 0..self.size {
             self.values[index * self.stride + index] = self.limit;
+            self.variances[index] = self.limit;
         }
     }
+}
 
-    /// Some columns at a time, so that their sums stay in registers.
-    #[inline]
-    fn project_columns<const LINES: usize>(&mut self, column: usize, x: &[f64]) {
-        let mut sums = [[0.0; PAD]; LINES];
-        for (row, value) in self.values.chunks_exact(self.stride).zip(x) {
-            let lines = row[column..].as_chunks::<PAD>().0.first_chunk::<LINES>();
-            let lines = lines.expect("a row has as many columns");
-            for line in 0..LINES {
-                for lane in 0..PAD {
-                    sums[line][lane] = lines[line][lane].mul_add(*value, sums[line][lane]);
-                }
+impl Pending {
+    /// Changes every entry and multiplies the new matrix by `x`: `out = P x`.
+    fn walk(self, values: &mut [f64], changes: [&[f64]; 2], x: &[f64], out: &mut [f64]) {
+        match self {
+            Pending::Nothing => walk(values, changes, x, out, |entry, _, _| entry),
+            Pending::Inflate(inflation) => {
+                walk(values, changes, x, out, |entry, [left, _], [right, _]| {
+                    (-left).mul_add(right, entry) * inflation
+                });
             }
+            Pending::Grow => walk(values, changes, x, out, |entry, [left, own], [right, other]| {
+                (-left).mul_add(right, entry) * (own * other)
+            }),
         }
-        self.projected[column..column + LINES * PAD].copy_from_slice(sums.as_flattened());
     }
 }
 
 // Functions of their own, whose arguments the compiler knows to lie apart.
 
 #[inline(never)]
-fn subtract(values: &mut [f64], scaled: &[f64], inflation: f64) {
-    for (row, left) in values.chunks_exact_mut(scaled.len()).zip(scaled) {
-        for (entry, right) in row.iter_mut().zip(scaled) {
-            *entry = (-left).mul_add(*right, *entry) * inflation;
+fn walk(
+    values: &mut [f64],
+    changes: [&[f64]; 2],
+    x: &[f64],
+    out: &mut [f64],
+    change: impl Fn(f64, [f64; 2], [f64; 2]) -> f64,
+) {
+    let stride = out.len();
+    let mut column = 0;
+    while column + WIDE * PAD <= stride {
+        walk_columns::<WIDE>(values, changes, x, &mut out[column..], (column, stride), &change);
+        column += WIDE * PAD;
+    }
+    while column < stride {
+        walk_columns::<1>(values, changes, x, &mut out[column..], (column, stride), &change);
+        column += PAD;
+    }
+}
+
+/// Some columns at a time, so that their sums stay in registers.
+#[inline(always)]
+fn walk_columns<const LINES: usize>(
+    values: &mut [f64],
+    changes: [&[f64]; 2],
+    x: &[f64],
+    out: &mut [f64],
+    (column, stride): (usize, usize),
+    change: &impl Fn(f64, [f64; 2], [f64; 2]) -> f64,
+) {
+    let [rights, others] = changes.map(|change| *lines::<LINES>(&change[column..]));
+    let mut sums = [[0.0; PAD]; LINES];
+    let lefts = changes[0].iter().zip(changes[1]);
+    for ((row, value), (left, own)) in values.chunks_exact_mut(stride).zip(x).zip(lefts) {
+        let row = row[column..].as_chunks_mut::<PAD>().0.first_chunk_mut::<LINES>();
+        let row = row.expect("a row has as many columns");
+        for line in 0..LINES {
+            for lane in 0..PAD {
+                let with = [rights[line][lane], others[line][lane]];
+                let entry = change(row[line][lane], [*left, *own], with);
+                row[line][lane] = entry;
+                sums[line][lane] = entry.mul_add(*value, sums[line][lane]);
+            }
         }
     }
+    out[..LINES * PAD].copy_from_slice(sums.as_flattened());
+}
+
+#[inline(always)]
+fn lines<const LINES: usize>(values: &[f64]) -> &[[f64; PAD]; LINES] {
+    let lines = values.as_chunks::<PAD>().0.first_chunk::<LINES>();
+    lines.expect("a row has as many columns")
 }
 
 /// What brings every variance to its limit. Roots for all, in vectors: often half of them are over.
 #[inline(never)]
-fn bound(nexts: &[f64], growths: &mut [f64], factors: &mut [f64], limit: f64, growth: f64) {
-    for ((next, bounded), factor) in nexts.iter().zip(growths).zip(factors) {
-        *bounded = if *next > limit { (limit / next).sqrt() * growth } else { growth };
-        *factor = growth * *bounded;
-    }
-}
-
-/// Most rows are not bounded and save a product an entry by the `factors`.
-#[inline(never)]
-fn subtract_bounded(
-    values: &mut [f64],
-    scaled: &[f64],
-    growths: &[f64],
-    factors: &[f64],
-    growth: f64,
-) {
-    let rows = values.chunks_exact_mut(scaled.len());
-    for ((row, left), own) in rows.zip(scaled).zip(growths) {
-        let columns = row.iter_mut().zip(scaled);
-        if *own == growth {
-            for ((entry, right), factor) in columns.zip(factors) {
-                *entry = (-left).mul_add(*right, *entry) * factor;
-            }
-        } else {
-            for ((entry, right), other) in columns.zip(growths) {
-                *entry = (-left).mul_add(*right, *entry) * (own * other);
-            }
-        }
+fn bound(variances: &mut [f64], growths: &mut [f64], limit: f64, growth: f64) {
+    for (variance, bounded) in variances.iter_mut().zip(growths) {
+        let next = *variance * (growth * growth);
+        *bounded = if next > limit { (limit / next).sqrt() * growth } else { growth };
+        *variance *= *bounded * *bounded;
     }
 }
 
@@ -264,9 +311,10 @@ mod tests {
                 }
             }
         }
+        let values = covariance.values();
         for (i, row) in information.iter().enumerate() {
             for j in 0..size {
-                let column = covariance.values[j..].iter().step_by(covariance.stride);
+                let column = values[j..].iter().step_by(covariance.stride);
                 let product: f64 = row.iter().zip(column).map(|(a, b)| a * b).sum();
                 let expected = if i == j { 1.0 } else { 0.0 };
                 assert!((product - expected).abs() < 1e-9, "{i} {j}: {product}");
@@ -286,12 +334,13 @@ mod tests {
             assert!(spread >= 0.0 && spread.is_finite());
             covariance.observe(0.1 / (1.0 + 0.1 * spread), 1.01);
         }
+        let (values, stride) = (covariance.values(), covariance.stride);
         for i in 0..size {
-            let stride = covariance.stride;
-            assert!((0.0..=1.0 + 1e-12).contains(&covariance.values[i * stride + i]));
+            assert!((0.0..=1.0 + 1e-12).contains(&values[i * stride + i]));
+            assert_eq!(covariance.variance(i).to_bits(), values[i * stride + i].to_bits());
             for j in 0..size {
-                let mirrored = covariance.values[j * stride + i];
-                assert_eq!(covariance.values[i * stride + j].to_bits(), mirrored.to_bits());
+                let mirrored = values[j * stride + i];
+                assert_eq!(values[i * stride + j].to_bits(), mirrored.to_bits());
             }
         }
     }

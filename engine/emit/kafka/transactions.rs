@@ -32,6 +32,8 @@ const RECORDS_MAX: u64 = 10_000;
 const STEP: Duration = Duration::from_millis(20);
 /// A transaction that was aborted so often in a row ends the run.
 const ABORTS_MAX: u32 = 10;
+/// So often in a row the client may say that a step does not fit, before it is believed.
+const MISFITS_MAX: u32 = 20;
 
 /// Who we are in transactions, and how long one takes records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub struct TransactionalSink {
     state: State,
     /// What was handed over and is not committed.
     kept: Frames,
+    /// How often in a row a step did not fit.
+    misfits: u32,
     backoff: Backoff,
     jitter: Jitter,
 }
@@ -89,6 +93,7 @@ impl TransactionalSink {
             commit_every: transactions.commit_every,
             state: State::Unknown,
             kept: Frames::default(),
+            misfits: 0,
             backoff: backoff(),
             jitter: Jitter::of_this_process(),
         };
@@ -116,8 +121,20 @@ impl TransactionalSink {
     /// must be aborted.
     fn judge(&mut self, step: &'static str, answer: Result<(), KafkaError>) -> Result<bool, Error> {
         match answer {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.misfits = 0;
+                Ok(true)
+            }
             Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.is_fatal() => {
+                Ok(false)
+            }
+            // A call that timed out may leave its answer behind, which librdkafka (2.12) then takes
+            // for that of the next step, and goes on too early. Nothing is lost: its last step
+            // looks at the state, and asking again puts it right.
+            Err(KafkaError::Transaction(error))
+                if error.code() == RDKafkaErrorCode::State && self.misfits < MISFITS_MAX =>
+            {
+                self.misfits += 1;
                 Ok(false)
             }
             Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
@@ -173,7 +190,8 @@ impl TransactionalSink {
         fail_point("emit::commit").map_err(Error::file("commit to", &self.sink.topic))?;
         let answer = self.sink.producer.commit_transaction(wait);
         if self.judge("commit", answer)? {
-            metrics::counter!("pelton_transactions_committed_total").increment(1);
+            let is_first = u64::from(self.kept.count() > 0);
+            metrics::counter!("pelton_transactions_committed_total").increment(is_first);
             self.kept.clear();
             self.backoff.reset();
             self.state = State::Idle;
@@ -211,8 +229,14 @@ impl TransactionalSink {
     }
 
     fn begin(&mut self) -> Result<bool, Error> {
-        let answer = self.sink.producer.begin_transaction();
-        self.judge("begin", answer)
+        let (answer, misfits) = (self.sink.producer.begin_transaction(), self.misfits);
+        let has_begun = self.judge("begin", answer)?;
+        if self.misfits > misfits {
+            // The end of the last one has not been taken note of.
+            let is_again = matches!(self.state, State::Again { .. });
+            self.state = if is_again { State::Aborting } else { State::Committing };
+        }
+        Ok(has_begun)
     }
 
     fn rest(&mut self, wait: Duration) -> Result<(), Error> {

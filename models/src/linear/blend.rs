@@ -12,6 +12,7 @@
 use std::io;
 
 use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS, FILTERS};
+use pelton_kernels::coordinate::length_squared;
 use pelton_kernels::covariance::Covariance;
 use pelton_kernels::implicit::pulls;
 use pelton_kernels::mixture::Mixture;
@@ -94,7 +95,18 @@ impl Blend {
     fn class_score(&self, row: Row<'_>, class: usize) -> [f32; EXPERTS] {
         let mut sums = [0.0; EXPERTS];
         let dense = &self.dense[class * self.width..(class + 1) * self.width];
-        for (cell, value) in dense.iter().zip(row.values) {
+        let (pairs, last) = dense.as_chunks::<2>();
+        let (values, _) = row.values.as_chunks::<2>();
+        // Two sums at once: one would wait for itself.
+        let mut others = [0.0; EXPERTS];
+        for ([cell, other], [value, behind]) in pairs.iter().zip(values) {
+            for lane in 0..EXPERTS {
+                sums[lane] += cell.weights[lane] * value;
+                others[lane] += other.weights[lane] * behind;
+            }
+        }
+        if let [cell] = last {
+            let value = row.values[dense.len() - 1];
             for (sum, weight) in sums.iter_mut().zip(cell.weights) {
                 *sum += weight * value;
             }
@@ -106,7 +118,7 @@ impl Blend {
                 *sum += weight;
             }
         }
-        std::array::from_fn(|lane| sums[lane] + sparse[lane])
+        std::array::from_fn(|lane| (sums[lane] + others[lane]) + sparse[lane])
     }
 
     /// How far a full pull moves each expert's score: `x' P x`, or the rate times `x' x`.
@@ -299,7 +311,7 @@ impl RowLearner for Blend {
 
     fn learn(&mut self, row: Row<'_>, scores: &[f32], label: f32, weight: f32) -> bool {
         let Some(importance) = self.link.importance(label, weight) else { return false };
-        let squares = row.values.iter().fold(0.0, |sum, value| sum + value * value);
+        let squares = length_squared(row.values);
         let present = row.sparse.iter().filter(|index| **index != ABSENT).count();
         let length = squares + present as f32;
         if !(is_finite(scores) && length < LENGTH_MAX) {
@@ -359,7 +371,7 @@ impl RowLearner for Blend {
         self.link.write(state)?;
         state.blocks(&[self.mixture], |weights| *weights)?;
         for covariance in &self.covariances {
-            state.slice(covariance.values())?;
+            state.slice(&covariance.values())?;
         }
         state.blocks(&self.dense, |cell| cell.numbers())
     }
@@ -368,7 +380,7 @@ impl RowLearner for Blend {
         self.link.read(state)?;
         state.blocks(std::slice::from_mut(&mut self.mixture), |weights| weights)?;
         for covariance in &mut self.covariances {
-            state.fill(covariance.values_mut())?;
+            covariance.restore(|values| state.fill(values))?;
         }
         state.blocks(&mut self.dense, BlendCell::of)
     }

@@ -7,7 +7,7 @@
 use std::io;
 
 use pelton_kernels::coordinate::{
-    Cell, CoordinateRule, LANES, NormalizedSgd, accumulate, changes, fold_lanes,
+    Cell, CoordinateRule, LANES, NormalizedSgd, accumulate, changes, fold_lanes, length_squared,
 };
 use pelton_kernels::implicit::{PROBLEMS, pulls};
 use pelton_kernels::prefetch::prefetch;
@@ -214,7 +214,7 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
     #[inline]
     fn learn(&mut self, row: Row<'_>, scores: &[f32], label: f32, weight: f32) -> bool {
         let Some(importance) = self.link.importance(label, weight) else { return false };
-        let squares = row.values.iter().fold(0.0, |sum, value| sum + value * value);
+        let squares = length_squared(row.values);
         if !(is_finite(scores) && squares < LENGTH_MAX) {
             return false;
         }
