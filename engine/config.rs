@@ -13,7 +13,7 @@ pub mod learn;
 mod listing;
 pub mod read;
 pub mod run;
-mod shard;
+pub mod shard;
 pub mod stream;
 
 use std::path::{Path, PathBuf};

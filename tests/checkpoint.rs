@@ -99,3 +99,63 @@ fn the_commands_tell_what_lies_there() {
     assert_eq!(ask(&["show", text(&folder), "900"]).0, Some(3));
     assert_eq!(ask(&["show", text(&folder), "901"]).0, Some(2));
 }
+
+#[test]
+fn the_commands_look_into_the_folders_of_partitions() {
+    let job = Job::new(&[]);
+    let (folder, alone) = (job.path("state"), job.path("alone"));
+    let config = job.config("alone", &format!("every = \"1d\"\ndir = {:?}\n", text(&alone)));
+    assert_eq!(job.finish(&config), Some(0));
+    // Two partitions that have been where the run was; the second's newest is the empty state.
+    for (partition, sequences) in [("partition-0000", &[1, 2][..]), ("partition-0003", &[1])] {
+        std::fs::create_dir_all(folder.join(partition)).expect("created");
+        for &sequence in sequences {
+            let name = file_name(sequence);
+            let to = folder.join(partition).join(&name);
+            std::fs::copy(alone.join(name), to).expect("copied");
+        }
+    }
+    let file = format!("source.file = {:?}", text(&job.path("payments.parquet")));
+    let topics = "source = { topics = [\"events\"], state = \"partitioned\" }";
+    let partitioned = std::fs::read_to_string(&config).expect("written");
+    let partitioned = partitioned.replace(&file, topics).replace(text(&alone), text(&folder));
+    let config = job.path("partitioned.toml");
+    std::fs::write(&config, partitioned).expect("written");
+    let ask = |arguments: &[&str]| {
+        let output = job.tell(arguments);
+        let printed = String::from_utf8(output.stdout).expect("UTF-8");
+        (output.status.code(), printed, String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    for place in [text(&config), text(&folder)] {
+        let (code, printed, error) = ask(&["checkpoint", "list", place, "--json"]);
+        assert_eq!(code, Some(0), "{error}");
+        let listed: Vec<Value> = serde_json::from_str(&printed).expect("JSON");
+        let of = |one: &Value| (one["partition"].as_i64(), one["sequence"].as_u64());
+        let listed: Vec<_> = listed.iter().map(of).collect();
+        assert_eq!(listed, [(Some(0), Some(1)), (Some(0), Some(2)), (Some(3), Some(1))]);
+        let (code, printed, error) = ask(&["checkpoint", "show", place]);
+        assert_eq!(code, Some(0), "{error}");
+        let order = ["partition 0", "60000 events", "partition 3", " 0 events"];
+        let at: Vec<_> = order.map(|part| printed.find(part).expect(part)).into();
+        assert!(at.is_sorted(), "{printed}");
+        assert_eq!(ask(&["checkpoint", "show", place, "2"]).0, Some(0));
+        assert_eq!(ask(&["checkpoint", "show", place, "3"]).0, Some(2));
+    }
+    let (code, printed, error) = ask(&["checkpoint", "verify", text(&config)]);
+    assert_eq!(code, Some(0), "{printed}{error}");
+    for part in ["go on from 2 of partition 0", "go on from 1 of partition 3"] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    let (code, printed, error) = ask(&["model", "list", text(&config)]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(printed.matches("partition ").count(), 2, "{printed}");
+    assert!(!printed.contains("cannot be used"), "{printed}");
+    // One that is damaged is found, whichever partition's it is.
+    std::fs::write(folder.join("partition-0003").join(file_name(1)), "torn").expect("written");
+    let (code, printed, error) = ask(&["checkpoint", "verify", text(&folder)]);
+    assert_eq!(code, Some(3), "{error}");
+    assert!(printed.contains("60000 events"), "{printed}");
+    std::fs::create_dir(folder.join("partition-0004")).expect("created");
+    std::fs::remove_dir_all(folder.join("partition-0003")).expect("removed");
+    assert_eq!(ask(&["checkpoint", "verify", text(&folder)]).0, Some(2), "a partition has none");
+}

@@ -1,11 +1,12 @@
 //! `pelton checkpoint`: what lies in a folder or an object store, and whether a run could go on
 //! from it.
 //!
-//! Only looks: nothing is locked, written or removed, so that it may be asked while an engine
+//! Where each partition has a folder of its own, all of them are looked at, one after another. Only
+//! looks: nothing is locked, written or removed, so that it may be asked while an engine
 //! writes there.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -15,6 +16,8 @@ use pelton::checkpoint::manifest::Manifest;
 use pelton::checkpoint::store::{self, Store, StoredFile};
 use pelton::checkpoint::{recover, sequence_of};
 use pelton::config::Config;
+use pelton::config::shard::{partition_name, partitions_in};
+use pelton::config::stream::StateOf;
 use pelton::error::Error;
 use serde::Serialize;
 
@@ -48,7 +51,8 @@ enum Command {
 /// Where the checkpoints lie.
 #[derive(Debug, Args)]
 struct Place {
-    /// A configuration, or the folder or URL of its [checkpoint] dir.
+    /// A configuration, or the folder or URL of its [checkpoint] dir; with folders of partitions
+    /// in it, all of them.
     #[arg(value_name = "CONFIG|DIR")]
     place: String,
     /// Print JSON.
@@ -59,6 +63,9 @@ struct Place {
 /// A checkpoint as it was found.
 #[derive(Debug, Serialize)]
 struct Found {
+    /// Whose it is, where each partition has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<i32>,
     sequence: u64,
     written_ms: i64,
     bytes: u64,
@@ -81,18 +88,60 @@ impl Checkpoint {
     pub fn run(self) -> Result<(), Error> {
         match self.command {
             Command::List(place) => {
-                let found = place.open()?.find(None)?;
-                print(&found, place.json, |found| found.iter().for_each(Found::print_line))
+                let found = find(&place.open()?, None)?;
+                print(&found, place.json, |found| print_lines(found))
             }
-            Command::Show { place, sequence } => {
-                let opened = place.open()?;
-                let mut found = opened.find(Some(sequence))?;
-                let found = found.pop().ok_or_else(|| opened.nothing(sequence))?;
-                print(&found, place.json, Found::print_all)?;
-                found.error.map_or(Ok(()), Err)
-            }
-            Command::Verify(place) => place.open()?.verify(place.json),
+            Command::Show { place, sequence } => show(&place.open()?, sequence, place.json),
+            Command::Verify(place) => verify(&place.open()?, place.json),
         }
+    }
+}
+
+/// What [`Opened::find`] finds in all of them.
+fn find(all: &[Opened], one: Option<Option<u64>>) -> Result<Vec<Found>, Error> {
+    let found: Result<Vec<_>, _> = all.iter().map(|opened| opened.find(one)).collect();
+    Ok(found?.into_iter().flatten().collect())
+}
+
+/// One checkpoint, or one of each partition that has it.
+fn show(all: &[Opened], sequence: Option<u64>, as_json: bool) -> Result<(), Error> {
+    let mut found = find(all, Some(sequence))?;
+    let Some(first) = found.first() else { return Err(all[0].nothing(sequence)) };
+    if first.partition.is_none() {
+        print(first, as_json, Found::print_all)?;
+    } else {
+        print(&found, as_json, |found| {
+            for one in found {
+                print_partition(one.partition);
+                one.print_all();
+            }
+        })?;
+    }
+    found.iter_mut().find_map(|found| found.error.take()).map_or(Ok(()), Err)
+}
+
+/// The first thing that is wrong with any of them ends it, once all are printed.
+fn verify(all: &[Opened], as_json: bool) -> Result<(), Error> {
+    let mut found = find(all, None)?;
+    print(&found, as_json, |found| print_lines(found))?;
+    let mut first = Ok(());
+    for opened in all {
+        let newest = found.iter_mut().rfind(|found| found.partition == opened.partition);
+        first = first.and(opened.verify_newest(newest, as_json));
+    }
+    first
+}
+
+fn print_lines(found: &[Found]) {
+    for of_one in found.chunk_by(|a, b| a.partition == b.partition) {
+        print_partition(of_one[0].partition);
+        of_one.iter().for_each(Found::print_line);
+    }
+}
+
+fn print_partition(partition: Option<i32>) {
+    if let Some(partition) = partition {
+        println!("partition {partition}");
     }
 }
 
@@ -108,16 +157,18 @@ fn print<T: Serialize>(found: &T, as_json: bool, print: impl FnOnce(&T)) -> Resu
 
 /// A place that is open to look at.
 struct Opened {
+    partition: Option<i32>,
     store: Box<dyn Store>,
     config: Option<Config>,
 }
 
 impl Place {
-    /// A file is a configuration, anything else the place itself.
-    fn open(&self) -> Result<Opened, Error> {
+    /// A file is a configuration, anything else the place itself. At least one.
+    fn open(&self) -> Result<Vec<Opened>, Error> {
         let path = PathBuf::from(&self.place);
         if store::is_url(&self.place) || path.is_dir() {
-            return Ok(Opened { store: store::look(&self.place)?, config: None });
+            let partitions = if path.is_dir() { partitions_in(&path)? } else { Vec::new() };
+            return open_each(&self.place, &partitions, None);
         }
         let config = Config::load(&path)?;
         let Some(dir) = &config.checkpoint.dir else {
@@ -126,8 +177,36 @@ impl Place {
                 "give it a [checkpoint] dir",
             ));
         };
-        Ok(Opened { store: store::look(dir)?, config: Some(config) })
+        open_each(dir, &partitions_of(&config, dir)?, Some(&config))
     }
+}
+
+/// The partitions that have checkpoints below `dir`; none where there is one state.
+///
+/// # Errors
+/// [`Error::File`] when the folder cannot be read; [`Error::Usage`] when no partition has any.
+pub fn partitions_of(config: &Config, dir: &str) -> Result<Vec<i32>, Error> {
+    if config.source.state() != StateOf::Each {
+        return Ok(Vec::new());
+    }
+    let partitions = partitions_in(Path::new(dir))?;
+    if partitions.is_empty() {
+        return Err(nothing_in(dir));
+    }
+    Ok(partitions)
+}
+
+fn open_each(dir: &str, partitions: &[i32], config: Option<&Config>) -> Result<Vec<Opened>, Error> {
+    if partitions.is_empty() {
+        let store = store::look(dir)?;
+        return Ok(vec![Opened { partition: None, store, config: config.cloned() }]);
+    }
+    let open = |&partition: &i32| {
+        let store = store::look(&format!("{dir}/{}", partition_name(partition)))?;
+        let config = config.map(|config| config.of_partition(partition));
+        Ok(Opened { partition: Some(partition), store, config })
+    };
+    partitions.iter().map(open).collect()
 }
 
 impl Opened {
@@ -155,6 +234,7 @@ impl Opened {
 
     fn read(&self, sequence: u64, file: &StoredFile) -> Result<Found, Error> {
         let mut found = Found {
+            partition: self.partition,
             sequence,
             written_ms: file.written_ms,
             bytes: file.bytes,
@@ -187,17 +267,16 @@ impl Opened {
         Ok(found)
     }
 
-    fn verify(&self, as_json: bool) -> Result<(), Error> {
-        let mut found = self.find(None)?;
-        print(&found, as_json, |found| found.iter().for_each(Found::print_line))?;
-        let newest = found.pop().ok_or_else(|| self.nothing(None))?;
-        if let Some(error) = newest.error {
+    fn verify_newest(&self, newest: Option<&mut Found>, as_json: bool) -> Result<(), Error> {
+        let newest = newest.ok_or_else(|| self.nothing(None))?;
+        if let Some(error) = newest.error.take() {
             return Err(error);
         }
         if let Some(config) = &self.config {
             recover::read(self.store.as_ref(), newest.sequence, config)?;
             if !as_json {
-                println!("a run would go on from {}", newest.sequence);
+                let of = self.partition.map_or(String::new(), |p| format!(" of partition {p}"));
+                println!("a run would go on from {}{of}", newest.sequence);
             }
         }
         Ok(())
@@ -210,12 +289,16 @@ impl Opened {
                 format!("there is no {} in {place}", file_name(sequence)),
                 "look with `pelton checkpoint list`",
             ),
-            None => usage(
-                format!("there is no checkpoint in {place}"),
-                "look at the [checkpoint] dir that the engine runs with",
-            ),
+            None => nothing_in(&place),
         }
     }
+}
+
+fn nothing_in(place: &str) -> Error {
+    usage(
+        format!("there is no checkpoint in {place}"),
+        "look at the [checkpoint] dir that the engine runs with",
+    )
 }
 
 impl Found {

@@ -11,6 +11,7 @@ use pelton::checkpoint::{recover, store};
 use pelton::config::Config;
 use pelton::error::Error;
 
+use super::checkpoint::partitions_of;
 use super::usage;
 
 /// Arguments of `pelton model`.
@@ -24,6 +25,8 @@ pub struct Model {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the model of each checkpoint, oldest first: labels learned, measures, digest.
+    ///
+    /// Where each partition has a model of its own, those of all of them.
     List {
         /// The configuration.
         config: PathBuf,
@@ -90,6 +93,16 @@ fn list(config: &Config) -> Result<(), Error> {
     let Some(dir) = &config.checkpoint.dir else {
         return Err(usage("the configuration keeps no checkpoints", "give it a [checkpoint] dir"));
     };
+    let partitions = partitions_of(config, dir)?;
+    for &partition in &partitions {
+        println!("partition {partition}");
+        let of_one = config.of_partition(partition);
+        list_in(of_one.checkpoint.dir.as_deref().unwrap_or(dir), &of_one)?;
+    }
+    if partitions.is_empty() { list_in(dir, config) } else { Ok(()) }
+}
+
+fn list_in(dir: &str, config: &Config) -> Result<(), Error> {
     let store = store::look(dir)?;
     println!("{:>8} {:>12} {:>12}  {:<16}  guard", "number", "version", "learned", "digest");
     for sequence in exchange::sequences(store.as_ref())? {

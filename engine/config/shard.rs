@@ -12,6 +12,7 @@ use super::emit::SinkConfig;
 use super::read::Section;
 use super::stream::{SourceConfig, StateOf};
 use crate::checkpoint::store;
+use crate::error::Error;
 
 impl SourceConfig {
     /// Whose state is one.
@@ -64,6 +65,24 @@ pub fn partition_name(partition: i32) -> String {
     format!("partition-{partition:04}")
 }
 
+/// The partitions that have a folder in this one, in order.
+///
+/// # Errors
+/// [`Error::File`] when it cannot be read.
+pub fn partitions_in(folder: &Path) -> Result<Vec<i32>, Error> {
+    let listed = std::fs::read_dir(folder).and_then(|entries| {
+        entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()
+    });
+    let names = listed.map_err(Error::file("read", folder))?;
+    let number = |name: &std::ffi::OsString| {
+        let number = name.to_str()?.strip_prefix("partition-")?.parse().ok()?;
+        (partition_name(number) == name.to_str()?).then_some(number)
+    };
+    let mut partitions: Vec<i32> = names.iter().filter_map(number).collect();
+    partitions.sort_unstable();
+    Ok(partitions)
+}
+
 /// `scores.jsonl` becomes `scores-partition-0003.jsonl`.
 fn file_of(path: &Path, name: &str) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -110,6 +129,16 @@ mod tests {
         assert_eq!(shard.dead_letters, SinkConfig::File("dead-partition-0003".into()));
         assert_eq!(shard.emit.spill_dir, Some("spill/partition-0003".into()));
         assert_eq!(shard.emit.transactions.unwrap().id, "pelton-partition-0003");
+    }
+
+    #[test]
+    fn the_folders_of_partitions_are_found_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["partition-12345", "partition-0010", "partition-0003", "partition-4", "x"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(partitions_in(folder.path()).unwrap(), [3, 10, 12345]);
+        assert!(partitions_in(&folder.path().join("y")).is_err());
     }
 
     #[test]
