@@ -177,12 +177,55 @@ impl Published {
             counter.absolute(count);
         }
         self.slots_free.set(ring.free_count() as f64);
+        for Shown { gauge, value, .. } in gauges(&self.of, pipeline) {
+            gauge.set(value);
+        }
         show_labels(&self.of, pipeline);
         show_cleaning(&self.of, pipeline);
         show_windows(&self.of, pipeline);
-        show_quality(&self.of, pipeline);
         show_guard(&self.of, pipeline);
     }
+
+    /// The pipeline is not here any more: another instance may have it. A gauge cannot be taken
+    /// back, so that amounts are zero from now on, and measures no number.
+    pub fn hand_back(&self, pipeline: &Pipeline) {
+        self.slots_free.set(0.0);
+        for Shown { gauge, when_gone, .. } in gauges(&self.of, pipeline) {
+            gauge.set(when_gone);
+        }
+    }
+}
+
+/// A gauge of a pipeline.
+struct Shown {
+    gauge: Gauge,
+    value: f64,
+    when_gone: f64,
+}
+
+fn gauges(of: &[Label], pipeline: &Pipeline) -> Vec<Shown> {
+    let amount = |gauge, amount: usize| Shown { gauge, value: amount as f64, when_gone: 0.0 };
+    let measure = |gauge, value: f64| Shown { gauge, value, when_gone: f64::NAN };
+    let (of_all, join) = (|| of.to_vec(), pipeline.join());
+    let is_tripped = pipeline.learner().guard().is_tripped();
+    let mut shown = vec![
+        amount(gauge!("pelton_pending_events", of_all()), join.pending().len()),
+        amount(gauge!("pelton_pending_bytes", of_all()), join.pending().byte_count()),
+        measure(gauge!("pelton_label_delay_seconds", of_all()), join.label_delay_ms() / 1000.0),
+        measure(gauge!("pelton_watermark_seconds", of_all()), join.watermark_ms() as f64 / 1000.0),
+        // 0 while all is well, 1 once the guard has tripped.
+        amount(gauge!("pelton_guard_state", of_all()), usize::from(is_tripped)),
+    ];
+    for table in pipeline.features().window_gauges() {
+        let key = || with(of, "key", table.name.to_owned());
+        shown.push(amount(gauge!("pelton_window_keys", key()), table.keys));
+        shown.push(amount(gauge!("pelton_window_bytes", key()), table.bytes));
+    }
+    // The trailing metrics, named as in the report.
+    for (name, value) in pipeline.learner().evaluator().trailing() {
+        shown.push(measure(gauge!("pelton_model_trailing", with(of, "metric", name)), value));
+    }
+    shown
 }
 
 fn with(of: &[Label], name: &'static str, value: impl Into<SharedString>) -> Vec<Label> {
@@ -210,16 +253,12 @@ fn show_labels(of: &[Label], pipeline: &Pipeline) {
     for (fate, count) in fates {
         counter!("pelton_labels_total", with(of, "fate", fate)).absolute(count);
     }
-    let (learned, join) = (pipeline.learner().counts(), pipeline.join());
+    let learned = pipeline.learner().counts();
     let of = || of.to_vec();
     counter!("pelton_labels_learned_total", of()).absolute(learned.learned);
     counter!("pelton_labels_unlearned_total", of()).absolute(learned.unlearned);
     counter!("pelton_labels_refused_total", of()).absolute(learned.refused);
     counter!("pelton_scores_nonfinite_total", of()).absolute(learned.scores_nonfinite);
-    gauge!("pelton_pending_events", of()).set(join.pending().len() as f64);
-    gauge!("pelton_pending_bytes", of()).set(join.pending().byte_count() as f64);
-    gauge!("pelton_label_delay_seconds", of()).set(join.label_delay_ms() / 1000.0);
-    gauge!("pelton_watermark_seconds", of()).set(join.watermark_ms() as f64 / 1000.0);
 }
 
 fn show_cleaning(of: &[Label], pipeline: &Pipeline) {
@@ -239,23 +278,12 @@ fn show_cleaning(of: &[Label], pipeline: &Pipeline) {
 fn show_windows(of: &[Label], pipeline: &Pipeline) {
     for table in pipeline.features().window_gauges() {
         let key = || with(of, "key", table.name.to_owned());
-        gauge!("pelton_window_keys", key()).set(table.keys as f64);
-        gauge!("pelton_window_bytes", key()).set(table.bytes as f64);
         counter!("pelton_window_keys_evicted_total", key()).absolute(table.counts.evicted_keys);
     }
 }
 
-/// The trailing metrics, named as in the report.
-fn show_quality(of: &[Label], pipeline: &Pipeline) {
-    for (name, value) in pipeline.learner().evaluator().trailing() {
-        gauge!("pelton_model_trailing", with(of, "metric", name)).set(value);
-    }
-}
-
-/// 0 while all is well, 1 once the guard has tripped.
 fn show_guard(of: &[Label], pipeline: &Pipeline) {
     let guard = pipeline.learner().guard();
-    gauge!("pelton_guard_state", of.to_vec()).set(f64::from(u8::from(guard.is_tripped())));
     for (measure, count) in Measure::ALL.into_iter().zip(guard.counts().trips) {
         counter!("pelton_guard_trips_total", with(of, "measure", measure.name())).absolute(count);
     }
@@ -289,4 +317,42 @@ fn describe() {
     describe_histogram!("pelton_stage_seconds", "Time of a stage per micro-batch");
     describe_histogram!("pelton_score_latency_seconds", "From a record's arrival to its score out");
     describe_histogram!("pelton_batch_rows", "Rows of a micro-batch");
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_gauges_of_a_partition_that_is_handed_back_are_empty() {
+        let config = "event.time = 't'\nfields.a = { type = 'number' }\n\
+                      features = [{ number = 'a' }]";
+        let config = Config::parse(config).unwrap();
+        let pipeline = Pipeline::new(&config).unwrap();
+        let ring = Ring::new(&config.event.schema, config.batch.rows_max);
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let gauges = || {
+            let page = recorder.handle().render();
+            let lines = page.lines().filter(|line| line.contains('{'));
+            let lines = lines.filter(|line| !line.contains("_total"));
+            let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+            lines.map(|line| (line.to_owned(), value(line))).collect::<Vec<_>>()
+        };
+        let published = metrics::with_local_recorder(&recorder, || {
+            let published = Published::of(Some(3));
+            published.show(&Totals::default(), &pipeline, &ring);
+            published
+        });
+        let before = gauges();
+        assert!(before.iter().any(|(_, value)| *value != 0.0), "{before:?}");
+        metrics::with_local_recorder(&recorder, || published.hand_back(&pipeline));
+        let after = gauges();
+        assert_eq!(before.len(), after.len());
+        for (line, value) in after {
+            assert!(line.contains("partition=\"3\"") && (value == 0.0 || value.is_nan()), "{line}");
+        }
+    }
 }

@@ -255,6 +255,9 @@ fn compute(
     }
     published.show(&state.totals, &state.pipeline, ring);
     live.show(partition, &state.pipeline);
+    if partition.is_some() {
+        published.hand_back(&state.pipeline);
+    }
     Ok((state, last))
 }
 
