@@ -277,6 +277,9 @@ impl Emit {
             }
             sink.batch_done()?;
         }
+        if !slot.quarantined.is_empty() {
+            fail_point("emit::put_aside_sent").map_err(Error::file("write", "dead letters"))?;
+        }
         Ok(())
     }
 

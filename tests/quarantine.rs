@@ -190,3 +190,43 @@ fn labels_put_aside_are_sent_again_and_learned_once_with_the_features_that_were_
     let counts = BTreeMap::from_iter(["dead_letters", "labels"].map(|key| (key, &last[key])));
     assert_eq!(counts, ["dead_letters", "labels"].map(|key| (key, &report[key])).into());
 }
+
+/// A life ends while learning pauses, behind the letters of so many batches: some are in the topic
+/// and in no checkpoint. The model and the scores are those of a run that nothing disturbed.
+#[test]
+fn killed_while_learning_pauses_every_label_is_put_aside_once() {
+    let Some(brokers) = brokers() else { return };
+    if !cfg!(feature = "failpoints") {
+        println!("SKIPPED: dying while learning pauses needs --features failpoints");
+        return;
+    }
+    let mut job = Job::new(&brokers);
+    let records = stream();
+    job.write(&records);
+    let scored = trace(&job.parsed(), &records, 64);
+    let labels: Vec<&Record> = records.iter().filter(is_label).collect();
+    let (bad, put_aside) = (scored.rejects.len(), scored.joins.quarantined as usize);
+    let sent = records.len() - labels.len() - bad - scored.filtered as usize;
+    let is_aside = |letter: &Stored| letter.header("reason") == Some("quarantined");
+    let mut seen_before = 0;
+    for batches in [2, 3, 5] {
+        job.die_at(&format!("emit::put_aside_sent={batches}:die"));
+        let letters = stored(&brokers, &job.dead_letters, 1);
+        seen_before = letters.into_iter().filter(is_aside).count();
+    }
+    println!("{seen_before} of {put_aside} labels put aside before the last life");
+    assert!(0 < seen_before && seen_before < put_aside);
+    job.start(true);
+    let report = job.end();
+    let letters = stored(&brokers, &job.dead_letters, bad + put_aside);
+    assert_eq!(letters.len(), bad + put_aside);
+    let aside: Vec<Stored> = letters.into_iter().filter(is_aside).collect();
+    assert_eq!(aside.len(), put_aside);
+    let offsets = check_letters(&aside, &labels, &job.labels);
+    assert_eq!(stored(&brokers, &job.scores, sent).len(), sent, "every score is there once");
+    assert_eq!(report["score_digest"], scored.score_digest);
+    assert_eq!(report["dead_letters_by_reason"]["quarantined"], put_aside);
+    let order = learned_order(&labels, &offsets, &[], &[]);
+    let by_hand = model_digest(&job, &scored, order.iter().map(Vec::as_slice));
+    assert_eq!(report["model_digest"], by_hand);
+}

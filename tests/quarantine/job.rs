@@ -31,6 +31,7 @@ const CONFIG: &str = "
     emit.topic = '{scores}'
     dead_letters.topic = '{dead}'
     checkpoint = { dir = '{dir}/state', every = '200ms', settle = '200ms' }
+    batch.rows_max = 64
     metrics.listen = '127.0.0.1:{port}'
     guard = { window_labels = 160, warm_up_windows = 4, cool_down_labels = 200 }";
 
@@ -41,7 +42,7 @@ pub struct Job {
     brokers: String,
     events: String,
     pub labels: String,
-    scores: String,
+    pub scores: String,
     pub dead_letters: String,
     writer: Writer,
     child: Option<Child>,
@@ -112,6 +113,27 @@ impl Job {
         program.arg("run").arg(self.path()).arg("--report").arg(self.report());
         program.env("RUST_LOG", "warn").stdout(Stdio::null());
         self.child = Some(program.spawn().expect("the program starts"));
+    }
+
+    /// Runs it until it dies at a fail point.
+    pub fn die_at(&self, point: &str) {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_pelton"));
+        program.arg("run").arg(self.path()).env("RUST_LOG", "warn").env("PELTON_FAIL", point);
+        let mut child = program.stdout(Stdio::null()).spawn().expect("the program starts");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            match child.try_wait().expect("a child") {
+                Some(status) => break Some(status),
+                None if Instant::now() > deadline => break None,
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        if status.is_none() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let status = status.unwrap_or_else(|| panic!("{point} was not reached"));
+        assert_eq!(status.code(), None, "it ended by itself: {status}");
     }
 
     fn report(&self) -> PathBuf {
