@@ -164,36 +164,28 @@ impl News {
 
     fn say(&self) {
         let News { whose: Whose { stage, partition }, batch, rows, others, .. } = self;
-        match self.found {
-            Found::Nothing => {}
-            Found::Stands(stood) => tracing::error!(
-                stage,
-                partition,
-                batch,
-                rows,
-                others,
-                seconds = stood.as_secs_f64(),
-                "a stage holds a batch and does not finish it"
-            ),
-            Found::GoesOn(stood) => tracing::warn!(
-                stage,
-                partition,
-                batch,
-                rows,
-                seconds = stood.as_secs_f64(),
-                "the stage goes on"
-            ),
-            Found::Ends(stood) => tracing::error!(
-                stage,
-                partition,
-                batch,
-                rows,
-                others,
-                seconds = stood.as_secs_f64(),
-                "a stage holds a batch and does not finish it: the process ends at once, to be \
-                 started again from its checkpoint"
-            ),
-        }
+        let (stood, what) = match self.found {
+            Found::Nothing => return,
+            Found::GoesOn(stood) => {
+                let seconds = stood.as_secs_f64();
+                tracing::warn!(stage, partition, batch, rows, seconds, "the stage goes on");
+                return;
+            }
+            Found::Stands(stood) => (stood, ""),
+            Found::Ends(stood) => {
+                (stood, ": the process ends at once, to be started again from its checkpoint")
+            }
+        };
+        let seconds = stood.as_secs_f64();
+        tracing::error!(
+            stage,
+            partition,
+            batch,
+            rows,
+            others,
+            seconds,
+            "a stage holds a batch and does not finish it{what}"
+        );
     }
 }
 

@@ -17,6 +17,17 @@ fn watched(job: &Job, limits: &str, more: &str) -> String {
     format!("every = \"10ms\"\nkeep = 50\ndir = {:?}\n[run]\n{limits}\n{more}", text(&folder))
 }
 
+/// A job that has run once, as `oracle`, with nothing in its way.
+fn undisturbed() -> Option<Job> {
+    if !cfg!(feature = "failpoints") {
+        println!("SKIPPED: a stage stands still only with --features failpoints");
+        return None;
+    }
+    let job = Job::new(&[]);
+    assert_eq!(job.finish(&job.config("oracle", "")), Some(0));
+    Some(job)
+}
+
 /// The stages that the metrics page says stand still, or do not.
 fn shown(page: &str, value: u32) -> BTreeSet<&'static str> {
     let line = |stage: &str| format!("pelton_stalled{{stage=\"{stage}\"}} {value}");
@@ -25,12 +36,7 @@ fn shown(page: &str, value: u32) -> BTreeSet<&'static str> {
 
 #[test]
 fn a_stage_that_stands_is_said_and_shown_and_the_run_goes_on() {
-    if !cfg!(feature = "failpoints") {
-        println!("SKIPPED: a stage stands still only with --features failpoints");
-        return;
-    }
-    let job = Job::new(&[]);
-    assert_eq!(job.finish(&job.config("oracle", "")), Some(0));
+    let Some(job) = undisturbed() else { return };
     let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     let port = port.expect("a free port").port();
     let page = format!("[metrics]\nlisten = \"127.0.0.1:{port}\"\n");
@@ -67,12 +73,7 @@ fn a_stage_that_stands_is_said_and_shown_and_the_run_goes_on() {
 
 #[test]
 fn a_process_that_is_ended_goes_on_from_its_checkpoint() {
-    if !cfg!(feature = "failpoints") {
-        println!("SKIPPED: a stage stands still only with --features failpoints");
-        return;
-    }
-    let job = Job::new(&[]);
-    assert_eq!(job.finish(&job.config("oracle", "")), Some(0));
+    let Some(job) = undisturbed() else { return };
     let limits = "stall_after = \"500ms\"\nstall_exit = \"1s\"";
     let config = job.config("ended", &watched(&job, limits, ""));
     for place in ["compute::noted=300", "emit::scores_sent=200", "checkpoint::synced=3"] {

@@ -190,8 +190,9 @@ impl TransactionalSink {
         fail_point("emit::commit").map_err(Error::file("commit to", &self.sink.topic))?;
         let answer = self.sink.producer.commit_transaction(wait);
         if self.judge("commit", answer)? {
-            let is_first = u64::from(self.kept.count() > 0);
-            metrics::counter!("pelton_transactions_committed_total").increment(is_first);
+            // One whose end is only taken note of was counted before.
+            let ended = u64::from(self.kept.count() > 0);
+            metrics::counter!("pelton_transactions_committed_total").increment(ended);
             self.kept.clear();
             self.backoff.reset();
             self.state = State::Idle;
