@@ -13,6 +13,7 @@
 //! | [`covariance`] | the full-matrix filter of a dense block | fixed order |
 //! | [`blend`] | four experts' view of a coordinate | fixed order |
 //! | [`mixture`] | weights of experts by their losses | fixed order |
+//! | [`device`] | the CPU or a GPU, its memory and streams | changes no result |
 //! | [`prefetch`] | a hint about the row that comes soon | changes no result |
 //! | [`state`] | numbers to bytes and back, for what is saved | the same bytes everywhere |
 #![forbid(unsafe_op_in_unsafe_fn)]
@@ -21,6 +22,7 @@ pub mod blend;
 pub mod calendar;
 pub mod coordinate;
 pub mod covariance;
+pub mod device;
 pub mod error;
 pub mod fixed;
 pub mod hash;

@@ -1,0 +1,447 @@
+//! CUDA's driver: the only file that names it.
+//!
+//! The library is opened when the first GPU is asked for. A missing or broken one is a reason, not
+//! a panic; every other result that is not a success ends the use of this GPU, since CUDA's errors
+//! are mostly about work given earlier, and its context is not to be trusted afterwards.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ffi::{CString, c_void};
+use std::panic::catch_unwind;
+use std::sync::{Mutex, PoisonError};
+
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
+
+use super::driver::{Driver, Handle};
+use super::image::{IMAGES, Image};
+use super::{Description, DeviceError, Pinning};
+
+/// A GPU by its primary context.
+pub(super) struct Cuda {
+    device: sys::CUdevice,
+    context: sys::CUcontext,
+    description: Description,
+    /// Bytes of shared memory that a block may ask for.
+    shared_bytes_max: i32,
+    modules: Vec<sys::CUmodule>,
+    functions: Mutex<HashMap<&'static str, Function>>,
+}
+
+#[derive(Clone, Copy)]
+struct Function(sys::CUfunction);
+
+// SAFETY: CUDA's driver may be called by any thread; contexts, modules and functions are handles
+// into it. Each call makes the context current for its thread first.
+unsafe impl Send for Cuda {}
+// SAFETY: as above.
+unsafe impl Sync for Cuda {}
+// SAFETY: a handle, as above.
+unsafe impl Send for Function {}
+
+thread_local! {
+    /// The context that is current in this thread, as a number.
+    static CURRENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Opens a GPU.
+pub(super) fn open(number: u32) -> Result<Cuda, DeviceError> {
+    // The loader panics when the library lacks a function, as a damaged one does.
+    catch_unwind(|| open_or_panic(number)).unwrap_or_else(|_| {
+        Err(absent("the library of the NVIDIA driver (libcuda) is damaged or too old"))
+    })
+}
+
+fn absent(reason: impl Into<String>) -> DeviceError {
+    DeviceError::Absent { reason: reason.into() }
+}
+
+fn open_or_panic(number: u32) -> Result<Cuda, DeviceError> {
+    // SAFETY: it opens the library and closes it again.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(absent("the library of the NVIDIA driver (libcuda) is not installed"));
+    }
+    let asked = |call, result: Result<i32, DriverError>| {
+        result.map_err(|error| absent(format!("{call} returned {}", name_of(error))))
+    };
+    asked("cuInit", result::init().map(|()| 0))?;
+    let count = asked("cuDeviceGetCount", result::device::get_count())?;
+    let count = u32::try_from(count).unwrap_or(0);
+    if count == 0 {
+        return Err(absent("the NVIDIA driver finds none"));
+    }
+    if number >= count {
+        return Err(DeviceError::Number { number, count });
+    }
+    let ordinal = i32::try_from(number).expect("below the count");
+    let device = lost("cuDeviceGet", result::device::get(ordinal))?;
+    // SAFETY: the device exists. A busy or exclusive GPU is refused here.
+    let context = unsafe { result::primary_ctx::retain(device) };
+    let context = context
+        .map_err(|error| absent(format!("GPU {number} cannot be used: {}", name_of(error))))?;
+    let mut cuda = Cuda {
+        device,
+        context,
+        description: describe(device, number)?,
+        shared_bytes_max: attribute(
+            device,
+            Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+        )?,
+        modules: Vec::new(),
+        functions: Mutex::default(),
+    };
+    cuda.bind()?;
+    for image in IMAGES {
+        cuda.modules.push(load(image, cuda.description.capability)?);
+    }
+    Ok(cuda)
+}
+
+fn attribute(device: sys::CUdevice, attribute: Attribute) -> Result<i32, DeviceError> {
+    // SAFETY: the device exists.
+    lost("cuDeviceGetAttribute", unsafe { result::device::get_attribute(device, attribute) })
+}
+
+fn describe(device: sys::CUdevice, number: u32) -> Result<Description, DeviceError> {
+    let count = |name| attribute(device, name).map(i32::unsigned_abs);
+    // SAFETY: the device exists.
+    let memory = lost("cuDeviceTotalMem", unsafe { result::device::total_mem(device) })?;
+    Ok(Description {
+        number,
+        name: lost("cuDeviceGetName", result::device::get_name(device))?,
+        memory_bytes: memory as u64,
+        multiprocessors: count(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+        capability: (
+            count(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            count(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        ),
+    })
+}
+
+fn load(image: &Image, capability: (u32, u32)) -> Result<sys::CUmodule, DeviceError> {
+    let refused = |error| {
+        absent(format!(
+            "the kernels ({}) cannot be loaded: {}; a driver of version 580 or later and compute \
+             capability 8.0 or later are needed",
+            image.name,
+            name_of(error)
+        ))
+    };
+    if capability == (9, 0) {
+        // SAFETY: the bytes are a whole image for this capability, and are kept by the program.
+        return unsafe { result::module::load_data(image.sm_90.as_ptr().cast()) }.map_err(refused);
+    }
+    let text = CString::new(image.ptx).expect("a compiled text has no zero bytes");
+    // SAFETY: a text that ends with a zero byte.
+    unsafe { result::module::load_data(text.as_ptr().cast()) }.map_err(refused)
+}
+
+fn name_of(error: DriverError) -> String {
+    error.error_name().map_or_else(
+        |_| format!("error {}", error.0 as u32),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// A result that is not a success is the end.
+fn lost<T>(call: &'static str, result: Result<T, DriverError>) -> Result<T, DeviceError> {
+    result.map_err(|error| DeviceError::Lost { call, code: error.0 as u32, name: name_of(error) })
+}
+
+/// Where memory is asked for, its lack is no loss.
+fn room<T>(
+    call: &'static str,
+    bytes: usize,
+    result: Result<T, DriverError>,
+) -> Result<T, DeviceError> {
+    match result {
+        Err(DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
+            Err(DeviceError::Memory { bytes: bytes as u64 })
+        }
+        result => lost(call, result),
+    }
+}
+
+/// Nothing is handed out for 0 bytes, but it needs an address.
+fn at_least_one(bytes: usize) -> usize {
+    bytes.max(256)
+}
+
+fn stream_of(handle: Handle) -> sys::CUstream {
+    handle as sys::CUstream
+}
+
+fn event_of(handle: Handle) -> sys::CUevent {
+    handle as sys::CUevent
+}
+
+impl Cuda {
+    /// Makes the context current in this thread.
+    fn bind(&self) -> Result<(), DeviceError> {
+        let own = self.context as usize;
+        if CURRENT.get() != own {
+            // SAFETY: the context is retained until this is dropped.
+            lost("cuCtxSetCurrent", unsafe { result::ctx::set_current(self.context) })?;
+            CURRENT.set(own);
+        }
+        Ok(())
+    }
+
+    fn function(&self, kernel: &'static str) -> Result<Function, DeviceError> {
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(function) = functions.get(kernel) {
+            return Ok(*function);
+        }
+        let name = CString::new(kernel).expect("names have no zero bytes");
+        // SAFETY: the modules are loaded in this context.
+        let mut found = self
+            .modules
+            .iter()
+            .map(|module| unsafe { result::module::get_function(*module, name.clone()) });
+        let function = found.find_map(Result::ok).ok_or(DeviceError::Kernel { kernel })?;
+        let wanted = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        let own = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
+        // SAFETY: the function was found above.
+        let used = unsafe { result::function::get_function_attribute(function, own) };
+        let left = self.shared_bytes_max - lost("cuFuncGetAttribute", used)?;
+        // SAFETY: as above.
+        let set = unsafe { result::function::set_function_attribute(function, wanted, left) };
+        lost("cuFuncSetAttribute", set)?;
+        functions.insert(kernel, Function(function));
+        Ok(Function(function))
+    }
+}
+
+impl Driver for Cuda {
+    fn describe(&self) -> Description {
+        self.description.clone()
+    }
+
+    fn memory(&self) -> Result<(u64, u64), DeviceError> {
+        self.bind()?;
+        let (free, total) = lost("cuMemGetInfo", result::mem_get_info())?;
+        Ok((free as u64, total as u64))
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
+        self.bind()?;
+        // SAFETY: the memory is handed out as bytes of any value.
+        room("cuMemAlloc", bytes, unsafe { result::malloc_sync(at_least_one(bytes)) })
+    }
+
+    unsafe fn free(&self, address: u64, _: usize) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's; the driver waits for work that uses it.
+        lost("cuMemFree", unsafe { result::free_sync(address) })
+    }
+
+    fn pin(&self, bytes: usize, pinning: Pinning) -> Result<*mut u8, DeviceError> {
+        self.bind()?;
+        let bytes = at_least_one(bytes);
+        let flags = sys::CU_MEMHOSTALLOC_PORTABLE
+            | match pinning {
+                Pinning::Upload => sys::CU_MEMHOSTALLOC_WRITECOMBINED,
+                Pinning::Both => 0,
+            };
+        // SAFETY: the memory is zeroed before it is handed out.
+        let memory = unsafe { result::malloc_host(bytes, flags) };
+        let memory = room("cuMemHostAlloc", bytes, memory)?.cast::<u8>();
+        // SAFETY: as many bytes were given.
+        unsafe { memory.write_bytes(0, bytes) };
+        Ok(memory)
+    }
+
+    unsafe fn unpin(&self, memory: *mut u8, _: usize) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        lost("cuMemFreeHost", unsafe { result::free_host(memory.cast()) })
+    }
+
+    fn open_stream(&self) -> Result<Handle, DeviceError> {
+        self.bind()?;
+        let kind = result::stream::StreamKind::NonBlocking;
+        lost("cuStreamCreate", result::stream::create(kind)).map(|stream| stream as Handle)
+    }
+
+    unsafe fn close_stream(&self, stream: Handle) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        lost("cuStreamDestroy", unsafe { result::stream::destroy(stream_of(stream)) })
+    }
+
+    fn open_event(&self) -> Result<Handle, DeviceError> {
+        self.bind()?;
+        let flags = sys::CUevent_flags::CU_EVENT_DEFAULT;
+        lost("cuEventCreate", result::event::create(flags)).map(|event| event as Handle)
+    }
+
+    unsafe fn close_event(&self, event: Handle) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        lost("cuEventDestroy", unsafe { result::event::destroy(event_of(event)) })
+    }
+
+    unsafe fn record(&self, event: Handle, stream: Handle) -> Result<(), DeviceError> {
+        self.bind()?;
+        let (event, stream) = (event_of(event), stream_of(stream));
+        // SAFETY: the caller's.
+        lost("cuEventRecord", unsafe { result::event::record(event, stream) })
+    }
+
+    unsafe fn wait(&self, stream: Handle, event: Handle) -> Result<(), DeviceError> {
+        self.bind()?;
+        let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+        let (event, stream) = (event_of(event), stream_of(stream));
+        // SAFETY: the caller's.
+        lost("cuStreamWaitEvent", unsafe { result::stream::wait_event(stream, event, flags) })
+    }
+
+    unsafe fn await_event(&self, event: Handle) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        lost("cuEventSynchronize", unsafe { result::event::synchronize(event_of(event)) })
+    }
+
+    unsafe fn elapsed_ms(&self, from: Handle, to: Handle) -> Result<f32, DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        let elapsed = unsafe { result::event::elapsed(event_of(from), event_of(to)) };
+        lost("cuEventElapsedTime", elapsed)
+    }
+
+    unsafe fn await_stream(&self, stream: Handle) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        lost("cuStreamSynchronize", unsafe { result::stream::synchronize(stream_of(stream)) })
+    }
+
+    unsafe fn upload(
+        &self,
+        stream: Handle,
+        to: u64,
+        from: *const u8,
+        bytes: usize,
+    ) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's: as many bytes, until the copy is done.
+        let copied = unsafe {
+            let from = std::slice::from_raw_parts(from, bytes);
+            result::memcpy_htod_async(to, from, stream_of(stream))
+        };
+        lost("cuMemcpyHtoDAsync", copied)
+    }
+
+    unsafe fn download(
+        &self,
+        stream: Handle,
+        to: *mut u8,
+        from: u64,
+        bytes: usize,
+    ) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's: as many bytes, until the copy is done.
+        let copied = unsafe {
+            let to = std::slice::from_raw_parts_mut(to, bytes);
+            result::memcpy_dtoh_async(to, from, stream_of(stream))
+        };
+        lost("cuMemcpyDtoHAsync", copied)
+    }
+
+    unsafe fn copy(
+        &self,
+        stream: Handle,
+        to: u64,
+        from: u64,
+        bytes: usize,
+    ) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        let copied = unsafe { result::memcpy_dtod_async(to, from, bytes, stream_of(stream)) };
+        lost("cuMemcpyDtoDAsync", copied)
+    }
+
+    unsafe fn fill(
+        &self,
+        stream: Handle,
+        to: u64,
+        byte: u8,
+        bytes: usize,
+    ) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        let filled = unsafe { result::memset_d8_async(to, byte, bytes, stream_of(stream)) };
+        lost("cuMemsetD8Async", filled)
+    }
+
+    unsafe fn launch(
+        &self,
+        stream: Handle,
+        kernel: &'static str,
+        (blocks, threads, shared_bytes): (u32, u32, u32),
+        arguments: &mut [*mut c_void],
+    ) -> Result<(), DeviceError> {
+        self.bind()?;
+        let Function(function) = self.function(kernel)?;
+        let (grid, block) = ((blocks, 1, 1), (threads, 1, 1));
+        let stream = stream_of(stream);
+        // SAFETY: the caller's: the arguments are the kernel's.
+        let launched = unsafe {
+            result::launch_kernel(function, grid, block, shared_bytes, stream, arguments)
+        };
+        lost("cuLaunchKernel", launched)
+    }
+
+    unsafe fn begin_graph(&self, stream: Handle) -> Result<(), DeviceError> {
+        self.bind()?;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the caller's.
+        let begun = unsafe { result::stream::begin_capture(stream_of(stream), mode) };
+        lost("cuStreamBeginCapture", begun)
+    }
+
+    unsafe fn end_graph(&self, stream: Handle) -> Result<Handle, DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        let graph = unsafe { result::stream::end_capture(stream_of(stream)) };
+        let graph = lost("cuStreamEndCapture", graph)?;
+        // SAFETY: the graph was made above, and is needed no more once it is instantiated.
+        let (ready, dropped) = unsafe {
+            let flags =
+                sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+            (result::graph::instantiate(graph, flags), result::graph::destroy(graph))
+        };
+        lost("cuGraphDestroy", dropped)?;
+        lost("cuGraphInstantiate", ready).map(|graph| graph as Handle)
+    }
+
+    unsafe fn launch_graph(&self, graph: Handle, stream: Handle) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        let launched =
+            unsafe { result::graph::launch(graph as sys::CUgraphExec, stream_of(stream)) };
+        lost("cuGraphLaunch", launched)
+    }
+
+    unsafe fn close_graph(&self, graph: Handle) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        lost("cuGraphExecDestroy", unsafe {
+            result::graph::exec_destroy(graph as sys::CUgraphExec)
+        })
+    }
+}
+
+impl Drop for Cuda {
+    fn drop(&mut self) {
+        // At the end of a process the driver may be gone already; what it says is of no use.
+        if self.bind().is_ok() {
+            for module in self.modules.drain(..) {
+                // SAFETY: loaded in this context, and no function of it runs: all streams ended.
+                let _ = unsafe { result::module::unload(module) };
+            }
+        }
+        CURRENT.set(0);
+        // SAFETY: retained when it was opened.
+        let _ = unsafe { result::primary_ctx::release(self.device) };
+    }
+}

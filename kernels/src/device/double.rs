@@ -1,0 +1,254 @@
+//! A GPU played by this machine: the same kernels, run as host C++, behind the same border.
+//!
+//! For tests only (cargo feature `double`): the whole way of a micro-batch over a device, its
+//! copies and launches included, is walked where there is no GPU, and can be cut off at a chosen
+//! call. Every allocation lies between guard bands, which are looked at when it is given back. What
+//! a double cannot show: weak memory order, blocks that run at once, alignment, overlap, speed.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::driver::{Driver, Handle};
+use super::{Description, DeviceError, Gpu, Pinning};
+
+/// Chooses the double in place of a driver; the value is the call that fails, 0 for none.
+pub const ENVIRONMENT: &str = "PELTON_DEVICE_DOUBLE";
+
+/// Bytes before and behind each allocation.
+const GUARD: usize = 256;
+const GUARD_BYTE: u8 = 0xa5;
+/// What fresh memory holds: no number that a kernel could take for its own.
+const FRESH_BYTE: u8 = 0xcb;
+
+unsafe extern "C" {
+    /// Runs a kernel as host C++; 0 when it ran, 1 when there is none of that name.
+    fn pelton_host_launch(
+        kernel: *const c_char,
+        blocks: u32,
+        threads: u32,
+        shared_bytes: u32,
+        arguments: *mut *mut c_void,
+    ) -> c_int;
+}
+
+/// Host execution keeps its threads and shared memory in globals.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A GPU without a GPU.
+pub struct Double {
+    /// Calls until one fails; 0 when none does.
+    left: AtomicU64,
+}
+
+/// The double, where the environment asks for it.
+pub(super) fn asked_for() -> Option<Result<Box<dyn Driver>, DeviceError>> {
+    let value = std::env::var(ENVIRONMENT).ok()?;
+    let failing = value.parse().map_err(|_| DeviceError::Absent {
+        reason: format!("{ENVIRONMENT} must be the number of the call that fails, or 0"),
+    });
+    Some(failing.map(|failing| Box::new(Double { left: AtomicU64::new(failing) }) as _))
+}
+
+impl Double {
+    /// A double whose call number `failing` fails, and every later one; 0 for none.
+    #[must_use]
+    pub fn open(failing: u64) -> std::sync::Arc<Gpu> {
+        Gpu::over(Box::new(Double { left: AtomicU64::new(failing) }))
+    }
+
+    /// Counts a call; the chosen one is where the GPU goes away.
+    fn counted(&self, call: &'static str) -> Result<(), DeviceError> {
+        let was = self.left.load(Ordering::Relaxed);
+        if was != 0 && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.left.store(1, Ordering::Relaxed);
+            let name = "CUDA_ERROR_ILLEGAL_ADDRESS".to_owned();
+            return Err(DeviceError::Lost { call, code: 700, name });
+        }
+        Ok(())
+    }
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes + 2 * GUARD, GUARD).expect("no array is that long")
+}
+
+fn allocate(bytes: usize) -> *mut u8 {
+    // SAFETY: the layout is never empty.
+    let memory = unsafe { alloc(layout(bytes)) };
+    assert!(!memory.is_null(), "out of memory");
+    // SAFETY: as many bytes were given.
+    unsafe {
+        memory.write_bytes(GUARD_BYTE, bytes + 2 * GUARD);
+        let memory = memory.add(GUARD);
+        memory.write_bytes(FRESH_BYTE, bytes);
+        memory
+    }
+}
+
+/// # Safety
+/// `memory` came from [`allocate`] with as many bytes.
+unsafe fn release(memory: *mut u8, bytes: usize) {
+    // SAFETY: the caller's.
+    let is_whole = unsafe {
+        let before = std::slice::from_raw_parts(memory.sub(GUARD), GUARD);
+        let behind = std::slice::from_raw_parts(memory.add(bytes), GUARD);
+        before.iter().chain(behind).all(|byte| *byte == GUARD_BYTE)
+    };
+    // SAFETY: the caller's.
+    unsafe { dealloc(memory.sub(GUARD), layout(bytes)) };
+    assert!(is_whole || std::thread::panicking(), "a kernel wrote beyond an allocation");
+}
+
+impl Driver for Double {
+    fn describe(&self) -> Description {
+        Description {
+            number: 0,
+            name: "double".to_owned(),
+            memory_bytes: 1 << 34,
+            multiprocessors: 1,
+            capability: (9, 0),
+        }
+    }
+
+    fn memory(&self) -> Result<(u64, u64), DeviceError> {
+        Ok((1 << 34, 1 << 34))
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
+        self.counted("cuMemAlloc")?;
+        Ok(allocate(bytes) as u64)
+    }
+
+    unsafe fn free(&self, address: u64, bytes: usize) -> Result<(), DeviceError> {
+        // SAFETY: the caller's.
+        unsafe { release(address as *mut u8, bytes) };
+        Ok(())
+    }
+
+    fn pin(&self, bytes: usize, _: Pinning) -> Result<*mut u8, DeviceError> {
+        self.counted("cuMemHostAlloc")?;
+        let memory = allocate(bytes);
+        // SAFETY: as many bytes were given.
+        unsafe { memory.write_bytes(0, bytes) };
+        Ok(memory)
+    }
+
+    unsafe fn unpin(&self, memory: *mut u8, bytes: usize) -> Result<(), DeviceError> {
+        // SAFETY: the caller's.
+        unsafe { release(memory, bytes) };
+        Ok(())
+    }
+
+    fn open_stream(&self) -> Result<Handle, DeviceError> {
+        self.counted("cuStreamCreate").map(|()| 1)
+    }
+
+    unsafe fn close_stream(&self, _: Handle) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    fn open_event(&self) -> Result<Handle, DeviceError> {
+        self.counted("cuEventCreate").map(|()| 1)
+    }
+
+    unsafe fn close_event(&self, _: Handle) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    unsafe fn record(&self, _: Handle, _: Handle) -> Result<(), DeviceError> {
+        self.counted("cuEventRecord")
+    }
+
+    unsafe fn wait(&self, _: Handle, _: Handle) -> Result<(), DeviceError> {
+        self.counted("cuStreamWaitEvent")
+    }
+
+    unsafe fn await_event(&self, _: Handle) -> Result<(), DeviceError> {
+        self.counted("cuEventSynchronize")
+    }
+
+    unsafe fn elapsed_ms(&self, _: Handle, _: Handle) -> Result<f32, DeviceError> {
+        self.counted("cuEventElapsedTime").map(|()| 0.0)
+    }
+
+    unsafe fn await_stream(&self, _: Handle) -> Result<(), DeviceError> {
+        self.counted("cuStreamSynchronize")
+    }
+
+    unsafe fn upload(
+        &self,
+        _: Handle,
+        to: u64,
+        from: *const u8,
+        bytes: usize,
+    ) -> Result<(), DeviceError> {
+        self.counted("cuMemcpyHtoDAsync")?;
+        // SAFETY: the caller's.
+        unsafe { (to as *mut u8).copy_from_nonoverlapping(from, bytes) };
+        Ok(())
+    }
+
+    unsafe fn download(
+        &self,
+        _: Handle,
+        to: *mut u8,
+        from: u64,
+        bytes: usize,
+    ) -> Result<(), DeviceError> {
+        self.counted("cuMemcpyDtoHAsync")?;
+        // SAFETY: the caller's.
+        unsafe { to.copy_from_nonoverlapping(from as *const u8, bytes) };
+        Ok(())
+    }
+
+    unsafe fn copy(&self, _: Handle, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
+        self.counted("cuMemcpyDtoDAsync")?;
+        // SAFETY: the caller's.
+        unsafe { (to as *mut u8).copy_from_nonoverlapping(from as *const u8, bytes) };
+        Ok(())
+    }
+
+    unsafe fn fill(&self, _: Handle, to: u64, byte: u8, bytes: usize) -> Result<(), DeviceError> {
+        self.counted("cuMemsetD8Async")?;
+        // SAFETY: the caller's.
+        unsafe { (to as *mut u8).write_bytes(byte, bytes) };
+        Ok(())
+    }
+
+    unsafe fn launch(
+        &self,
+        _: Handle,
+        kernel: &'static str,
+        (blocks, threads, shared_bytes): (u32, u32, u32),
+        arguments: &mut [*mut c_void],
+    ) -> Result<(), DeviceError> {
+        self.counted("cuLaunchKernel")?;
+        let name = CString::new(kernel).expect("names have no zero bytes");
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the caller's: the arguments are the kernel's.
+        let result = unsafe {
+            let arguments = arguments.as_mut_ptr();
+            pelton_host_launch(name.as_ptr(), blocks, threads, shared_bytes, arguments)
+        };
+        if result == 0 { Ok(()) } else { Err(DeviceError::Kernel { kernel }) }
+    }
+
+    unsafe fn begin_graph(&self, _: Handle) -> Result<(), DeviceError> {
+        let name = "no graphs on a double".to_owned();
+        Err(DeviceError::Lost { call: "cuStreamBeginCapture", code: 801, name })
+    }
+
+    unsafe fn end_graph(&self, _: Handle) -> Result<Handle, DeviceError> {
+        Ok(1)
+    }
+
+    unsafe fn launch_graph(&self, _: Handle, _: Handle) -> Result<(), DeviceError> {
+        self.counted("cuGraphLaunch")
+    }
+
+    unsafe fn close_graph(&self, _: Handle) -> Result<(), DeviceError> {
+        Ok(())
+    }
+}
