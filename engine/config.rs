@@ -22,6 +22,7 @@ use toml::{Table, Value};
 
 pub use read::{Problem, Problems, Setting};
 
+use crate::device::DeviceChoice;
 use crate::error::Error;
 use checkpoint::CheckpointConfig;
 use emit::{EmitConfig, SinkConfig};
@@ -36,6 +37,8 @@ use stream::{BatchConfig, KafkaConfig, LabelsConfig, SourceConfig};
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// `device`
+    pub device: DeviceChoice,
     /// `[kafka]`
     pub kafka: KafkaConfig,
     /// `[source]`
@@ -129,6 +132,7 @@ impl Config {
     fn read(mut table: Table, replaced: &Replaced, findings: &Findings) -> Config {
         replaced.apply(&mut table);
         let mut root = Section::new("", table, findings);
+        let device = run::read_device(&mut root);
         let kafka = KafkaConfig::read(&mut root);
         let source = SourceConfig::read(&mut root);
         let mut event = EventConfig::read(&mut root);
@@ -151,6 +155,7 @@ impl Config {
         shard::check(&mut root, &source, &checkpoint);
         root.finish();
         Config {
+            device,
             kafka,
             source,
             event,

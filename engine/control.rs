@@ -14,6 +14,7 @@ use crate::error::Error;
 /// The running control side.
 pub struct Control {
     runtime: Runtime,
+    asked: Arc<AtomicBool>,
 }
 
 /// Bounds of the latency histograms: 1-2-5 steps from 10 us to 10 s.
@@ -48,21 +49,29 @@ impl Control {
                 .map_err(|error| refused(error.to_string()))?;
             tracing::info!("metrics on http://{address}/metrics");
         }
-        let stop = Arc::clone(stop);
+        let asked = Arc::new(AtomicBool::new(false));
+        let (stop, told) = (Arc::clone(stop), Arc::clone(&asked));
         let listen = |kind| signal(kind).map_err(Error::file("listen for", "signals"));
         let (mut term, mut interrupt) =
             (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         runtime.spawn(async move {
             loop {
                 tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
-                if stop.swap(true, Ordering::Relaxed) {
+                if told.swap(true, Ordering::SeqCst) {
                     tracing::warn!("second signal: ending at once");
                     std::process::exit(130);
                 }
+                stop.store(true, Ordering::SeqCst);
                 tracing::info!("signal: draining; a second one ends at once");
             }
         });
-        Ok(Control { runtime })
+        Ok(Control { runtime, asked })
+    }
+
+    /// Whether a signal has asked for the end.
+    #[must_use]
+    pub fn has_asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// Closes the page and ends the runtime.

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use pelton_kernels::KernelError;
+use pelton_kernels::device::DeviceError;
 use pelton_models::ModelError;
 use pelton_models::evaluate::EvaluateError;
 
@@ -101,6 +102,12 @@ pub enum Error {
         /// The cause.
         reason: String,
     },
+    /// The device that was asked for cannot be used.
+    #[error(
+        "the configuration's device cannot be used; give device = \"auto\" or \"cpu\" to go on \
+         without a GPU"
+    )]
+    Device(#[from] DeviceError),
     /// A kernel was called with arguments that do not fit.
     #[error("a kernel was called wrongly")]
     Kernel(#[from] KernelError),
@@ -208,11 +215,32 @@ impl Error {
             | Error::Checkpoint { .. }
             | Error::Undelivered { .. }
             | Error::Metrics { .. } => Actor::Outside,
+            Error::Device(_) => Actor::Outside,
+            _ if self.is_device_lost() => Actor::Outside,
             Error::Kernel(_)
             | Error::Model(_)
             | Error::Simulated { .. }
             | Error::Panicked { .. } => Actor::Us,
         }
+    }
+
+    /// Whether a GPU went away, with what lay in its memory: the run can go on from its last
+    /// checkpoint, on the CPU.
+    #[must_use]
+    pub fn is_device_lost(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if error.downcast_ref().is_some_and(DeviceError::is_lost) {
+                return true;
+            }
+            // An I/O error that carries another gives the cause of that, and not itself.
+            let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            cause = match inner {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
+        }
+        false
     }
 
     /// The error with its causes, on one line.

@@ -17,6 +17,7 @@ use pelton_models::evaluate::{EvaluateSpec, Evaluator};
 use pelton_models::{FeatureShape, Features, LabeledBatch, Model};
 
 use crate::config::Config;
+use crate::device::Device;
 use crate::error::Error;
 use crate::features::FeatureStage;
 use crate::join::{Join, Kind, Resolved};
@@ -72,7 +73,7 @@ impl Learner {
     ///
     /// # Errors
     /// [`Error::Model`] when the evaluation is not possible.
-    pub fn new(config: &Config, shape: FeatureShape) -> Result<Learner, Error> {
+    pub fn new(config: &Config, shape: FeatureShape, device: &Device) -> Result<Learner, Error> {
         let spec = EvaluateSpec {
             from_ms: config.evaluate.from_ms,
             to_ms: config.evaluate.to_ms,
@@ -80,7 +81,7 @@ impl Learner {
             ..EvaluateSpec::new(config.model.task, config.evaluate.metrics.clone())
         };
         Ok(Learner {
-            model: crate::model::build(&config.model, shape)?,
+            model: crate::model::build(&config.model, shape, device)?,
             evaluator: Evaluator::new(spec)?,
             lateness_ms: config.event.lateness_ms,
             step_rows: config.learn.step_rows,

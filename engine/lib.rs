@@ -23,6 +23,7 @@ pub mod clean;
 pub mod config;
 pub mod control;
 pub mod dead_letters;
+pub mod device;
 pub mod emit;
 pub mod error;
 pub mod fail;

@@ -4,13 +4,18 @@ use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::{FeatureShape, Model};
 
 use crate::config::learn::{ModelConfig, Optimizer};
+use crate::device::Device;
 use crate::error::Error;
 
 /// An untrained model.
 ///
 /// # Errors
 /// [`Error::Model`] when the shape is not possible.
-pub fn build(config: &ModelConfig, shape: FeatureShape) -> Result<Box<dyn Model>, Error> {
+pub fn build(
+    config: &ModelConfig,
+    shape: FeatureShape,
+    _device: &Device,
+) -> Result<Box<dyn Model>, Error> {
     let rule = match config.optimizer {
         Optimizer::Auto => Rule::AUTO,
         Optimizer::Ftrl => Rule::FTRL,

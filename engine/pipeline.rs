@@ -8,6 +8,7 @@ mod state;
 use crate::clean::Clean;
 use crate::config::Config;
 use crate::config::guard::Action;
+use crate::device::Device;
 use crate::error::Error;
 use crate::features::FeatureStage;
 use crate::join::{Join, PendingShape, Resolved};
@@ -25,14 +26,23 @@ pub struct Pipeline {
     learner: Learner,
     resolved: Vec<Resolved>,
     clock: StageClock,
+    device: Device,
 }
 
 impl Pipeline {
-    /// An empty pipeline.
+    /// An empty pipeline on the CPU.
+    ///
+    /// # Errors
+    /// As [`Pipeline::on`].
+    pub fn new(config: &Config) -> Result<Pipeline, Error> {
+        Pipeline::on(config, &Device::Cpu)
+    }
+
+    /// An empty pipeline on a device.
     ///
     /// # Errors
     /// When the configuration asks for a feature, model or metric that is not possible.
-    pub fn new(config: &Config) -> Result<Pipeline, Error> {
+    pub fn on(config: &Config, device: &Device) -> Result<Pipeline, Error> {
         let features = FeatureStage::new(config)?;
         let shape = features.shape();
         let pending = PendingShape {
@@ -46,9 +56,10 @@ impl Pipeline {
             clean: Clean::new(&config.event, config.features.keys_max),
             join: Join::new(&config.labels, pending).guarded(config.guard.action == Action::Pause),
             features,
-            learner: Learner::new(config, shape)?,
+            learner: Learner::new(config, shape, device)?,
             resolved: Vec::new(),
             clock: StageClock::default(),
+            device: device.clone(),
         })
     }
 
@@ -93,6 +104,12 @@ impl Pipeline {
     /// Lets a guard that has tripped learn again.
     pub fn resume_learning(&mut self) {
         self.learner.resume();
+    }
+
+    /// What it computes on.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The clean stage.

@@ -11,6 +11,7 @@
 //! not the group, keeps two instances apart: one that was paused and lost its partitions still
 //! holds the lock, and whoever the group gave them to waits until it is free.
 
+use crate::device::{self, Device};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -42,7 +43,7 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 /// [`Error::Usage`] when the configuration names no topics; those of [`Membership::join`]; the
 /// first error of a shard, after the others have drained.
 pub fn run(
-    config: &Config,
+    (config, device): (&Config, &Device),
     stop: &AtomicBool,
     live: &Arc<Live>,
     done: &mut dyn FnMut(i32, Outcome),
@@ -52,7 +53,8 @@ pub fn run(
         remedy: "give [source] topics".into(),
     })?;
     let mut membership = Membership::join(&config.kafka, &subscription)?;
-    let mut shards = Shards { config, live, all: Vec::new(), leaving: Vec::new() };
+    let device = device.clone();
+    let mut shards = Shards { config, device, live, all: Vec::new(), leaving: Vec::new() };
     let served = shards.serve(&mut membership, (stop, subscription.stop_at_end), done);
     let drained = shards.drain(&mut membership, done);
     served.and(drained)
@@ -61,6 +63,7 @@ pub fn run(
 /// Those this instance keeps, and those it is giving up.
 struct Shards<'a> {
     config: &'a Config,
+    device: Device,
     live: &'a Arc<Live>,
     all: Vec<Shard>,
     leaving: Vec<Leaving>,
@@ -93,7 +96,7 @@ impl Shards<'_> {
             for change in membership.serve(SERVE_EVERY)? {
                 self.follow(change);
             }
-            self.gather(done)?;
+            self.gather(false, done)?;
             self.give_up_drained(membership);
             let have_ended = self.all.iter().all(|shard| shard.thread.is_none());
             if stop_at_end && have_ended && !self.all.is_empty() && self.leaving.is_empty() {
@@ -108,7 +111,7 @@ impl Shards<'_> {
             Change::Assigned(partitions) => {
                 tracing::info!(?partitions, "partitions assigned");
                 for partition in partitions {
-                    self.all.push(Shard::start(self.config, partition, self.live));
+                    self.all.push(Shard::start((self.config, &self.device), partition, self.live));
                 }
             }
             Change::Revoked(partitions) => {
@@ -122,16 +125,27 @@ impl Shards<'_> {
         }
     }
 
-    /// Takes what ended shards leave behind.
-    fn gather(&mut self, done: &mut dyn FnMut(i32, Outcome)) -> Result<(), Error> {
+    /// Takes what ended shards leave behind; one that has lost its GPU begins again.
+    fn gather(&mut self, is_ending: bool, done: &mut dyn FnMut(i32, Outcome)) -> Result<(), Error> {
         for shard in &mut self.all {
             let Some(thread) = shard.thread.take_if(|thread| thread.is_finished()) else {
                 continue;
             };
             self.live.forget(shard.partition);
             let panicked = Err(Error::Panicked { stage: "shard" });
-            if let Some(outcome) = thread.join().unwrap_or(panicked)? {
-                done(shard.partition, outcome);
+            match thread.join().unwrap_or(panicked) {
+                // Its folder is free by now; the others on this GPU will follow.
+                Err(error) if error.is_device_lost() && !shard.is_leaving && !is_ending => {
+                    device::say_lost(&error);
+                    self.device = Device::Cpu;
+                    let on = (self.config, &self.device);
+                    *shard = Shard::start(on, shard.partition, self.live);
+                }
+                ended => {
+                    if let Some(outcome) = ended? {
+                        done(shard.partition, outcome);
+                    }
+                }
             }
         }
         Ok(())
@@ -165,7 +179,7 @@ impl Shards<'_> {
         let mut first = Ok(());
         while self.all.iter().any(|shard| shard.thread.is_some()) {
             self.all.iter().for_each(|shard| shard.stop.store(true, Ordering::Relaxed));
-            first = first.and(self.gather(done));
+            first = first.and(self.gather(true, done));
             // What the group gives us now is not begun; it gets it back when we leave.
             match membership.serve(SERVE_EVERY) {
                 Ok(mut changes) => {
@@ -182,12 +196,12 @@ impl Shards<'_> {
 }
 
 impl Shard {
-    fn start(config: &Config, partition: i32, live: &Arc<Live>) -> Shard {
+    fn start(on: (&Config, &Device), partition: i32, live: &Arc<Live>) -> Shard {
         let stop = Arc::new(AtomicBool::new(false));
-        let (config, live, told) =
-            (config.of_partition(partition), Arc::clone(live), Arc::clone(&stop));
+        let (config, device) = (on.0.of_partition(partition), on.1.clone());
+        let (live, told) = (Arc::clone(live), Arc::clone(&stop));
         let thread = Builder::new().name(format!("pelton-shard-{partition}"));
-        let thread = thread.spawn(move || keep(&config, &told, &live));
+        let thread = thread.spawn(move || keep((&config, &device), &told, &live));
         let thread = Some(thread.expect("the system can start a thread"));
         Shard { partition, stop, is_leaving: false, thread }
     }
@@ -195,11 +209,11 @@ impl Shard {
 
 /// A shard's life here; none when it never began.
 fn keep(
-    config: &Config,
+    (config, device): (&Config, &Device),
     stop: &Arc<AtomicBool>,
     live: &Arc<Live>,
 ) -> Result<Option<Outcome>, Error> {
-    let Some(mut recovery) = take_over(config, stop)? else { return Ok(None) };
+    let Some(mut recovery) = take_over((config, device), stop)? else { return Ok(None) };
     let script = std::mem::take(&mut recovery.script);
     let source = kafka::open(config, &recovery.positions, script)?;
     run::run(config, source, recovery, stop, live).map(Some)
@@ -207,10 +221,13 @@ fn keep(
 
 /// Waits until no other instance has the shard's folder open; none when the partition was taken
 /// away again before that.
-fn take_over(config: &Config, stop: &AtomicBool) -> Result<Option<Recovery>, Error> {
+fn take_over(
+    (config, device): (&Config, &Device),
+    stop: &AtomicBool,
+) -> Result<Option<Recovery>, Error> {
     let mut has_said = false;
     while !stop.load(Ordering::Relaxed) {
-        match Recovery::open(config) {
+        match Recovery::open(config, device) {
             Err(Error::InUse { place }) => {
                 if !std::mem::replace(&mut has_said, true) {
                     tracing::info!(place = %place.display(), "waiting for another instance");

@@ -4,6 +4,7 @@
 //! The oracle of a whole file is a second writer of its layout, here, that can also lie in any
 //! field while its digests are right; the oracle of a folder is what was done to it.
 
+use pelton::device::Device;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -286,7 +287,7 @@ fn config(folder: &Path) -> Config {
 /// Opens the folder as a run does and keeps the state once more, with one more event consumed.
 /// Returns how many had been, and the number of the checkpoint.
 fn keep_once(config: &Config) -> Result<(u64, u64), Error> {
-    let Recovery { pipeline, mut totals, keeping, .. } = Recovery::open(config)?;
+    let Recovery { pipeline, mut totals, keeping, .. } = Recovery::open(config, &Device::Cpu)?;
     let consumed = totals.consumed;
     totals.consumed += 1;
     let Keeping { mut cutter, writing, first } = keeping.expect("the settings name a folder");

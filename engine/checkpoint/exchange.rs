@@ -4,6 +4,7 @@
 //! checkpoint; model and guard are the other's. The result is a new checkpoint, written as any
 //! other, from which the next start goes on. Only while no engine has the place open.
 
+use crate::device::Device;
 use std::path::{Path, PathBuf};
 
 use super::cut::now_ms;
@@ -51,7 +52,7 @@ pub fn exchange(config: &Config, origin: &Origin) -> Result<Exchanged, Error> {
         let other = match origin {
             Origin::File(path) => {
                 let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
-                recover::read_bytes(bytes, &path.display().to_string(), config)?.0
+                recover::read_bytes(bytes, &path.display().to_string(), (config, &Device::Cpu))?.0
             }
             Origin::Sequence(sequence) => one(store, *sequence, config)?,
             Origin::Before => {
@@ -96,7 +97,7 @@ fn one(store: &dyn Store, sequence: u64, config: &Config) -> Result<Recovery, Er
             remedy: "see pelton model list".into(),
         });
     }
-    Ok(recover::read(store, sequence, config)?.0)
+    Ok(recover::read(store, sequence, (config, &Device::Cpu))?.0)
 }
 
 fn rewrite(
@@ -113,7 +114,7 @@ fn rewrite(
         return Err(nothing(format!("there is no folder {dir}")));
     }
     let store = store::open(dir)?;
-    let found = recover::newest(store.as_ref(), config)?;
+    let found = recover::newest(store.as_ref(), (config, &Device::Cpu))?;
     let (mut recovery, manifest) =
         found.ok_or_else(|| nothing(format!("there is no checkpoint in {dir}")))?;
     let orders = config.checkpoint.order_dir.clone().map(PathBuf::from);

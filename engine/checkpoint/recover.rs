@@ -20,6 +20,7 @@ use super::sequence_of;
 use super::store::{self, Store};
 use super::writer::{Snapshot, Writing};
 use crate::config::Config;
+use crate::device::Device;
 use crate::emit::Positions;
 use crate::error::Error;
 use crate::metrics::Totals;
@@ -58,10 +59,10 @@ impl Recovery {
     /// Begins without state and keeps none: a replay.
     ///
     /// # Errors
-    /// As [`Pipeline::new`].
-    pub fn none(config: &Config) -> Result<Recovery, Error> {
+    /// As [`Pipeline::on`].
+    pub fn none(config: &Config, device: &Device) -> Result<Recovery, Error> {
         Ok(Recovery {
-            pipeline: Pipeline::new(config)?,
+            pipeline: Pipeline::on(config, device)?,
             totals: Totals::default(),
             positions: Vec::new(),
             script: Vec::new(),
@@ -76,10 +77,10 @@ impl Recovery {
     /// # Errors
     /// [`Error::File`] when the place cannot be read; [`Error::InUse`] when another process uses
     /// it; [`Error::NoCheckpoint`] when there are checkpoints and none can be used.
-    pub fn open(config: &Config) -> Result<Recovery, Error> {
-        let Some(dir) = &config.checkpoint.dir else { return Recovery::none(config) };
+    pub fn open(config: &Config, device: &Device) -> Result<Recovery, Error> {
+        let Some(dir) = &config.checkpoint.dir else { return Recovery::none(config, device) };
         let store = store::open(dir)?;
-        Recovery::from_places(config, store, open_orders(config, dir)?, Instant::now())
+        Recovery::from_places((config, device), store, open_orders(config, dir)?, Instant::now())
     }
 
     /// The same from these places, which are open; the next checkpoint is due after `now`.
@@ -87,17 +88,17 @@ impl Recovery {
     /// # Errors
     /// As [`Recovery::open`].
     pub fn from_places(
-        config: &Config,
+        (config, device): (&Config, &Device),
         store: Box<dyn Store>,
         orders: Option<Arc<dyn OrderPlace>>,
         now: Instant,
     ) -> Result<Recovery, Error> {
-        let found = newest(store.as_ref(), config)?;
+        let found = newest(store.as_ref(), (config, device))?;
         let settings = manifest::settings(config);
         let is_first = found.is_none();
         let (mut recovery, manifest) = match found {
             Some(found) => found,
-            None => (Recovery::none(config)?, empty_manifest(settings)),
+            None => (Recovery::none(config, device)?, empty_manifest(settings)),
         };
         let sync = config.checkpoint.order_sync;
         let found = match orders.as_deref() {
@@ -162,14 +163,18 @@ fn open_orders(config: &Config, dir: &str) -> Result<Option<Arc<dyn OrderPlace>>
 ///
 /// # Errors
 /// [`Error::NoCheckpoint`] when there are some and none can be used; as [`Store::list`].
-pub fn newest(store: &dyn Store, config: &Config) -> Result<Option<(Recovery, Manifest)>, Error> {
+pub fn newest(
+    store: &dyn Store,
+    on: (&Config, &Device),
+) -> Result<Option<(Recovery, Manifest)>, Error> {
     let mut sequences: Vec<u64> =
         store.list()?.iter().filter_map(|file| sequence_of(&file.name)).collect();
     sequences.sort_unstable_by_key(|&sequence| std::cmp::Reverse(sequence));
     let mut refusal = None;
     for &sequence in &sequences {
-        match read(store, sequence, config) {
+        match read(store, sequence, on) {
             Ok(found) => return Ok(Some(found)),
+            Err(error) if error.is_device_lost() => return Err(error),
             // A store that is away does not make an older checkpoint the newest.
             Err(error @ Error::File { .. }) if store.is_remote() => return Err(error),
             Err(error) => {
@@ -194,10 +199,10 @@ pub fn newest(store: &dyn Store, config: &Config) -> Result<Option<(Recovery, Ma
 pub fn read(
     store: &dyn Store,
     sequence: u64,
-    config: &Config,
+    on: (&Config, &Device),
 ) -> Result<(Recovery, Manifest), Error> {
     let name = super::file_name(sequence);
-    read_bytes(store.get(&name)?, &name, config)
+    read_bytes(store.get(&name)?, &name, on)
 }
 
 /// Reads the bytes of one.
@@ -207,7 +212,7 @@ pub fn read(
 pub fn read_bytes(
     bytes: Vec<u8>,
     name: &str,
-    config: &Config,
+    (config, device): (&Config, &Device),
 ) -> Result<(Recovery, Manifest), Error> {
     let name = name.to_owned();
     let damaged = |source| Error::Checkpoint { name: name.clone(), source };
@@ -218,7 +223,7 @@ pub fn read_bytes(
     {
         return Err(Error::Foreign { name, section: section.clone() });
     }
-    let mut recovery = Recovery::none(config)?;
+    let mut recovery = Recovery::none(config, device)?;
     for section in SECTIONS {
         let mut bytes = whole.section(section).map_err(damaged)?;
         recovery.pipeline.read_section(section, &mut bytes)?;

@@ -6,6 +6,7 @@ use clap::Args;
 use pelton::config::Config;
 use pelton::config::emit::SinkConfig;
 use pelton::config::stream::SourceConfig;
+use pelton::device;
 use pelton::error::Error;
 use pelton::features::FeatureStage;
 use pelton::features::plan::duration;
@@ -64,7 +65,16 @@ fn explain_stream(config: &Config) {
     }
     println!("scores   {}", sink(&config.emit.sink));
     println!("dead     {}", sink(&config.dead_letters));
-    println!("device   cpu");
+    println!("device   {}", device(config));
+}
+
+/// What this machine would compute on; what it lacks is no fault of the configuration.
+fn device(config: &Config) -> String {
+    match device::choose(config) {
+        Ok((device, None)) => device.to_string(),
+        Ok((device, Some(why))) => format!("{device} ({why})"),
+        Err(error) => format!("{}: not on this machine ({error})", config.device),
+    }
 }
 
 fn sink(sink: &SinkConfig) -> String {

@@ -5,6 +5,7 @@
 //! looks: nothing is locked, written or removed, so that it may be asked while an engine
 //! writes there.
 
+use pelton::device::Device;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -273,7 +274,7 @@ impl Opened {
             return Err(error);
         }
         if let Some(config) = &self.config {
-            recover::read(self.store.as_ref(), newest.sequence, config)?;
+            recover::read(self.store.as_ref(), newest.sequence, (config, &Device::Cpu))?;
             if !as_json {
                 let of = self.partition.map_or(String::new(), |p| format!(" of partition {p}"));
                 println!("a run would go on from {}{of}", newest.sequence);

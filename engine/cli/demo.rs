@@ -145,7 +145,7 @@ fn watch(config: &Config, source: Box<dyn Source>) -> Result<(), Error> {
         let (live, done) = (Arc::clone(&live), Arc::clone(&done));
         std::thread::spawn(move || show(&live, &done))
     };
-    let recovery = Recovery::none(config)?;
+    let recovery = Recovery::none(config, &pelton::device::open(config)?)?;
     let outcome = pelton::run::run(config, source, recovery, &stop, &live);
     done.store(true, Ordering::Relaxed);
     view.thread().unpark();

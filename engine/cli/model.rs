@@ -3,6 +3,7 @@
 //! Works on the checkpoints of a configuration while its engine is stopped; listing may be done at
 //! any time.
 
+use pelton::device::Device;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -106,7 +107,7 @@ fn list_in(dir: &str, config: &Config) -> Result<(), Error> {
     let store = store::look(dir)?;
     println!("{:>8} {:>12} {:>12}  {:<16}  guard", "number", "version", "learned", "digest");
     for sequence in exchange::sequences(store.as_ref())? {
-        let recovery = match recover::read(store.as_ref(), sequence, config) {
+        let recovery = match recover::read(store.as_ref(), sequence, (config, &Device::Cpu)) {
             Ok((recovery, _)) => recovery,
             Err(error) => {
                 println!("{sequence:>8} cannot be used: {error}");

@@ -9,6 +9,7 @@ use pelton::checkpoint::recover::Recovery;
 use pelton::config::stream::SourceConfig;
 use pelton::config::{Config, Replaced};
 use pelton::control::Control;
+use pelton::device;
 use pelton::error::Error;
 use pelton::live::Live;
 use pelton::watchdog::Watchdog;
@@ -49,15 +50,20 @@ impl Replay {
                 return Err(usage("there is nothing to replay", "give --input FILE"));
             }
         };
-        let source = open_file(&path, &config, self.limit, 0)?;
-        let recovery = Recovery::none(&config)?;
+        let device = device::open(&config)?;
         let stop = Arc::new(AtomicBool::new(false));
         let control = Control::start(&config.metrics, &stop)?;
-        let live = Arc::new(Live::default());
-        let _watchdog = Watchdog::start(&config.run, &live);
-        let progress = Progress::start(&live, source.rows_total(), "events");
-        let outcome = pelton::run::run(&config, source, recovery, &stop, &live);
-        progress.finish();
+        // A recording can be read again from its start.
+        let outcome = device::supervise(&device, true, (&stop, &control), |device| {
+            let source = open_file(&path, &config, self.limit, 0)?;
+            let recovery = Recovery::none(&config, device)?;
+            let live = Arc::new(Live::default());
+            let _watchdog = Watchdog::start(&config.run, &live);
+            let progress = Progress::start(&live, source.rows_total(), "events");
+            let outcome = pelton::run::run(&config, source, recovery, &stop, &live);
+            progress.finish();
+            outcome
+        });
         control.stop();
         Report::new(&outcome?).finish(self.report.as_ref())
     }

@@ -37,7 +37,7 @@ pub struct Report {
     /// Largest resident memory of the process, bytes; absent where the system does not say.
     pub peak_memory_bytes: Option<u64>,
     /// What computed.
-    pub device: &'static str,
+    pub device: String,
     /// Digest of the model's state at the end.
     pub model_digest: String,
     /// Digest of every id and score in stream order.
@@ -93,7 +93,7 @@ impl Report {
             events_per_second: (totals.consumed - outcome.consumed_before) as f64
                 / outcome.wall.as_secs_f64().max(1e-9),
             peak_memory_bytes: peak_memory_bytes(),
-            device: "cpu",
+            device: outcome.pipeline.device().to_string(),
             model_digest: learner.model_digest(),
             score_digest: learner.score_digest(),
             latency_ms: Latency::of(&outcome.latency_ns),
@@ -203,7 +203,7 @@ impl ShardsReport {
             cpu_seconds: cpu_time().as_secs_f64(),
             events_per_second: self.events as f64 / wall_seconds.max(1e-9),
             peak_memory_bytes: peak_memory_bytes(),
-            device: "cpu",
+            device: all().last().map_or_else(|| "cpu".to_owned(), |last| last.device.clone()),
             model_digest: self.digest(|report| &report.model_digest),
             score_digest: self.digest(|report| &report.score_digest),
             latency_ms: latency_ns.map_or(nothing, Latency::of),

@@ -9,6 +9,7 @@ use pelton::checkpoint::recover::Recovery;
 use pelton::config::Config;
 use pelton::config::stream::{SourceConfig, StateOf};
 use pelton::control::Control;
+use pelton::device;
 use pelton::error::Error;
 use pelton::live::Live;
 use pelton::shards;
@@ -37,16 +38,21 @@ impl Run {
         if config.source.state() == StateOf::Each {
             return self.run_shards(&config);
         }
-        let mut recovery = Recovery::open(&config)?;
-        let source = open_source(&config, &mut recovery)?;
+        let device = device::open(&config)?;
         let stop = Arc::new(AtomicBool::new(false));
         let control = Control::start(&config.metrics, &stop)?;
-        let live = Arc::new(Live::default());
-        let _watchdog = Watchdog::start(&config.run, &live);
-        tracing::info!(config = %self.config.display(), "running");
-        let progress = Progress::start(&live, source.rows_total(), "events");
-        let outcome = pelton::run::run(&config, source, recovery, &stop, &live);
-        progress.finish();
+        let keeps = config.checkpoint.dir.is_some();
+        let outcome = device::supervise(&device, keeps, (&stop, &control), |device| {
+            let mut recovery = Recovery::open(&config, device)?;
+            let source = open_source(&config, &mut recovery)?;
+            let live = Arc::new(Live::default());
+            let _watchdog = Watchdog::start(&config.run, &live);
+            tracing::info!(config = %self.config.display(), "running");
+            let progress = Progress::start(&live, source.rows_total(), "events");
+            let outcome = pelton::run::run(&config, source, recovery, &stop, &live);
+            progress.finish();
+            outcome
+        });
         control.stop();
         let outcome = outcome?;
         let report = Report::new(&outcome);
@@ -62,13 +68,14 @@ impl Run {
     /// The same where each partition has a state of its own.
     fn run_shards(&self, config: &Config) -> Result<(), Error> {
         let stop = Arc::new(AtomicBool::new(false));
+        let device = device::open(config)?;
         let control = Control::start(&config.metrics, &stop)?;
         let live = Arc::new(Live::default());
         let _watchdog = Watchdog::start(&config.run, &live);
         tracing::info!(config = %self.config.display(), "running, each partition by itself");
         let progress = Progress::start(&live, None, "events");
         let mut report = ShardsReport::start();
-        let ran = shards::run(config, &stop, &live, &mut |partition, outcome| {
+        let ran = shards::run((config, &device), &stop, &live, &mut |partition, outcome| {
             tracing::info!(partition, events = outcome.totals.consumed, "drained");
             report.add(partition, &outcome);
         });

@@ -30,10 +30,12 @@ pub fn toml(settings: &[Setting]) -> String {
         let is_template = table.starts_with("fields.") || table.contains('[');
         let mark = if is_template { "#" } else { "" };
         let header = match table.split_once('[') {
-            Some((list, _)) => format!("[[{list}]]"),
-            None => format!("[{table}]"),
+            // What belongs to no table comes first.
+            _ if table.is_empty() => String::new(),
+            Some((list, _)) => format!("{mark}[[{list}]]\n"),
+            None => format!("{mark}[{table}]\n"),
         };
-        out.push_str(&format!("\n{mark}{header}\n"));
+        out.push_str(&format!("\n{header}"));
         for setting in settings.iter().filter(|setting| split(&setting.path).0 == table) {
             push(setting, mark, &mut out);
         }

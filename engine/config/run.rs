@@ -1,9 +1,21 @@
-//! `[run]`: when a stage of the engine counts as stuck.
+//! `device` and `[run]`: what a run computes on, and when a stage of the engine counts as stuck.
 
 use std::time::Duration;
 
 use super::read::{Key, Section};
+use crate::device::DeviceChoice;
 use crate::watchdog::standing::Limits;
+
+/// Reads `device`.
+pub fn read_device(root: &mut Section<'_>) -> DeviceChoice {
+    let doc = "what computes; \"auto\" is a GPU where there is one and learn.step_rows is wide \
+               enough for it (256), else the CPU; the same answers everywhere; a GPU that is lost \
+               gives way to the CPU, from the last checkpoint on";
+    let legal = "\"auto\", \"cpu\", or \"cuda:N\" for the GPU of number N";
+    root.parsed(Key("device", doc), (DeviceChoice::Auto, "\"auto\""), legal, |value| {
+        DeviceChoice::parse(value.as_str()?)
+    })
+}
 
 /// The watchdog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! were read. A life that goes on from it goes on with that order, so that at the end there is one:
 //! the order of the history that survived.
 
+use crate::device::Device;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -183,7 +184,8 @@ impl History {
         let newest = there.iter().rev().find(|(_, is_whole)| *is_whole).map(|(s, _)| *s);
         let (store, orders) = self.disk.places();
         let config = &self.job.config;
-        let recovery = Recovery::from_places(config, store, orders, self.fate.now());
+        let recovery =
+            Recovery::from_places((config, &Device::Cpu), store, orders, self.fate.now());
         let mut recovery = match recovery {
             Err(Error::NoCheckpoint { .. }) if newest.is_none() && !there.is_empty() => {
                 self.summary.refusals += 1;

@@ -4,9 +4,9 @@
 //! not there becomes the CPU; what goes wrong later is a [`DeviceError`], and it is the caller who
 //! goes back to what it has saved. There is no fallback by kernel.
 //!
-//! A [`Gpu`] is reached through a [`Stream`]: memory ([`Buffer`] there, [`Pinned`] here), copies and
-//! launches in order. One file, `device/cuda.rs`, names the driver, which is loaded when it is asked
-//! for: the program links no library of a GPU and runs where none is installed.
+//! A [`Gpu`] is reached through a [`Stream`]: memory ([`Buffer`] there, [`Pinned`] here), copies
+//! and launches in order. One module, `device/cuda.rs`, names the driver, which is loaded when it
+//! is asked for: the program links no library of a GPU and runs where none is installed.
 //!
 //! Invariant: after a call has failed, every later call on that GPU fails in the same way, so that
 //! nothing is computed from what a failed one left behind. What this does not do: choose between

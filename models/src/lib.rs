@@ -9,6 +9,7 @@ pub mod linear;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
+use pelton_kernels::device::DeviceError;
 
 /// What is learned: decides the outputs of a model and the range of labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +167,9 @@ pub enum ModelError {
     /// Arguments that do not fit.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// The device could not do it.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// A state that ends early or is of another shape.
     #[error("the model state cannot be read")]
     State(#[from] io::Error),

@@ -3,6 +3,7 @@
 //!
 //! Events, scores and labels each have a broker of their own in a mock cluster.
 
+use pelton::device::Device;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -77,7 +78,7 @@ impl World {
             let (stop, live) = (Arc::clone(&stop), Arc::clone(&live));
             std::thread::spawn(move || {
                 let source = kafka::open(&config, &[], Vec::new())?;
-                run(&config, source, Recovery::none(&config)?, &stop, &live)
+                run(&config, source, Recovery::none(&config, &Device::Cpu)?, &stop, &live)
             })
         };
         let writer = Writer::new(&brokers);

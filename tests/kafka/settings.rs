@@ -1,5 +1,6 @@
 //! Rows of the settings that only a broker can show: where records come from, and where they go.
 
+use pelton::device::Device;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -177,10 +178,10 @@ fn places(world: &World) -> Option<String> {
         let stop = AtomicBool::new(false);
         let mut events = 0;
         let done = &mut |_, outcome: Outcome| events += outcome.totals.consumed;
-        shards::run(config, &stop, &Arc::default(), done).expect("a run");
+        shards::run((config, &Device::Cpu), &stop, &Arc::default(), done).expect("a run");
         assert_eq!(events, 11);
     } else {
-        let recovery = Recovery::open(config).expect("a folder");
+        let recovery = Recovery::open(config, &Device::Cpu).expect("a folder");
         let source = kafka::open(config, &[], Vec::new()).expect("a source");
         pelton::run::run(config, source, recovery, &Arc::default(), &Arc::default())
             .expect("a run");

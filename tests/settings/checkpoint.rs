@@ -1,5 +1,6 @@
 //! Rows of `[checkpoint]`: what lies in which folder after runs over a small recording.
 
+use pelton::device::Device;
 use std::path::Path;
 
 use pelton::checkpoint::order::OrderLog;
@@ -35,7 +36,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn run(world: &World, source: Box<dyn Source>) {
-    let recovery = Recovery::open(&world.config).expect("a folder of ours");
+    let recovery = Recovery::open(&world.config, &Device::Cpu).expect("a folder of ours");
     let (stop, live) = Default::default();
     pelton::run::run(&world.config, source, recovery, &stop, &std::sync::Arc::<Live>::clone(&live))
         .expect("a run");
@@ -100,5 +101,8 @@ fn settling(world: &World) -> Option<String> {
     for name in names(&folder).iter().filter(|name| name.ends_with(".pelton")).skip(1) {
         std::fs::remove_file(folder.join(name)).expect("removed");
     }
-    Some(format!("{:?}", Recovery::open(&world.config).expect("the first is there").settle))
+    Some(format!(
+        "{:?}",
+        Recovery::open(&world.config, &Device::Cpu).expect("the first is there").settle
+    ))
 }

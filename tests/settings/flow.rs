@@ -2,7 +2,8 @@
 //! can show.
 
 use super::look::{
-    cuts, cuts_of_a_trickle, features, joins, page, reported, scores, semicolons, watching, written,
+    cuts, cuts_of_a_trickle, device, features, joins, page, reported, scores, semicolons, watching,
+    written,
 };
 use super::row::{NONE, Row, row};
 
@@ -40,6 +41,7 @@ pub const ROWS: &[Row] = &[
     row("source.file", &["'{dir}/a.jsonl'", "'{dir}/b.jsonl'"], "5", reported).with(&[RECORDED]),
     row("metrics.listen", &[NONE, "'127.0.0.1:{port}'"], "'9464'", page)
         .with(&[RECORDED, ("source.file", "'{dir}/endless.jsonl'")]),
+    row("device", &["'auto'", "'cpu'", "'cuda:99'"], "'gpu'", device),
     row("run.stall_after", &["'30s'", "'10s'", "'0s'"], "'2d'", watching),
     row("run.stall_exit", &["'0s'", "'40s'", "'1m'"], "'8d'", watching),
 ];

@@ -1,5 +1,6 @@
 //! What a configuration makes the engine do, as text that can be compared.
 
+use pelton::device::Device;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -166,6 +167,15 @@ pub fn watching(world: &World) -> Option<String> {
     Some(format!("{:?}", found.take(2).collect::<Vec<_>>()))
 }
 
+/// What a run would compute on, or why it would not.
+pub fn device(world: &World) -> Option<String> {
+    let opened = pelton_kernels::device::Device::open(world.config.device);
+    Some(match opened {
+        Ok((device, reason)) => format!("{device} {reason:?}"),
+        Err(error) => error.to_string(),
+    })
+}
+
 fn program(world: &World, arguments: &[&str]) -> Command {
     let path = world.folder.path().join("config.toml");
     std::fs::write(&path, &world.text).expect("written");
@@ -186,7 +196,7 @@ pub fn open(config: &Config, path: &Path) -> Box<dyn Source> {
 
 /// A run of the whole engine over a source.
 pub fn run(config: &Config, source: Box<dyn Source>) -> Result<Outcome, Error> {
-    let recovery = Recovery::none(config)?;
+    let recovery = Recovery::none(config, &Device::Cpu)?;
     pelton::run::run(config, source, recovery, &Arc::default(), &Arc::new(Live::default()))
 }
 

@@ -61,7 +61,7 @@ pub fn whole(size: &Size) -> Result<Map<String, Value>, Error> {
     let (report, cpu_seconds) = size.with_stream(|config, source| {
         let (stop, live) = (Arc::new(AtomicBool::new(false)), Arc::new(Live::default()));
         let started = cpu_time();
-        let recovery = Recovery::none(config)?;
+        let recovery = Recovery::none(config, &pelton::device::open(config)?)?;
         let outcome = pelton::run::run(config, source, recovery, &stop, &live)?;
         Ok((Report::new(&outcome), (cpu_time() - started).as_secs_f64()))
     })?;

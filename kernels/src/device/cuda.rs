@@ -1,21 +1,22 @@
-//! CUDA's driver: the only file that names it.
+//! CUDA's driver: only this file and the one below it name it.
 //!
-//! The library is opened when the first GPU is asked for. A missing or broken one is a reason, not
-//! a panic; every other result that is not a success ends the use of this GPU, since CUDA's errors
-//! are mostly about work given earlier, and its context is not to be trusted afterwards.
+//! Every result that is not a success ends the use of this GPU, since CUDA's errors are mostly about
+//! work given earlier, and its context is not to be trusted afterwards.
+
+mod opening;
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
-use std::panic::catch_unwind;
 use std::sync::{Mutex, PoisonError};
 
 use cudarc::driver::result::{self, DriverError};
-use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
+use cudarc::driver::sys;
 
 use super::driver::{Driver, Handle};
-use super::image::{IMAGES, Image};
 use super::{Description, DeviceError, Pinning};
+
+pub(super) use opening::open;
 
 /// A GPU by its primary context.
 pub(super) struct Cuda {
@@ -42,98 +43,6 @@ unsafe impl Send for Function {}
 thread_local! {
     /// The context that is current in this thread, as a number.
     static CURRENT: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Opens a GPU.
-pub(super) fn open(number: u32) -> Result<Cuda, DeviceError> {
-    // The loader panics when the library lacks a function, as a damaged one does.
-    catch_unwind(|| open_or_panic(number)).unwrap_or_else(|_| {
-        Err(absent("the library of the NVIDIA driver (libcuda) is damaged or too old"))
-    })
-}
-
-fn absent(reason: impl Into<String>) -> DeviceError {
-    DeviceError::Absent { reason: reason.into() }
-}
-
-fn open_or_panic(number: u32) -> Result<Cuda, DeviceError> {
-    // SAFETY: it opens the library and closes it again.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(absent("the library of the NVIDIA driver (libcuda) is not installed"));
-    }
-    let asked = |call, result: Result<i32, DriverError>| {
-        result.map_err(|error| absent(format!("{call} returned {}", name_of(error))))
-    };
-    asked("cuInit", result::init().map(|()| 0))?;
-    let count = asked("cuDeviceGetCount", result::device::get_count())?;
-    let count = u32::try_from(count).unwrap_or(0);
-    if count == 0 {
-        return Err(absent("the NVIDIA driver finds none"));
-    }
-    if number >= count {
-        return Err(DeviceError::Number { number, count });
-    }
-    let ordinal = i32::try_from(number).expect("below the count");
-    let device = lost("cuDeviceGet", result::device::get(ordinal))?;
-    // SAFETY: the device exists. A busy or exclusive GPU is refused here.
-    let context = unsafe { result::primary_ctx::retain(device) };
-    let context = context
-        .map_err(|error| absent(format!("GPU {number} cannot be used: {}", name_of(error))))?;
-    let mut cuda = Cuda {
-        device,
-        context,
-        description: describe(device, number)?,
-        shared_bytes_max: attribute(
-            device,
-            Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
-        )?,
-        modules: Vec::new(),
-        functions: Mutex::default(),
-    };
-    cuda.bind()?;
-    for image in IMAGES {
-        cuda.modules.push(load(image, cuda.description.capability)?);
-    }
-    Ok(cuda)
-}
-
-fn attribute(device: sys::CUdevice, attribute: Attribute) -> Result<i32, DeviceError> {
-    // SAFETY: the device exists.
-    lost("cuDeviceGetAttribute", unsafe { result::device::get_attribute(device, attribute) })
-}
-
-fn describe(device: sys::CUdevice, number: u32) -> Result<Description, DeviceError> {
-    let count = |name| attribute(device, name).map(i32::unsigned_abs);
-    // SAFETY: the device exists.
-    let memory = lost("cuDeviceTotalMem", unsafe { result::device::total_mem(device) })?;
-    Ok(Description {
-        number,
-        name: lost("cuDeviceGetName", result::device::get_name(device))?,
-        memory_bytes: memory as u64,
-        multiprocessors: count(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
-        capability: (
-            count(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
-            count(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
-        ),
-    })
-}
-
-fn load(image: &Image, capability: (u32, u32)) -> Result<sys::CUmodule, DeviceError> {
-    let refused = |error| {
-        absent(format!(
-            "the kernels ({}) cannot be loaded: {}; a driver of version 580 or later and compute \
-             capability 8.0 or later are needed",
-            image.name,
-            name_of(error)
-        ))
-    };
-    if capability == (9, 0) {
-        // SAFETY: the bytes are a whole image for this capability, and are kept by the program.
-        return unsafe { result::module::load_data(image.sm_90.as_ptr().cast()) }.map_err(refused);
-    }
-    let text = CString::new(image.ptx).expect("a compiled text has no zero bytes");
-    // SAFETY: a text that ends with a zero byte.
-    unsafe { result::module::load_data(text.as_ptr().cast()) }.map_err(refused)
 }
 
 fn name_of(error: DriverError) -> String {

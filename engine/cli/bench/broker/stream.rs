@@ -144,7 +144,7 @@ impl Stream {
     ) -> Result<Outcome, Error> {
         let config = self.config(scores, stop_at_end)?;
         let source = source::kafka::open(&config, &[], Vec::new())?;
-        let recovery = Recovery::none(&config)?;
+        let recovery = Recovery::none(&config, &pelton::device::open(&config)?)?;
         pelton::run::run(&config, source, recovery, stop, &Arc::new(Live::default()))
     }
 
