@@ -20,6 +20,8 @@ mod driver;
 mod error;
 mod image;
 mod pinned;
+#[cfg(all(test, feature = "double"))]
+mod probes;
 mod stream;
 
 use std::sync::{Arc, OnceLock};

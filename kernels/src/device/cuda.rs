@@ -1,7 +1,7 @@
 //! CUDA's driver: only this file and the one below it name it.
 //!
-//! Every result that is not a success ends the use of this GPU, since CUDA's errors are mostly about
-//! work given earlier, and its context is not to be trusted afterwards.
+//! Every result that is not a success ends the use of this GPU, since CUDA's errors are mostly
+//! about work given earlier, and its context is not to be trusted afterwards.
 
 mod opening;
 

@@ -4,6 +4,7 @@
 //! waits unless its name says so.
 
 use std::ffi::c_void;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::buffer::{Buffer, Plain};
@@ -57,34 +58,14 @@ impl Launch {
     }
 }
 
-/// An argument of a kernel: a number or an address, in the bytes of its type.
+/// An argument of a kernel: a number, an address ([`Buffer::address`]) or a structure of them.
 #[derive(Clone, Copy, Debug)]
-#[repr(C, align(8))]
-pub struct Argument([u8; 8]);
+pub struct Argument<'a>(*mut c_void, PhantomData<&'a ()>);
 
-macro_rules! arguments {
-    ($($type:ty),*) => {
-        $(impl From<$type> for Argument {
-            fn from(value: $type) -> Argument {
-                let (mut bytes, own) = ([0; 8], value.to_ne_bytes());
-                bytes[..own.len()].copy_from_slice(&own);
-                Argument(bytes)
-            }
-        })*
-    };
-}
-
-arguments!(u32, i32, u64, i64, f32, f64);
-
-impl<T: Plain> From<&Buffer<T>> for Argument {
-    fn from(buffer: &Buffer<T>) -> Argument {
-        buffer.address().into()
-    }
-}
-
-impl<T: Plain> From<&mut Buffer<T>> for Argument {
-    fn from(buffer: &mut Buffer<T>) -> Argument {
-        buffer.address().into()
+impl<'a> Argument<'a> {
+    /// The argument with this value.
+    pub fn of<T: Plain>(value: &'a T) -> Argument<'a> {
+        Argument((&raw const *value).cast_mut().cast(), PhantomData)
     }
 }
 
@@ -208,18 +189,18 @@ impl Stream {
     pub unsafe fn launch(
         &self,
         launch: Launch,
-        arguments: &mut [Argument],
+        arguments: &[Argument<'_>],
     ) -> Result<(), DeviceError> {
-        const MOST: usize = 48;
+        const MOST: usize = 16;
         let mut places = [std::ptr::null_mut::<c_void>(); MOST];
         let count = arguments.len();
         assert!(count <= MOST, "no kernel takes that many arguments");
         for (place, argument) in places.iter_mut().zip(arguments) {
-            *place = (&raw mut argument.0).cast();
+            *place = argument.0;
         }
         let shape = (launch.blocks, launch.threads, launch.shared_bytes);
         let places = &mut places[..count];
-        // SAFETY: what the caller answers for; each place holds the bytes of one argument.
+        // SAFETY: what the caller answers for; the driver reads the values before it returns.
         self.gpu.call(|driver| unsafe { driver.launch(self.handle, launch.kernel, shape, places) })
     }
 
