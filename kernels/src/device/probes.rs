@@ -96,7 +96,8 @@ fn functions_of_doubles_have_the_same_bits() {
     let x: Vec<f64> = singles().into_iter().map(|x| f64::from(x) * 1.000_000_123).collect();
     let there = upload(&stream, &x);
     let out = Buffer::<f64>::new(stream.gpu(), x.len()).expect("room");
-    let functions: [(&str, fn(f64) -> f64); 5] = [
+    type Function = fn(f64) -> f64;
+    let functions: [(&str, Function); 5] = [
         ("exp", math::exp),
         ("ln", math::ln),
         ("ln_1p", math::ln_1p),
