@@ -14,7 +14,7 @@ use crate::error::Error;
 pub fn build(
     config: &ModelConfig,
     shape: FeatureShape,
-    _device: &Device,
+    device: &Device,
 ) -> Result<Box<dyn Model>, Error> {
     let rule = match config.optimizer {
         Optimizer::Auto => Rule::AUTO,
@@ -30,5 +30,5 @@ pub fn build(
         positive_weight: config.positive_weight as f32,
         ..LinearConfig::new(config.task)
     };
-    Ok(Box::new(Linear::new(linear, shape)?))
+    Ok(Box::new(Linear::on(device, linear, shape)?))
 }

@@ -31,6 +31,8 @@ host_cuda_switch:
 )");
 #endif
 
+#include "../src/coordinate.cu"
+
 #ifdef HOST_CUDA_PROBES
 #include "probes.cu"
 #endif

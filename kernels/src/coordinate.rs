@@ -4,17 +4,21 @@
 //! that a coordinate costs one touch of one cache line. A [`CoordinateRule`] reads a weight from a
 //! cell and says how an example *changes* the cell; changes are added, in row order. Within a row
 //! every change is computed from the cell as it was before the row, so that rows vectorise and a
-//! coordinate named twice in a row gets both changes. Invariant: a change of a finite cell by a
-//! finite gradient is finite. What this does not do: find the cells.
+//! coordinate named twice in a row gets both changes. Many rows learned as one step change a cell
+//! once, by sums over them ([`Gathered`]). Invariant: a change of a finite cell by a finite gradient
+//! is finite. What this does not do: find the cells.
 
 mod adagrad;
+pub mod device;
 mod ftrl;
+mod gathered;
 mod sgd;
 #[cfg(test)]
 mod tests;
 
 pub use adagrad::AdaGrad;
 pub use ftrl::FtrlProximal;
+pub use gathered::{Gathered, Quantum, TILE, TreeSums, tree_sum};
 pub use sgd::NormalizedSgd;
 
 /// Weight and accumulator of one coordinate; all zero before the first example.
@@ -44,6 +48,9 @@ pub trait CoordinateRule: Copy {
 
     /// What to add to a cell for one example.
     fn change(&self, cell: Cell, pull: Pull) -> Cell;
+
+    /// The cell after a step of many rows, all scored at the weights before it.
+    fn step(&self, cell: Cell, gathered: &Gathered) -> Cell;
 }
 
 /// The weights of a run of cells times their values, added to a sum per lane.
@@ -109,6 +116,17 @@ pub fn length_squared(values: &[f32]) -> f32 {
         }
     }
     fold_lanes(&sums)
+}
+
+/// By how much the squared gradients `n` of a coordinate grow in a step, with a step of `rate`
+/// over the root of them.
+#[inline]
+pub(crate) fn growth(n: f32, sum: f32, squares: f32, newton: f32) -> f32 {
+    let together = sum * sum;
+    let most = if together > squares { together } else { squares };
+    let wanted = newton * newton - n;
+    let wanted = if wanted > squares { wanted } else { squares };
+    if wanted < most { wanted } else { most }
 }
 
 /// The weight moved toward zero by `amount`, stopping there: the proximal step of L1.

@@ -12,6 +12,7 @@
 mod blend;
 mod config;
 mod coordinates;
+mod device;
 mod kept;
 mod link;
 mod rows;
@@ -23,7 +24,8 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
-use pelton_kernels::coordinate::{AdaGrad, FtrlProximal, NormalizedSgd};
+use pelton_kernels::coordinate::{AdaGrad, CoordinateRule, FtrlProximal, NormalizedSgd};
+use pelton_kernels::device::Device;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 pub use config::{LinearConfig, Optimizer};
@@ -31,6 +33,7 @@ pub use config::{LinearConfig, Optimizer};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError};
 use blend::Blend;
 use coordinates::Coordinates;
+use device::DeviceRows;
 use link::Link;
 use rows::{Batches, Rows};
 
@@ -38,6 +41,8 @@ use rows::{Batches, Rows};
 pub struct Linear {
     config: LinearConfig,
     shape: FeatureShape,
+    /// Where the weights lie.
+    device: Device,
     outputs: usize,
     version: u64,
     /// Versions of the states that are kept, oldest first.
@@ -46,15 +51,29 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// An untrained model.
+    /// An untrained model on the CPU.
     ///
     /// # Errors
-    /// [`KernelError::Value`] when a setting or the shape is outside its range.
+    /// As [`Linear::on`].
     pub fn new(config: LinearConfig, shape: FeatureShape) -> Result<Linear, ModelError> {
+        Linear::on(&Device::Cpu, config, shape)
+    }
+
+    /// An untrained model on a device.
+    ///
+    /// # Errors
+    /// [`KernelError::Value`] when a setting or the shape is outside its range;
+    /// [`ModelError::Device`] when the weights do not fit the device.
+    pub fn on(
+        device: &Device,
+        config: LinearConfig,
+        shape: FeatureShape,
+    ) -> Result<Linear, ModelError> {
         config.check(shape)?;
         let outputs = config.task.outputs();
-        let batches = batches(&config, shape);
-        Ok(Linear { config, shape, outputs, version: 0, kept: VecDeque::new(), batches })
+        let batches = batches(device, &config, shape)?;
+        let device = device.clone();
+        Ok(Linear { config, shape, device, outputs, version: 0, kept: VecDeque::new(), batches })
     }
 
     /// How much each expert of [`Optimizer::Blend`] counts now; none for the others.
@@ -102,13 +121,12 @@ impl Model for Linear {
     /// A row whose score would not be finite gets the score of a row without features.
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         self.check_features(features, Some(out.len()))?;
-        self.batches.score(features, out);
-        Ok(())
+        self.batches.score(features, out)
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.check_batch(batch)?;
-        let outcome = self.batches.learn(batch);
+        let outcome = self.batches.learn(batch)?;
         self.version += outcome.learned;
         Ok(outcome)
     }
@@ -120,7 +138,7 @@ impl Model for Linear {
     ) -> Result<LearnOutcome, ModelError> {
         self.check_batch(batch)?;
         self.check_features(&batch.features, Some(out.len()))?;
-        let outcome = self.batches.score_and_learn_each(batch, out);
+        let outcome = self.batches.score_and_learn_each(batch, out)?;
         self.version += outcome.learned;
         Ok(outcome)
     }
@@ -136,7 +154,7 @@ impl Model for Linear {
         let state = &mut StateReader::new(from);
         state::read_header(state, &self.config, self.shape)?;
         let version = state.get()?;
-        let mut batches = batches(&self.config, self.shape);
+        let mut batches = batches(&self.device, &self.config, self.shape)?;
         batches.read_state(state)?;
         (self.version, self.batches) = (version, batches);
         self.kept.clear();
@@ -184,28 +202,41 @@ fn expect(argument: &'static str, expected: usize, given: usize) -> Result<(), K
     Err(KernelError::Shape { kernel: NAME, argument, expected, given })
 }
 
-fn batches(config: &LinearConfig, shape: FeatureShape) -> Box<dyn Batches> {
+fn batches(
+    device: &Device,
+    config: &LinearConfig,
+    shape: FeatureShape,
+) -> Result<Box<dyn Batches>, ModelError> {
     let link = Link::new(config.task, config.positive_weight);
     let (l1, l2) = (config.l1, config.l2);
     match config.optimizer {
         Optimizer::Blend { rate } => {
             let blend = Blend::new(link, shape, config.width(shape), rate, [l1, l2]);
-            Box::new(Rows::new(blend, shape, config.fold))
+            Ok(Box::new(Rows::new(blend, shape, config.fold)))
         }
         Optimizer::Ftrl { rate, beta } => {
             let rule = FtrlProximal { alpha: rate, beta, l1, l2 };
-            let learner = Coordinates::new(rule, link, shape, config.width(shape), None);
-            Box::new(Rows::new(learner, shape, config.fold))
+            by_coordinate(device, config, shape, (rule, None))
         }
         Optimizer::AdaGrad { rate } => {
-            let rule = AdaGrad { rate, l1, l2 };
-            let learner = Coordinates::new(rule, link, shape, config.width(shape), None);
-            Box::new(Rows::new(learner, shape, config.fold))
+            by_coordinate(device, config, shape, (AdaGrad { rate, l1, l2 }, None))
         }
         Optimizer::Sgd { rate } => {
-            let rule = NormalizedSgd { rate, l1, l2 };
-            let learner = Coordinates::new(rule, link, shape, config.width(shape), Some(rate));
-            Box::new(Rows::new(learner, shape, config.fold))
+            by_coordinate(device, config, shape, (NormalizedSgd { rate, l1, l2 }, Some(rate)))
         }
+    }
+}
+
+fn by_coordinate<R: CoordinateRule + Send + 'static>(
+    device: &Device,
+    config: &LinearConfig,
+    shape: FeatureShape,
+    (rule, rate): (R, Option<f32>),
+) -> Result<Box<dyn Batches>, ModelError> {
+    let link = Link::new(config.task, config.positive_weight);
+    let learner = Coordinates::new(rule, link, shape, config.width(shape), rate);
+    match device {
+        Device::Cpu => Ok(Box::new(Rows::new(learner, shape, config.fold))),
+        Device::Gpu(gpu) => Ok(Box::new(DeviceRows::new(gpu, config, shape, learner)?)),
     }
 }

@@ -4,8 +4,11 @@
 //! algorithm 1): `s` is the largest `|x|` seen of the coordinate, a step is `g x / s^2`, and a
 //! weight is rescaled by `(s_old / s_new)^2` when `s` grows. The rate, and the division by the
 //! average of `sum (x/s)^2`, are in the gradient the caller passes. Cell: `[w, s]`.
+//! A step of many rows takes the average, over the rows that touch the coordinate, of what each
+//! alone would do once `s` is the largest of them all (Zinkevich, Weimer, Li, Smola 2010,
+//! "Parallelized stochastic gradient descent").
 
-use super::{Cell, CoordinateRule, Pull, shrink};
+use super::{Cell, CoordinateRule, Gathered, Pull, shrink};
 
 /// Constant-rate descent with a scale per coordinate; the gradient comes times the rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +38,21 @@ impl CoordinateRule for NormalizedSgd {
         let kept = weight * (ratio * ratio) * (1.0 - (penalty * self.l2).min(1.0));
         let moved = shrink(kept - pull.gradient * (unit / safe), penalty * self.l1);
         [moved - weight, next - scale]
+    }
+
+    #[inline]
+    fn step(&self, [weight, scale]: Cell, gathered: &Gathered) -> Cell {
+        let next = if gathered.largest > scale { gathered.largest } else { scale };
+        let safe = if next > 0.0 { next } else { 1.0 };
+        let ratio = if scale > 0.0 { scale / safe } else { 1.0 };
+        let is_touched = gathered.touches > 0.0;
+        let most = if is_touched { gathered.touches } else { 1.0 };
+        let shared = gathered.curvature / safe;
+        let shared = if shared > 1.0 { shared } else { 1.0 };
+        let average = gathered.sum / if shared < most { shared } else { most };
+        let penalty = if is_touched { self.rate * gathered.penalty } else { 0.0 };
+        let kept = weight * (ratio * ratio) * (1.0 - (penalty * self.l2).min(1.0));
+        [shrink(kept - (average / safe) / safe, penalty * self.l1), next]
     }
 }
 

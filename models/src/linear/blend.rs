@@ -335,10 +335,7 @@ impl RowLearner for Blend {
                 self.sparse[*index as usize * self.classes + class].learn(&step, 1.0);
             }
         }
-        if self.link.task == Task::Regression {
-            let residual = pooled - self.link.target(label);
-            self.link.bounded_residual(residual);
-        }
+        self.link.follow(pooled, label);
         true
     }
 
@@ -357,6 +354,10 @@ impl RowLearner for Blend {
 
     fn table(&mut self) -> &mut [BlendCell] {
         &mut self.sparse
+    }
+
+    fn table_ref(&self) -> &[BlendCell] {
+        &self.sparse
     }
 
     fn kept(&mut self) -> &mut Kept<BlendCell> {
@@ -382,6 +383,8 @@ impl RowLearner for Blend {
         for covariance in &mut self.covariances {
             covariance.restore(|values| state.fill(values))?;
         }
+        // Where a state is gone back to the cells have learned already.
+        self.dense.fill(BlendCell::default());
         state.blocks(&mut self.dense, BlendCell::of)
     }
 

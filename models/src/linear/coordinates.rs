@@ -2,7 +2,11 @@
 //!
 //! One cell per coordinate and class; dense cells in a row's own order, sparse cells in one table
 //! with a last group that stands for every absent coordinate and is always zero. Within a row all
-//! changes are computed from the cells as they were, then added in the row's order.
+//! changes are computed from the cells as they were, then added in the row's order. Rows that are
+//! learned together are one step of sums: see `coordinates/step.rs`.
+
+mod step;
+mod twin;
 
 use std::io;
 
@@ -15,8 +19,9 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::kept::Kept;
 use super::link::{Link, class_log_odds, softmax};
-use super::rows::{Row, RowLearner, is_finite, padded};
-use crate::{FeatureShape, Task};
+use super::rows::{Row, RowLearner, StepRows, is_finite, learn_in_order, padded};
+use crate::{FeatureShape, LearnOutcome, Task};
+use step::Step;
 
 /// Inputs longer than this (squared) are refused: products of two stay finite.
 const LENGTH_MAX: f32 = 1e30;
@@ -37,6 +42,7 @@ pub(super) struct Coordinates<R> {
     gradients: Vec<f32>,
     rate: Option<f32>,
     lengths: Lengths,
+    step: Step,
 }
 
 /// The average normalised length of rows, the `N / t` of normalised descent.
@@ -69,6 +75,7 @@ impl<R: CoordinateRule> Coordinates<R> {
             rate,
             link,
             lengths: Lengths::default(),
+            step: Step::default(),
         }
     }
 
@@ -113,7 +120,7 @@ impl<R: CoordinateRule> Coordinates<R> {
             }
             Task::Regression => {
                 let residual = scores[0] - self.link.target(label);
-                self.gradients[0] = importance * self.link.bounded_residual(residual);
+                self.gradients[0] = importance * self.link.limited(residual);
             }
         }
     }
@@ -141,7 +148,7 @@ impl<R: CoordinateRule> Coordinates<R> {
             }
             Task::Regression => {
                 let residual = scores[0] - self.link.target(label);
-                self.gradients[0] = rate * self.link.bounded_residual(residual) / (1.0 + reach);
+                self.gradients[0] = rate * self.link.limited(residual) / (1.0 + reach);
             }
         }
     }
@@ -228,10 +235,18 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
         } else {
             self.plain_gradients(scores, label, importance);
         }
+        self.link.follow(scores[0], label);
         for class in 0..self.classes {
             self.apply(row, class);
         }
         true
+    }
+
+    fn learn_step(&mut self, rows: &StepRows<'_>, scores: &mut Vec<f32>) -> LearnOutcome {
+        match rows.len() {
+            0 | 1 => learn_in_order(self, rows, scores),
+            _ => self.learn_together(rows, scores),
+        }
     }
 
     #[inline]
@@ -245,6 +260,10 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
 
     fn table(&mut self) -> &mut [Cell] {
         &mut self.sparse
+    }
+
+    fn table_ref(&self) -> &[Cell] {
+        &self.sparse
     }
 
     fn kept(&mut self) -> &mut Kept<Cell> {
@@ -265,6 +284,8 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
     fn read_small(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         self.link.read(state)?;
         self.lengths = Lengths { rows: state.get()?, sum: state.get()? };
+        // Where a state is gone back to the cells have learned already.
+        self.dense.fill([0.0; 2]);
         state.blocks(&mut self.dense, |cell| cell)
     }
 

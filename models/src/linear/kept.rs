@@ -6,7 +6,7 @@
 //! gone back to is the one that was kept, to the bit. When to keep, and for how long, is up to the
 //! caller.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 
 use pelton_kernels::blend::BlendCell;
@@ -19,6 +19,8 @@ use super::rows::RowLearner;
 const VERSIONS_MAX: usize = 1 << 20;
 /// No list of changes or bytes is longer.
 const LENGTH_MAX: usize = 1 << 40;
+/// No cell is larger.
+const CELL_BYTES_MAX: usize = 32;
 
 /// A cell of a sparse table, as the numbers it is made of.
 pub(super) trait KeptCell: Copy + Send {
@@ -65,7 +67,8 @@ pub(super) struct Kept<C> {
 struct Version<C> {
     /// Everything but the sparse table.
     small: Vec<u8>,
-    /// Cells of the table that changed after it and before the next, as they had been.
+    /// Cells of the table that changed after it and before the next, as they had been; in the order
+    /// of the changes, a cell as often as it changed.
     changed: Vec<(u64, C)>,
 }
 
@@ -116,17 +119,74 @@ pub(super) fn go_back<L: RowLearner>(learner: &mut L) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes what is kept.
+/// Writes what is kept, as a function of the kept states alone: each place once, in ascending
+/// order, and only where it differs from what it is in the next state.
 pub(super) fn write<L: RowLearner>(learner: &L, state: &mut StateWriter<'_>) -> io::Result<()> {
     let versions = &learner.kept_ref().versions;
+    let mut later = HashMap::new();
+    let table = learner.table_ref();
+    let mut differences: Vec<_> =
+        versions.iter().rev().map(|version| version.differences(table, &mut later)).collect();
     state.length(versions.len())?;
-    for Version { small, changed } in versions {
+    for Version { small, .. } in versions {
+        let changed = differences.pop().unwrap_or_default();
         state.list(small)?;
         state.length(changed.len())?;
         state.each(changed.iter().map(|(place, _)| *place))?;
         state.each(changed.iter().map(|(_, cell)| cell.numbers()))?;
     }
     Ok(())
+}
+
+impl<C: KeptCell> Version<C> {
+    /// Where this state differs from the next one, with what the cells are here. `later` has the
+    /// cells of the next state that are not as in the table now, and has those of this one after.
+    fn differences(&self, now: &[C], later: &mut HashMap<u64, C>) -> Vec<(u64, C)> {
+        let mut changed = self.changed.clone();
+        // Stable: of several notes of a place the first says what it was.
+        changed.sort_by_key(|(place, _)| *place);
+        changed.dedup_by_key(|(place, _)| *place);
+        changed.retain(|(place, cell)| {
+            let next = later.insert(*place, *cell).unwrap_or(now[*place as usize]);
+            !is_same(*cell, next)
+        });
+        changed
+    }
+}
+
+/// Whether two cells have the same bits.
+fn is_same<C: KeptCell>(one: C, other: C) -> bool {
+    let [mut bytes, mut others] = [[0; CELL_BYTES_MAX]; 2];
+    one.numbers().put(&mut bytes[..C::Numbers::BYTES]);
+    other.numbers().put(&mut others[..C::Numbers::BYTES]);
+    bytes == others
+}
+
+/// Goes back from the newest kept state to the oldest, showing each; none is kept afterwards.
+pub(super) fn unwind<L: RowLearner, E: From<io::Error>>(
+    learner: &mut L,
+    mut show: impl FnMut(&mut L) -> Result<(), E>,
+) -> Result<(), E> {
+    let versions = std::mem::take(&mut learner.kept().versions);
+    for version in versions.iter().rev() {
+        let table = learner.table();
+        for (place, cell) in version.changed.iter().rev() {
+            table[*place as usize] = *cell;
+        }
+        learner.read_small(&mut StateReader::new(&mut &version.small[..]))?;
+        show(learner)?;
+    }
+    Ok(())
+}
+
+/// Keeps a state that is given as a whole: `was` is its table, and the learner has its own now.
+pub(super) fn keep_whole<L: RowLearner>(learner: &mut L, small: Vec<u8>, was: &[L::Cell]) {
+    let table = learner.table_ref().iter().zip(was);
+    let differs = |(place, (now, was)): (u64, (&L::Cell, &L::Cell))| {
+        (!is_same(*now, *was)).then_some((place, *was))
+    };
+    let changed = (0..).zip(table).filter_map(differs).collect();
+    learner.kept().versions.push_back(Version { small, changed });
 }
 
 /// Reads what [`write`] wrote of a learner in the same state; returns how many there are.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use pelton_kernels::coordinate::device::Running;
 use pelton_kernels::math::{exp_f32, ln_f32, logit_f32, sigmoid_f32, softplus_f32};
 use pelton_kernels::state::{StateReader, StateWriter};
 
@@ -62,6 +63,16 @@ impl Link {
         (is_label && (0.0..=1e9).contains(&importance)).then_some(importance)
     }
 
+    /// The most that the derivative of the loss by a score changes with that score: 1/4 for the
+    /// logistic loss, 1/2 for softmax (Böhning 1992), 1 for the squared.
+    pub fn curvature_max(&self) -> f32 {
+        match self.task {
+            Task::Binary => 0.25,
+            Task::MultiClass { .. } => 0.5,
+            Task::Regression => 1.0,
+        }
+    }
+
     /// Takes a label in: after this, targets and residuals are measured with it.
     pub fn observe(&mut self, label: f32) {
         if self.task == Task::Regression {
@@ -80,14 +91,16 @@ impl Link {
         residual.clamp(-limit, limit)
     }
 
-    /// [`Link::limited`]; and the usual, over the last hundred or so, follows.
-    pub fn bounded_residual(&mut self, residual: f32) -> f32 {
+    /// Lets the usual residual, over the last hundred or so, follow that of a score (regression).
+    pub fn follow(&mut self, score: f32, label: f32) {
+        if self.task != Task::Regression {
+            return;
+        }
         let usual = self.target.usual();
-        let bounded = self.limited(residual);
+        let residual = score - self.target(label);
         // A residual moves the estimate by at most five times it, so that an outlier stays one.
         let seen = residual.abs().min(5.0 * usual);
         self.target.residual = usual + 0.01 * (seen - usual);
-        bounded
     }
 
     /// The loss of a set of linear scores.
@@ -126,6 +139,25 @@ impl Link {
             losses[lane] = softplus_f32(sign * (scores[lane] - self.shift));
         }
         losses
+    }
+
+    /// What is remembered of targets and residuals, as a device has it.
+    pub fn target_state(&self) -> Running {
+        let Target { count, mean, squares, residual } = self.target;
+        let (target_count, target_mean, target_squares) = (count, mean, squares);
+        Running { target_count, target_mean, target_squares, residual, ..Running::default() }
+    }
+
+    /// Takes it.
+    pub fn set_target_state(&mut self, running: &Running) {
+        let Running { target_count, target_mean, target_squares, residual, .. } = *running;
+        let (count, mean, squares) = (target_count, target_mean, target_squares);
+        self.target = Target { count, mean, squares, residual };
+    }
+
+    /// What is taken off the log odds before they become a probability.
+    pub fn shift(&self) -> f32 {
+        self.shift
     }
 
     pub fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {

@@ -11,7 +11,7 @@ use pelton_kernels::coordinate::LANES;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::kept::{self, Kept, KeptCell};
-use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome};
+use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError};
 
 /// Rows between a prefetch and its use; far enough for main memory, near enough for the cache.
 const AHEAD: usize = 6;
@@ -25,6 +25,63 @@ pub(super) struct Row<'a> {
     pub sparse: &'a [u32],
 }
 
+/// Rows that are learned as one step.
+pub(super) struct StepRows<'a> {
+    /// `[rows, stride]`, each as in [`Row::values`].
+    values: &'a [f32],
+    stride: usize,
+    /// What the rows were laid out from.
+    batch: LabeledBatch<'a>,
+}
+
+impl<'a> StepRows<'a> {
+    pub fn len(&self) -> usize {
+        self.batch.features.rows
+    }
+
+    #[inline]
+    pub fn row(&self, row: usize) -> Row<'a> {
+        let values = &self.values[row * self.stride..(row + 1) * self.stride];
+        Row { values, sparse: self.sparse(row) }
+    }
+
+    #[inline]
+    pub fn sparse(&self, row: usize) -> &'a [u32] {
+        let width = self.batch.features.sparse.len() / self.len();
+        &self.batch.features.sparse[row * width..(row + 1) * width]
+    }
+
+    /// Label and weight.
+    pub fn example(&self, row: usize) -> (f32, f32) {
+        (self.batch.labels[row], self.batch.weights[row])
+    }
+
+    /// Hints at a row that comes soon after this one.
+    #[inline]
+    pub fn prefetch_behind<L: RowLearner>(&self, learner: &L, row: usize) {
+        if row + AHEAD < self.len() {
+            learner.prefetch(self.sparse(row + AHEAD));
+        }
+    }
+}
+
+/// Learns rows one by one, each scored at the weights that the one before has left.
+pub(super) fn learn_in_order<L: RowLearner>(
+    learner: &mut L,
+    rows: &StepRows<'_>,
+    scores: &mut Vec<f32>,
+) -> LearnOutcome {
+    scores.resize(learner.scores_width(), 0.0);
+    let mut outcome = LearnOutcome::default();
+    for row in 0..rows.len() {
+        rows.prefetch_behind(learner, row);
+        learner.score(rows.row(row), scores);
+        let (label, weight) = rows.example(row);
+        count(&mut outcome, learner.learn(rows.row(row), scores, label, weight));
+    }
+    outcome
+}
+
 /// Scores and learns single rows.
 pub(super) trait RowLearner: Send {
     /// Numbers that scoring leaves for learning, per row.
@@ -35,6 +92,13 @@ pub(super) trait RowLearner: Send {
     fn predict(&self, scores: &[f32], out: &mut [f32]);
     /// Learns a row at the scores it was given; false when refused.
     fn learn(&mut self, row: Row<'_>, scores: &[f32], label: f32, weight: f32) -> bool;
+    /// Learns rows that came as one step; row after row where nothing else is said.
+    fn learn_step(&mut self, rows: &StepRows<'_>, scores: &mut Vec<f32>) -> LearnOutcome
+    where
+        Self: Sized,
+    {
+        learn_in_order(self, rows, scores)
+    }
     /// Hints at a row that comes soon.
     fn prefetch(&self, sparse: &[u32]);
     /// Weights of experts, if there are any.
@@ -45,6 +109,8 @@ pub(super) trait RowLearner: Send {
     type Cell: KeptCell;
     /// The sparse table.
     fn table(&mut self) -> &mut [Self::Cell];
+    /// The same to look at.
+    fn table_ref(&self) -> &[Self::Cell];
     /// Earlier states.
     fn kept(&mut self) -> &mut Kept<Self::Cell>;
     /// The same to look at.
@@ -61,9 +127,13 @@ pub(super) trait RowLearner: Send {
 
 /// Whole batches; shapes have been checked.
 pub(super) trait Batches: Send {
-    fn score(&self, features: &Features<'_>, out: &mut [f32]);
-    fn learn(&mut self, batch: &LabeledBatch<'_>) -> LearnOutcome;
-    fn score_and_learn_each(&mut self, batch: &LabeledBatch<'_>, out: &mut [f32]) -> LearnOutcome;
+    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
+    fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError>;
+    fn score_and_learn_each(
+        &mut self,
+        batch: &LabeledBatch<'_>,
+        out: &mut [f32],
+    ) -> Result<LearnOutcome, ModelError>;
     fn expert_weights(&self) -> Option<[f32; 4]>;
     fn write_state(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
     fn read_state(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
@@ -79,6 +149,8 @@ pub(super) struct Rows<L> {
     learner: L,
     layout: Layout,
     values: Vec<f32>,
+    /// Rows that are learned as one step, `[rows, stride]`.
+    laid_out: Vec<f32>,
     scores: Vec<f32>,
     /// The same for scoring, which leaves the rest alone; runs of few rows would feel the
     /// allocations.
@@ -99,7 +171,7 @@ impl<L: RowLearner> Rows<L> {
         let values = layout.empty_values();
         let scores = vec![0.0; learner.scores_width()];
         let scratch = Cell::new((values.clone(), scores.clone()));
-        Rows { learner, layout, values, scores, scratch }
+        Rows { learner, layout, values, laid_out: Vec::new(), scores, scratch }
     }
 
     fn prefetch(&self, sparse: &[u32], row: usize) {
@@ -116,7 +188,7 @@ impl<L: RowLearner> Rows<L> {
 }
 
 impl<L: RowLearner> Batches for Rows<L> {
-    fn score(&self, features: &Features<'_>, out: &mut [f32]) {
+    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         let (mut values, mut scores) = self.scratch.take();
         let width = out.len().checked_div(features.rows).unwrap_or(0);
         self.prefetch_head(features);
@@ -128,35 +200,27 @@ impl<L: RowLearner> Batches for Rows<L> {
             predict(&self.learner, &self.layout, &mut scores, out);
         }
         self.scratch.set((values, scores));
+        Ok(())
     }
 
-    fn learn(&mut self, batch: &LabeledBatch<'_>) -> LearnOutcome {
+    fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         let features = &batch.features;
-        let width = self.learner.scores_width();
+        let stride = self.values.len();
         self.prefetch_head(features);
-        self.scores.resize(width * features.rows.max(1), 0.0);
-        for row in 0..features.rows {
-            self.prefetch(features.sparse, row + AHEAD);
-            let input = self.layout.row(features, row, &mut self.values);
-            self.learner.score(input, &mut self.scores[row * width..(row + 1) * width]);
+        self.laid_out.resize(features.rows * stride, 0.0);
+        for (row, values) in self.laid_out.chunks_exact_mut(stride).enumerate() {
+            self.layout.row(features, row, values);
+            values[self.layout.width()] = 1.0;
         }
-        let mut outcome = LearnOutcome::default();
-        for row in 0..features.rows {
-            // A single row is laid out already.
-            let input = match features.rows {
-                1 => Row { values: &self.values, sparse: features.sparse },
-                _ => self.layout.row(features, row, &mut self.values),
-            };
-            let scores = &self.scores[row * width..(row + 1) * width];
-            count(
-                &mut outcome,
-                self.learner.learn(input, scores, batch.labels[row], batch.weights[row]),
-            );
-        }
-        outcome
+        let rows = StepRows { values: &self.laid_out, stride, batch: *batch };
+        Ok(self.learner.learn_step(&rows, &mut self.scores))
     }
 
-    fn score_and_learn_each(&mut self, batch: &LabeledBatch<'_>, out: &mut [f32]) -> LearnOutcome {
+    fn score_and_learn_each(
+        &mut self,
+        batch: &LabeledBatch<'_>,
+        out: &mut [f32],
+    ) -> Result<LearnOutcome, ModelError> {
         let features = &batch.features;
         let width = out.len().checked_div(features.rows).unwrap_or(0);
         self.scores.resize(self.learner.scores_width(), 0.0);
@@ -176,7 +240,7 @@ impl<L: RowLearner> Batches for Rows<L> {
                 outcome.refused += 1;
             }
         }
-        outcome
+        Ok(outcome)
     }
 
     fn expert_weights(&self) -> Option<[f32; 4]> {

@@ -6,6 +6,8 @@ use pelton_kernels::math;
 use super::*;
 use crate::{ABSENT, Task};
 
+#[cfg(feature = "double")]
+mod device;
 mod kept;
 mod reference;
 mod robustness;

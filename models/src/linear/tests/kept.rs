@@ -66,3 +66,18 @@ fn damaged_kept_states_are_refused() {
     kept[list..list + 8].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(model.read_kept(&mut &kept[..]).is_err(), "a cell that is not there");
 }
+
+#[test]
+fn a_model_goes_back_to_the_untrained_one() {
+    for optimizer in ALL {
+        let rows = stream(Task::Binary, 100, 50, 3);
+        let config = LinearConfig { optimizer, ..LinearConfig::new(Task::Binary) };
+        let mut model = Linear::new(config, SHAPE).unwrap();
+        let [untrained, _] = bytes(&model);
+        model.keep().unwrap();
+        model.learn(&rows.batch(0, 100)).unwrap();
+        assert!(bytes(&model)[0] != untrained);
+        model.go_back().unwrap();
+        assert!(bytes(&model)[0] == untrained, "{optimizer:?}");
+    }
+}

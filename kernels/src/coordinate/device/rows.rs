@@ -1,0 +1,152 @@
+//! Rows of features, and labels for them, on their way to a GPU.
+
+use std::sync::Arc;
+
+use crate::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Plain, Stream};
+
+/// Rows in pinned memory here, and in the memory of the GPU. They are made as large as is asked for
+/// and then used again.
+#[derive(Debug)]
+pub struct RowBuffers {
+    dense_width: usize,
+    sparse_width: usize,
+    count: usize,
+    is_labelled: bool,
+    dense: Both<f32>,
+    sparse: Both<u32>,
+    labels: Both<f32>,
+    weights: Both<f32>,
+}
+
+/// The same values on both sides.
+#[derive(Debug)]
+struct Both<T: Plain> {
+    here: Pinned<T>,
+    there: Buffer<T>,
+}
+
+/// What a kernel is told of rows, as coordinate.cu declares it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct RowsArgument {
+    addresses: [u64; 4],
+    rows: u32,
+    unused: u32,
+}
+
+// SAFETY: numbers only, 40 bytes without padding.
+unsafe impl Plain for RowsArgument {}
+
+impl<T: Plain> Both<T> {
+    fn new(gpu: &Arc<Gpu>, length: usize) -> Result<Self, DeviceError> {
+        let device = Device::Gpu(Arc::clone(gpu));
+        let here = Pinned::new(&device, length, Pinning::Upload)?;
+        Ok(Both { here, there: Buffer::new(gpu, length)? })
+    }
+
+    fn reserve(&mut self, length: usize) -> Result<(), DeviceError> {
+        if length > self.here.len() {
+            *self = Both::new(self.there.gpu(), length.next_power_of_two())?;
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, stream: &Stream, values: &[T]) -> Result<(), DeviceError> {
+        self.here[..values.len()].copy_from_slice(values);
+        stream.upload((&mut self.there, 0), (&mut self.here, 0), values.len())
+    }
+}
+
+impl RowBuffers {
+    /// No rows yet.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn new(
+        gpu: &Arc<Gpu>,
+        dense_width: usize,
+        sparse_width: usize,
+    ) -> Result<RowBuffers, DeviceError> {
+        Ok(RowBuffers {
+            dense_width,
+            sparse_width,
+            count: 0,
+            is_labelled: false,
+            dense: Both::new(gpu, 0)?,
+            sparse: Both::new(gpu, 0)?,
+            labels: Both::new(gpu, 0)?,
+            weights: Both::new(gpu, 0)?,
+        })
+    }
+
+    /// Copies rows to the GPU: features, and labels with weights where there are any.
+    ///
+    /// # Shapes
+    /// `dense: [rows, dense_width]`, `sparse: [rows, sparse_width]`, `labels` and `weights: [rows]`.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    ///
+    /// # Panics
+    /// If a shape does not fit.
+    pub fn give(
+        &mut self,
+        stream: &Stream,
+        (dense, sparse): (&[f32], &[u32]),
+        rows: usize,
+        labels: Option<(&[f32], &[f32])>,
+    ) -> Result<(), DeviceError> {
+        assert_eq!(dense.len(), rows * self.dense_width, "dense features");
+        assert_eq!(sparse.len(), rows * self.sparse_width, "sparse features");
+        self.dense.reserve(dense.len())?;
+        self.sparse.reserve(sparse.len())?;
+        self.dense.give(stream, dense)?;
+        self.sparse.give(stream, sparse)?;
+        if let Some((labels, weights)) = labels {
+            assert_eq!([labels.len(), weights.len()], [rows; 2], "labels and weights");
+            self.labels.reserve(rows)?;
+            self.weights.reserve(rows)?;
+            self.labels.give(stream, labels)?;
+            self.weights.give(stream, weights)?;
+        }
+        (self.count, self.is_labelled) = (rows, labels.is_some());
+        Ok(())
+    }
+
+    /// Rows there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Dense features of a row.
+    #[must_use]
+    pub fn dense_width(&self) -> usize {
+        self.dense_width
+    }
+
+    /// Sparse features of a row.
+    #[must_use]
+    pub fn sparse_width(&self) -> usize {
+        self.sparse_width
+    }
+
+    /// Whether they have labels.
+    #[must_use]
+    pub fn is_labelled(&self) -> bool {
+        self.is_labelled
+    }
+
+    pub(super) fn argument(&self) -> RowsArgument {
+        RowsArgument {
+            addresses: [
+                self.dense.there.address(),
+                self.sparse.there.address(),
+                self.labels.there.address(),
+                self.weights.there.address(),
+            ],
+            rows: u32::try_from(self.count).expect("a step has at most 2^20 rows"),
+            unused: 0,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The linear model on a GPU: weights and what is remembered of the stream live there.
+//!
+//! Scores, learned weights and saved bytes are those of [`Rows`](super::rows::Rows) over the same
+//! learner, bit for bit, so that a checkpoint moves between devices. A learner here serves as the
+//! form in which states are saved and read; it does not follow what is learned. Earlier states are
+//! whole copies in the memory of the GPU, which copies a table faster than a CPU notes a step's
+//! changes.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use pelton_kernels::coordinate::CoordinateRule;
+use pelton_kernels::coordinate::device::{
+    Cells, CoordinateTable, Outcome, RowBuffers, Rule, TableError, TableSpec, Task as TableTask,
+};
+use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Stream};
+use pelton_kernels::state::{StateReader, StateWriter};
+
+use super::config::{LinearConfig, Optimizer};
+use super::coordinates::Coordinates;
+use super::kept;
+use super::rows::{Batches, RowLearner};
+use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError, Task};
+
+/// Batches by a table on a GPU.
+pub(super) struct DeviceRows<R> {
+    there: RefCell<There>,
+    /// Kept states, oldest first.
+    kept: VecDeque<Cells>,
+    /// Copies that are free to be used again.
+    free: Vec<Cells>,
+    here: RefCell<Coordinates<R>>,
+}
+
+/// What scoring uses as well as learning.
+struct There {
+    stream: Stream,
+    table: CoordinateTable,
+    rows: RowBuffers,
+    predictions: Buffer<f32>,
+    predictions_here: Pinned<f32>,
+}
+
+impl From<TableError> for ModelError {
+    fn from(error: TableError) -> ModelError {
+        match error {
+            TableError::Kernel(error) => ModelError::Kernel(error),
+            TableError::Device(error) => ModelError::Device(error),
+        }
+    }
+}
+
+/// The settings as the table takes them.
+fn table_spec(config: &LinearConfig, shape: FeatureShape, shift: f32) -> TableSpec {
+    let (rule, rate, beta) = match config.optimizer {
+        Optimizer::Ftrl { rate, beta } => (Rule::Ftrl, rate, beta),
+        Optimizer::AdaGrad { rate } => (Rule::AdaGrad, rate, 0.0),
+        Optimizer::Sgd { rate } | Optimizer::Blend { rate } => (Rule::Sgd, rate, 0.0),
+    };
+    let task = match config.task {
+        Task::Binary => TableTask::Binary,
+        Task::MultiClass { .. } => TableTask::Classes,
+        Task::Regression => TableTask::Regression,
+    };
+    TableSpec {
+        task,
+        rule,
+        classes: config.task.outputs(),
+        dense_width: shape.dense_width,
+        fold: config.fold,
+        sparse_width: shape.sparse_width,
+        absent: if shape.sparse_width == 0 { 0 } else { 1 << shape.sparse_bits },
+        rate,
+        beta,
+        l1: config.l1,
+        l2: config.l2,
+        positive_weight: config.positive_weight,
+        shift,
+    }
+}
+
+impl<R: CoordinateRule + Send> DeviceRows<R> {
+    /// An untrained model like `here`.
+    pub fn new(
+        gpu: &Arc<Gpu>,
+        config: &LinearConfig,
+        shape: FeatureShape,
+        here: Coordinates<R>,
+    ) -> Result<Self, ModelError> {
+        let stream = Stream::new(gpu)?;
+        let table = CoordinateTable::new(&stream, table_spec(config, shape, here.shift()))?;
+        let there = There {
+            table,
+            rows: RowBuffers::new(gpu, shape.dense_width, shape.sparse_width)?,
+            predictions: Buffer::new(gpu, 0)?,
+            predictions_here: Pinned::ordinary(0),
+            stream,
+        };
+        let (kept, free) = (VecDeque::new(), Vec::new());
+        Ok(DeviceRows { there: RefCell::new(there), kept, free, here: RefCell::new(here) })
+    }
+
+    /// Reads the cells, or those of a kept state, into the learner here.
+    fn fetch(&self, of: Option<&Cells>) -> Result<(), DeviceError> {
+        let there = self.there.borrow();
+        let (cells, mut here) = (of.unwrap_or(there.table.cells()), self.here.borrow_mut());
+        let (dense, sparse) = here.cells_mut();
+        there.stream.read(&cells.dense, dense)?;
+        there.stream.read(&cells.sparse, sparse)?;
+        let mut running = [here.running()];
+        there.stream.read(&cells.running, &mut running)?;
+        here.set_running(&running[0]);
+        Ok(())
+    }
+
+    /// A new state to be kept, or room that one has left.
+    fn copy(&mut self) -> Result<Cells, DeviceError> {
+        let there = self.there.get_mut();
+        there.table.copy(&there.stream, self.free.pop())
+    }
+}
+
+/// Writes the cells of the learner here to the table.
+fn send<R: CoordinateRule>(
+    there: &mut There,
+    here: &mut Coordinates<R>,
+) -> Result<(), DeviceError> {
+    let running = here.running();
+    let (dense, sparse) = here.cells_mut();
+    let cells = there.table.cells_mut();
+    there.stream.write(&mut cells.dense, dense)?;
+    there.stream.write(&mut cells.sparse, sparse)?;
+    there.stream.write(&mut cells.running, &[running])
+}
+
+impl There {
+    fn give(
+        &mut self,
+        features: &Features<'_>,
+        labels: Option<(&[f32], &[f32])>,
+    ) -> Result<(), DeviceError> {
+        let given = (features.dense, features.sparse);
+        self.rows.give(&self.stream, given, features.rows, labels)
+    }
+
+    fn make_room(&mut self, predictions: usize) -> Result<(), DeviceError> {
+        self.predictions.reserve(predictions)?;
+        if self.predictions_here.len() < predictions {
+            let device = Device::Gpu(Arc::clone(self.stream.gpu()));
+            let length = predictions.next_power_of_two();
+            self.predictions_here = Pinned::new(&device, length, Pinning::Both)?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, out: &mut [f32]) -> Result<(), DeviceError> {
+        let from = (&self.predictions, 0);
+        self.stream.download((&mut self.predictions_here, 0), from, out.len())?;
+        self.stream.wait()?;
+        out.copy_from_slice(&self.predictions_here[..out.len()]);
+        Ok(())
+    }
+}
+
+fn outcome([learned, refused]: Outcome) -> LearnOutcome {
+    LearnOutcome { learned: u64::from(learned), refused: u64::from(refused) }
+}
+
+impl<R: CoordinateRule + Send> Batches for DeviceRows<R> {
+    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        if features.rows == 0 {
+            return Ok(());
+        }
+        let there = &mut *self.there.borrow_mut();
+        there.give(features, None)?;
+        there.make_room(out.len())?;
+        there.table.score(&there.stream, &there.rows, &mut there.predictions)?;
+        Ok(there.read(out)?)
+    }
+
+    fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
+        let there = self.there.get_mut();
+        if batch.features.rows == 0 {
+            return Ok(LearnOutcome::default());
+        }
+        there.give(&batch.features, Some((batch.labels, batch.weights)))?;
+        let learned = match batch.features.rows {
+            1 => there.table.each(&there.stream, &there.rows, None)?,
+            _ => there.table.step(&there.stream, &there.rows)?,
+        };
+        Ok(outcome(learned))
+    }
+
+    fn score_and_learn_each(
+        &mut self,
+        batch: &LabeledBatch<'_>,
+        out: &mut [f32],
+    ) -> Result<LearnOutcome, ModelError> {
+        let there = self.there.get_mut();
+        if batch.features.rows == 0 {
+            return Ok(LearnOutcome::default());
+        }
+        there.give(&batch.features, Some((batch.labels, batch.weights)))?;
+        there.make_room(out.len())?;
+        let predictions = Some(&mut there.predictions);
+        let learned = there.table.each(&there.stream, &there.rows, predictions)?;
+        there.read(out)?;
+        Ok(outcome(learned))
+    }
+
+    fn expert_weights(&self) -> Option<[f32; 4]> {
+        None
+    }
+
+    fn write_state(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        self.fetch(None).map_err(io::Error::other)?;
+        let here = self.here.borrow();
+        here.write_small(state)?;
+        here.write_table(state)
+    }
+
+    fn read_state(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let here = self.here.get_mut();
+        here.read_small(state)?;
+        here.table().fill([0.0; 2]);
+        here.read_table(state)?;
+        send(self.there.get_mut(), here).map_err(io::Error::other)
+    }
+
+    fn keep(&mut self) -> io::Result<()> {
+        let copy = self.copy().map_err(io::Error::other)?;
+        self.kept.push_back(copy);
+        Ok(())
+    }
+
+    fn forget_oldest(&mut self) {
+        self.free.extend(self.kept.pop_front());
+    }
+
+    fn go_back(&mut self) -> io::Result<()> {
+        self.free.extend(self.kept.drain(1.min(self.kept.len())..));
+        let (Some(oldest), there) = (self.kept.front(), self.there.get_mut()) else {
+            return Ok(());
+        };
+        there.table.restore(&there.stream, oldest).map_err(io::Error::other)
+    }
+
+    /// The states are shown to the learner here from the oldest on: each is kept as what differs
+    /// from it in the next one, as the learner itself would.
+    fn write_kept(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        let later = self.kept.iter().skip(1).map(Some).chain([None]);
+        for (own, next) in self.kept.iter().zip(later) {
+            self.fetch(Some(own)).map_err(io::Error::other)?;
+            let (mut small, was) = (Vec::new(), self.here.borrow().table_ref().to_vec());
+            self.here.borrow().write_small(&mut StateWriter::new(&mut small))?;
+            self.fetch(next).map_err(io::Error::other)?;
+            kept::keep_whole(&mut *self.here.borrow_mut(), small, &was);
+        }
+        // With none kept the learner may be of any state: nothing is written of it.
+        let written = kept::write(&*self.here.borrow(), state);
+        *self.here.borrow_mut().kept() = kept::Kept::default();
+        written
+    }
+
+    fn read_kept(&mut self, state: &mut StateReader<'_>) -> io::Result<usize> {
+        self.fetch(None).map_err(io::Error::other)?;
+        let now = self.copy().map_err(io::Error::other)?;
+        let count = kept::read(self.here.get_mut(), state)?;
+        self.free.extend(self.kept.drain(..));
+        let DeviceRows { there, here, kept: states, .. } = self;
+        let there = there.get_mut();
+        kept::unwind(here.get_mut(), |here| {
+            let kept = send(there, here).and_then(|()| there.table.copy(&there.stream, None));
+            states.push_front(kept.map_err(io::Error::other)?);
+            Ok::<(), io::Error>(())
+        })?;
+        there.table.restore(&there.stream, &now).map_err(io::Error::other)?;
+        self.free.push(now);
+        Ok(count)
+    }
+}
