@@ -98,7 +98,8 @@ pub trait Model: Send {
     /// [`ModelError::Kernel`] when a shape does not fit.
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
 
-    /// Learns the rows: all gradients at the weights as they are, applied in row order.
+    /// Learns the rows together, as one step. In what way is the model's affair, as long as it is a
+    /// function of the rows in their order; a step of one row is that row learned by itself.
     ///
     /// # Errors
     /// [`ModelError::Kernel`] when a shape does not fit.

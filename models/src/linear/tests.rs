@@ -11,6 +11,7 @@ mod device;
 mod kept;
 mod reference;
 mod robustness;
+mod steps;
 
 const ALL: [Optimizer; 4] = [Optimizer::AUTO, Optimizer::FTRL, Optimizer::ADAGRAD, Optimizer::SGD];
 const SHAPE: FeatureShape = FeatureShape { dense_width: 3, sparse_width: 2, sparse_bits: 8 };

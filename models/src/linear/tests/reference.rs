@@ -142,33 +142,6 @@ fn the_blend_is_two_filters_two_descents_and_their_mixture() {
     println!("mixture {:?}", reference.mixture);
 }
 
-/// All gradients of a call are taken at the weights as they were, then applied in row order.
-#[test]
-fn a_batch_is_one_step_of_many_rows() {
-    let stream = stream(Task::Binary, 8, 8, 22);
-    let (mut weights, mut sums) = ([0.0; 300], [0.0_f64; 300]);
-    let mut model = model(Task::Binary, Optimizer::ADAGRAD);
-    for from in [0, 4] {
-        model.learn(&stream.batch(from, from + 4)).expect("shapes fit");
-        let rows: Vec<_> = (from..from + 4).map(|row| (inputs(&stream, row), row)).collect();
-        let score = |inputs: &[(usize, f64)]| inputs.iter().map(|(i, x)| weights[*i] * x).sum();
-        let scores: Vec<f64> = rows.iter().map(|(inputs, _)| score(inputs)).collect();
-        for ((inputs, row), score) in rows.iter().zip(scores) {
-            for (index, value) in inputs {
-                let g = (sigmoid(score) - f64::from(stream.labels[*row])) * value;
-                sums[*index] += g * g;
-                weights[*index] -= 0.05 * g / (sums[*index].sqrt() + 1e-8);
-            }
-        }
-    }
-    let mut out = [0.0; 8];
-    model.score(&stream.batch(0, 8).features, &mut out).expect("shapes fit");
-    for (row, given) in out.into_iter().enumerate() {
-        let score: f64 = inputs(&stream, row).iter().map(|(i, x)| weights[*i] * x).sum();
-        assert!((f64::from(given) - sigmoid(score)).abs() < 1e-5, "row {row}");
-    }
-}
-
 /// A step of plain descent is minus the derivative of the loss, by central differences.
 #[test]
 fn gradients_are_the_derivatives_of_the_loss() {
