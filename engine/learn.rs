@@ -179,11 +179,14 @@ impl Learner {
     }
 
     /// Digest of the model's state, as hexadecimal text.
-    #[must_use]
-    pub fn model_digest(&self) -> String {
+    ///
+    /// # Errors
+    /// [`Error::State`] when the device that has the model is lost.
+    pub fn model_digest(&self) -> Result<String, Error> {
         let mut hasher = blake3::Hasher::new();
-        self.model.write_state(&mut hasher).expect("a hasher takes everything");
-        hasher.finalize().to_hex().to_string()
+        let failed = |source| Error::State { section: "model".to_owned(), source };
+        self.model.write_state(&mut hasher).map_err(failed)?;
+        Ok(hasher.finalize().to_hex().to_string())
     }
 
     /// Digest of every id with its scores so far, in stream order, as hexadecimal text.

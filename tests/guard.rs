@@ -146,7 +146,7 @@ fn a_span_of_flipped_labels_leaves_no_trace_in_the_model() {
         .collect();
     let off = guarded(|guard| guard.action = Action::Off);
     let (_, other) = run(&off, &without, 64, || false);
-    assert_eq!(learner.model_digest(), other.learner().model_digest());
+    assert_eq!(learner.model_digest().ok(), other.learner().model_digest().ok());
 }
 
 #[test]
@@ -244,5 +244,5 @@ fn a_warning_changes_nothing_and_other_settings_begin_anew() {
     let other = guarded(|guard| guard.deviations = 7.0);
     let moved = load(&other, &save(paused));
     assert!(!moved.learner().guard().is_paused(), "a guard of other settings is closed");
-    assert_eq!(moved.learner().model_digest(), paused.learner().model_digest());
+    assert_eq!(moved.learner().model_digest().ok(), paused.learner().model_digest().ok());
 }

@@ -8,6 +8,9 @@ mod cli;
 mod crash;
 /// Records of every kind into columns, from messages and from files.
 mod decode;
+/// The engine on a device, which may go away.
+#[cfg(feature = "double")]
+mod device;
 /// Dead letters looked at and sent again.
 mod dlq;
 /// Checkpoints and order logs as a disk may hand them back.

@@ -153,7 +153,7 @@ impl Trace {
     /// Adds what the whole run has shown.
     pub fn end(&mut self, pipeline: &Pipeline) {
         self.score_digest = pipeline.learner().score_digest();
-        self.model_digest = pipeline.learner().model_digest();
+        self.model_digest = pipeline.learner().model_digest().expect("the CPU is there");
         let bits = |metrics: Vec<(&'static str, f64)>| {
             metrics.into_iter().map(|(name, value)| (name, value.to_bits())).collect()
         };

@@ -123,14 +123,14 @@ fn rewrite(
     let last_order = last_order.unwrap_or_default().into_iter().max().unwrap_or(0);
     let last = sequences(store.as_ref())?.pop().unwrap_or(0).max(last_order);
     let before = [recovery.pipeline.learner().model_version()];
-    let digest = recovery.pipeline.learner().model_digest();
+    let digest = recovery.pipeline.learner().model_digest()?;
     change(store.as_ref(), &mut recovery, manifest.sequence)?;
     let learner = recovery.pipeline.learner();
     let exchanged = Exchanged {
         newest: manifest.sequence,
         written: last + 1,
         versions: [before[0], learner.model_version()],
-        digests: [digest, learner.model_digest()],
+        digests: [digest, learner.model_digest()?],
     };
     if let Some(folder) = &orders {
         carry_order(folder, manifest.sequence, last + 1)?;

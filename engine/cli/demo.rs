@@ -153,7 +153,7 @@ fn watch(config: &Config, source: Box<dyn Source>) -> Result<(), Error> {
     let _ = view.join();
     control.stop();
     println!();
-    let report = Report::new(&outcome?);
+    let report = Report::new(&outcome?)?;
     report.finish(None)?;
     println!("\nNext: pelton check examples/fraud/linear.toml, and README for your own stream.");
     Ok(())

@@ -117,7 +117,7 @@ fn list_in(dir: &str, config: &Config) -> Result<(), Error> {
         let learner = recovery.pipeline.learner();
         let state = if learner.guard().is_tripped() { "tripped" } else { "well" };
         let (version, learned) = (learner.model_version(), learner.counts().learned);
-        let digest = learner.model_digest();
+        let digest = learner.model_digest()?;
         println!("{sequence:>8} {version:>12} {learned:>12}  {:<16}  {state}", short(&digest));
         let trailing = learner.evaluator().trailing();
         let measures: Vec<_> =

@@ -1,11 +1,13 @@
 //! `pelton replay`: the same engine over a recorded stream.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use pelton::checkpoint::recover::Recovery;
+use pelton::config::emit::SinkConfig;
 use pelton::config::stream::SourceConfig;
 use pelton::config::{Config, Replaced};
 use pelton::control::Control;
@@ -53,8 +55,10 @@ impl Replay {
         let device = device::open(&config)?;
         let stop = Arc::new(AtomicBool::new(false));
         let control = Control::start(&config.metrics, &stop)?;
-        // A recording can be read again from its start.
+        // A recording can be read again from its start, once what was written of it is taken back.
+        let written = Written::so_far(&config);
         let outcome = device::supervise(&device, true, (&stop, &control), |device| {
+            written.take_back()?;
             let source = open_file(&path, &config, self.limit, 0)?;
             let recovery = Recovery::none(&config, device)?;
             let live = Arc::new(Live::default());
@@ -65,7 +69,7 @@ impl Replay {
             outcome
         });
         control.stop();
-        Report::new(&outcome?).finish(self.report.as_ref())
+        Report::new(&outcome?)?.finish(self.report.as_ref())
     }
 
     /// The configuration as a replay needs it: labels from the recording, sinks from the arguments.
@@ -79,5 +83,28 @@ impl Replay {
         };
         Config::parse_with(&text, &replaced)
             .map_err(|problems| Error::Config { path: self.config.clone(), problems })
+    }
+}
+
+/// The files of a replay's sinks, and how long they were before it.
+struct Written(Vec<(PathBuf, u64)>);
+
+impl Written {
+    fn so_far(config: &Config) -> Written {
+        let files = [&config.emit.sink, &config.dead_letters].into_iter().filter_map(|sink| {
+            let SinkConfig::File(path) = sink else { return None };
+            Some((path.clone(), std::fs::metadata(path).map_or(0, |about| about.len())))
+        });
+        Written(files.collect())
+    }
+
+    /// Cuts the files back to that; what is not there yet has nothing to be taken back.
+    fn take_back(&self) -> Result<(), Error> {
+        for (path, length) in self.0.iter().filter(|(path, _)| path.is_file()) {
+            let file = File::options().write(true).open(path);
+            let cut = file.and_then(|file| file.set_len(*length));
+            cut.map_err(Error::file("write", path))?;
+        }
+        Ok(())
     }
 }

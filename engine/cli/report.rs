@@ -68,7 +68,7 @@ impl Latency {
 
 impl Report {
     /// The report of this run.
-    pub fn new(outcome: &Outcome) -> Report {
+    pub fn new(outcome: &Outcome) -> Result<Report, Error> {
         let learner = outcome.pipeline.learner();
         let totals = &outcome.totals;
         let reasons = Reason::ALL.iter().zip(totals.dead_letters).filter(|(_, n)| *n > 0);
@@ -79,7 +79,7 @@ impl Report {
         }
         let models = Map::from_iter([("linear".to_owned(), Value::from(metrics.clone()))]);
         metrics.insert("models".to_owned(), Value::from(models));
-        Report {
+        Ok(Report {
             events: totals.consumed,
             scored: totals.scored,
             labels: outcome.pipeline.join().counts().joined,
@@ -94,12 +94,12 @@ impl Report {
                 / outcome.wall.as_secs_f64().max(1e-9),
             peak_memory_bytes: peak_memory_bytes(),
             device: outcome.pipeline.device().to_string(),
-            model_digest: learner.model_digest(),
+            model_digest: learner.model_digest()?,
             score_digest: learner.score_digest(),
             latency_ms: Latency::of(&outcome.latency_ns),
             metrics,
             partitions: BTreeMap::new(),
-        }
+        })
     }
 
     /// Prints the readable lines and writes the JSON if asked.
@@ -171,13 +171,14 @@ impl ShardsReport {
     }
 
     /// A partition has been left.
-    pub fn add(&mut self, partition: i32, outcome: &Outcome) {
+    pub fn add(&mut self, partition: i32, outcome: &Outcome) -> Result<(), Error> {
         self.events += outcome.totals.consumed - outcome.consumed_before;
         match &mut self.latency_ns {
             Some(all) => all.add(&outcome.latency_ns).expect("histograms of the same bounds"),
             None => self.latency_ns = Some(outcome.latency_ns.clone()),
         }
-        self.partitions.insert(partition, Report::new(outcome));
+        self.partitions.insert(partition, Report::new(outcome)?);
+        Ok(())
     }
 
     /// The whole.

@@ -55,7 +55,7 @@ impl Run {
         });
         control.stop();
         let outcome = outcome?;
-        let report = Report::new(&outcome);
+        let report = Report::new(&outcome)?;
         tracing::info!(
             events = report.events,
             labels = report.labels,
@@ -74,14 +74,14 @@ impl Run {
         let _watchdog = Watchdog::start(&config.run, &live);
         tracing::info!(config = %self.config.display(), "running, each partition by itself");
         let progress = Progress::start(&live, None, "events");
-        let mut report = ShardsReport::start();
+        let (mut report, mut added) = (ShardsReport::start(), Ok(()));
         let ran = shards::run((config, &device), &stop, &live, &mut |partition, outcome| {
             tracing::info!(partition, events = outcome.totals.consumed, "drained");
-            report.add(partition, &outcome);
+            added = std::mem::replace(&mut added, Ok(())).and(report.add(partition, &outcome));
         });
         progress.finish();
         control.stop();
-        ran?;
+        ran.and(added)?;
         report.finish().finish(self.report.as_ref())
     }
 }

@@ -143,4 +143,6 @@ inline double __longlong_as_double(long long bits) {
   return x;
 }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
-inline int __clzll(long long x) { return x == 0 ? 64 : __builtin_clzll(static_cast<unsigned long long>(x)); }
+inline int __clzll(long long x) {
+  return x == 0 ? 64 : __builtin_clzll(static_cast<unsigned long long>(x));
+}

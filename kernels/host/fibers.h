@@ -63,7 +63,8 @@ inline void prepare(Fiber& fiber) {
   if (!fiber.stack) fiber.stack.reset(new unsigned char[STACK_BYTES]);
   fiber.is = Fiber::Is::Ready;
 #if defined(__x86_64__)
-  auto top = reinterpret_cast<std::uintptr_t>(fiber.stack.get() + STACK_BYTES) & ~std::uintptr_t(15);
+  auto top = reinterpret_cast<std::uintptr_t>(fiber.stack.get() + STACK_BYTES);
+  top &= ~std::uintptr_t(15);
   auto words = reinterpret_cast<void**>(top);
   // Behind the six registers lies where to go, and behind that what a call would have pushed.
   words[-1] = nullptr;

@@ -32,6 +32,7 @@ host_cuda_switch:
 #endif
 
 #include "../src/coordinate.cu"
+#include "../src/coordinate/step.cu"
 
 #ifdef HOST_CUDA_PROBES
 #include "probes.cu"

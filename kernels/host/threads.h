@@ -40,7 +40,8 @@ struct Warp {
       changed.notify_all();
       return;
     }
-    if (!changed.wait_for(lock, std::chrono::seconds(5), [&] { return meeting.number != number; })) {
+    const auto has_met = [&] { return meeting.number != number; };
+    if (!changed.wait_for(lock, std::chrono::seconds(5), has_met)) {
       std::fprintf(stderr, "DEADLOCK: mask %08x, only %u lanes arrived\n", mask, meeting.arrived);
       std::_Exit(3);
     }

@@ -5,8 +5,8 @@
 //! cell and says how an example *changes* the cell; changes are added, in row order. Within a row
 //! every change is computed from the cell as it was before the row, so that rows vectorise and a
 //! coordinate named twice in a row gets both changes. Many rows learned as one step change a cell
-//! once, by sums over them ([`Gathered`]). Invariant: a change of a finite cell by a finite gradient
-//! is finite. What this does not do: find the cells.
+//! once, by sums over them ([`Gathered`]). Invariant: a change of a finite cell by a finite
+//! gradient is finite. What this does not do: find the cells.
 
 mod adagrad;
 pub mod device;

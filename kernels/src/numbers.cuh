@@ -31,7 +31,8 @@ NUMBERS unsigned long long double_to_bits(double x) {
 NUMBERS float absolute(float x) { return __uint_as_float(__float_as_uint(x) & 0x7fffffffu); }
 NUMBERS double absolute(double x) { return bits_to_double(double_to_bits(x) & ~(1ull << 63)); }
 NUMBERS float with_sign_of(float size, float of) {
-  return __uint_as_float((__float_as_uint(size) & 0x7fffffffu) | (__float_as_uint(of) & 0x80000000u));
+  const unsigned sign = __float_as_uint(of) & 0x80000000u;
+  return __uint_as_float((__float_as_uint(size) & 0x7fffffffu) | sign);
 }
 // Rust's clamp: NaN stays NaN.
 template <class T>
@@ -57,7 +58,9 @@ NUMBERS float power_of_two_f32(int n) {
   return __uint_as_float((static_cast<unsigned>(n) + 127u) << 23);
 }
 
-NUMBERS int low_word(double x) { return static_cast<int>(static_cast<unsigned>(double_to_bits(x))); }
+NUMBERS int low_word(double x) {
+  return static_cast<int>(static_cast<unsigned>(double_to_bits(x)));
+}
 
 NUMBERS int wrapped_difference(int a, int b) {
   return static_cast<int>(static_cast<unsigned>(a) - static_cast<unsigned>(b));
@@ -122,7 +125,8 @@ NUMBERS double logarithm_series(double k, double f, double lost) {
   const double s = f / (2.0 + f);
   const double z = s * s;
   const double w = z * z;
-  const double t1 = w * (3.999999999940942e-1 + w * (2.2222198432149784e-1 + w * 1.5313837699209373e-1));
+  const double t1 =
+      w * (3.999999999940942e-1 + w * (2.2222198432149784e-1 + w * 1.5313837699209373e-1));
   const double t2 =
       z * (6.666666666666735e-1 +
            w * (2.857142874366239e-1 + w * (1.818357216161805e-1 + w * 1.4798198605116586e-1)));

@@ -169,7 +169,7 @@ pub enum ModelError {
     #[error(transparent)]
     Kernel(#[from] KernelError),
     /// The device could not do it.
-    #[error(transparent)]
+    #[error("the device failed")]
     Device(#[from] DeviceError),
     /// A state that ends early or is of another shape.
     #[error("the model state cannot be read")]

@@ -63,7 +63,7 @@ pub fn whole(size: &Size) -> Result<Map<String, Value>, Error> {
         let started = cpu_time();
         let recovery = Recovery::none(config, &pelton::device::open(config)?)?;
         let outcome = pelton::run::run(config, source, recovery, &stop, &live)?;
-        Ok((Report::new(&outcome), (cpu_time() - started).as_secs_f64()))
+        Ok((Report::new(&outcome)?, (cpu_time() - started).as_secs_f64()))
     })?;
     let figures = json!({
         "bench": "pipeline",

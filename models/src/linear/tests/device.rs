@@ -184,11 +184,10 @@ fn a_device_has_the_bits_of_the_cpu() {
         cases: 48,
         ..ProptestConfig::default()
     });
-    let run = |((task, optimizer, fold, penalized), (dense, sparse, bits), (acts, seed)): (
-        (Task, Optimizer, bool, bool),
-        (usize, usize, u32),
-        (Vec<Act>, u64),
-    )| {
+    type Settings = (Task, Optimizer, bool, bool);
+    type Drawn = (Settings, (usize, usize, u32), (Vec<Act>, u64));
+    let run = |(settings, (dense, sparse, bits), (acts, seed)): Drawn| {
+        let (task, optimizer, fold, penalized) = settings;
         let (l1, l2) = if penalized { (1e-3, 1e-2) } else { (0.0, 0.0) };
         let positive_weight = if task == Task::Binary && penalized { 3.0 } else { 1.0 };
         let config =

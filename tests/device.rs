@@ -1,0 +1,151 @@
+//! The engine on a device: the bits of the CPU, checkpoints that move between the two, and nothing
+//! lost when the device goes away. The device is the double, which runs the same kernels here.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use pelton::config::Config;
+use pelton::device::Device;
+use pelton::pipeline::{Pipeline, SECTIONS};
+use pelton::ring::Slot;
+use pelton_kernels::device::double::{Double, ENVIRONMENT};
+use serde_json::Value;
+
+use crate::checkpoint::job::Job;
+use crate::guard::records;
+use crate::support::{Feed, Record};
+
+const CONFIG: &str = "
+    event = { id = 'id', time = 't' }
+    labels = { topic = 'labels', id = 'id', field = 'y', time = 't', horizon = '40s' }
+    fields.x = { type = 'number' }
+    fields.shop = { type = 'category' }
+    features = [
+        { number = 'x' }, { category = 'shop' }, { calendar = ['hour'] },
+        { window = 'shop', widths = ['10s'], aggregates = ['count', 'mean(x)'] },
+    ]
+    dead_letters.topic = 'dead'
+    guard = { window_labels = 160, warm_up_windows = 4, cool_down_labels = 200 }";
+
+fn save(pipeline: &Pipeline) -> Vec<Vec<u8>> {
+    let section = |name: &&str| {
+        let mut bytes = Vec::new();
+        pipeline.write_section(name, &mut bytes).expect("a vector takes all bytes");
+        bytes
+    };
+    SECTIONS.iter().map(section).collect()
+}
+
+/// Scores and the state at the end of a run in batches of `cut`, which goes on with the other
+/// device behind every batch that `moves`.
+fn run(
+    config: &Config,
+    devices: [&Device; 2],
+    (records, cut): (&[Record], usize),
+    moves: fn(usize) -> bool,
+) -> (Vec<u32>, Vec<Vec<u8>>) {
+    let open = |at: usize| Pipeline::on(config, devices[at % 2]).expect("a possible configuration");
+    let (mut pipeline, mut moved) = (open(0), 0);
+    let mut scores = Vec::new();
+    let mut slot = Slot::new(&config.event.schema, cut);
+    let (mut feed, mut batch) = (Feed::new(config, records), 0);
+    while feed.next_batch(&mut slot) {
+        pipeline.step(&mut slot).expect("data never ends a run");
+        scores.extend(slot.scores.iter().map(|score| score.to_bits()));
+        batch += 1;
+        if moves(batch) {
+            let saved = save(&pipeline);
+            moved += 1;
+            pipeline = open(moved);
+            for (name, bytes) in SECTIONS.iter().zip(&saved) {
+                pipeline.read_section(name, &mut &bytes[..]).expect("own bytes");
+            }
+            assert!(save(&pipeline) == saved, "what was read is written the same");
+        }
+    }
+    (scores, save(&pipeline))
+}
+
+#[test]
+fn a_device_gives_the_scores_and_the_state_of_the_cpu() {
+    let gpu = Device::Gpu(Double::open(0));
+    // Labels that are flipped for a while make the guard go back to a kept model.
+    let records = records(31, 5000, 3000..3400);
+    for optimizer in ["ftrl", "adagrad", "sgd"] {
+        for (step_rows, cut) in [(1, 64), (50, 7), (300, 256)] {
+            let text =
+                format!("model.optimizer = '{optimizer}'\nlearn.step_rows = {step_rows}\n{CONFIG}");
+            let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+            let stay = |_| false;
+            let here = run(&config, [&Device::Cpu; 2], (&records, cut), stay);
+            let what = format!("{optimizer}, steps of {step_rows}, batches of {cut}");
+            let there = run(&config, [&gpu; 2], (&records, cut), stay);
+            assert!(there.0 == here.0, "scores: {what}");
+            assert!(there.1 == here.1, "state: {what}");
+            let often = |batch| batch % 11 == 0;
+            let both = run(&config, [&gpu, &Device::Cpu], (&records, cut), often);
+            assert!(both == here, "moved between the two: {what}");
+        }
+    }
+}
+
+const WIDE: &str =
+    "dir = DIR\nevery = '30ms'\n[model]\noptimizer = 'ftrl'\n[learn]\nstep_rows = 512";
+
+/// The scores of a run by what they say, each once, and its report.
+fn outcome(job: &Job, name: &str) -> (BTreeMap<String, u64>, Value) {
+    let lines = std::fs::read_to_string(job.path(&format!("{name}.jsonl"))).expect("scores");
+    let mut scores = BTreeMap::new();
+    for line in lines.lines() {
+        *scores.entry(line.to_owned()).or_default() += 1;
+    }
+    let report = std::fs::read(job.path(&format!("{name}.json"))).expect("a report");
+    (scores, serde_json::from_slice(&report).expect("JSON"))
+}
+
+#[test]
+fn a_device_that_goes_away_loses_nothing() {
+    let job = Job::new(&[]);
+    let config = |name: &str| {
+        let dir = format!("{:?}", job.path(&format!("{name}-checkpoints")));
+        job.config(name, &WIDE.replace("DIR", &dir))
+    };
+    let run = |name: &str, double: Option<&str>| {
+        let variables: Vec<_> = double.map(|at| (ENVIRONMENT, at)).into_iter().collect();
+        let mut child = job.start_with(&config(name), &variables, Stdio::piped());
+        let status = child.wait().expect("it ends");
+        let mut log = String::new();
+        use std::io::Read as _;
+        child.stderr.take().expect("piped").read_to_string(&mut log).expect("a log");
+        assert!(status.success(), "{name}: {log}");
+        (outcome(&job, name), log)
+    };
+    let (here, log) = run("here", None);
+    assert!(!log.contains("is lost"), "{log}");
+    assert!(here.0.values().all(|count| *count == 1), "each score once");
+    for at in ["0", "1", "40", "3000", "7001"] {
+        let (there, log) = run(&format!("double-{at}"), Some(at));
+        assert_eq!(log.contains("the GPU is lost"), at != "0", "call {at}: {log}");
+        assert!(there.0 == here.0, "scores, lost at call {at}");
+        for digest in ["model_digest", "score_digest", "metrics"] {
+            assert_eq!(there.1[digest], here.1[digest], "{digest}, lost at call {at}");
+        }
+        let device = if at == "0" { "cuda:0" } else { "cpu" };
+        assert_eq!(there.1["device"], device, "call {at}");
+    }
+}
+
+#[test]
+fn a_replay_whose_device_goes_away_begins_again() {
+    let job = Job::new(&[(ENVIRONMENT, "500")]);
+    let config = job.config("replayed", &WIDE.replace("dir = DIR\n", ""));
+    let (input, scores) = (job.path("payments.parquet"), job.path("scores.jsonl"));
+    let [config, input, scores_to] =
+        [&config, &input, &scores].map(|path| path.to_str().expect("UTF-8"));
+    let arguments = ["replay", config, "--input", input, "--scores", scores_to, "--limit", "9000"];
+    let told = job.tell(&arguments);
+    let log = String::from_utf8_lossy(&told.stderr);
+    assert!(told.status.success() && log.contains("the GPU is lost"), "{log}");
+    let lines = std::fs::read_to_string(&scores).expect("scores").lines().count();
+    assert_eq!(lines, 9000, "each score once");
+}
