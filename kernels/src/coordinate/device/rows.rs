@@ -82,7 +82,7 @@ impl RowBuffers {
     /// Copies rows to the GPU: features, and labels with weights where there are any.
     ///
     /// # Shapes
-    /// `dense: [rows, dense_width]`, `sparse: [rows, sparse_width]`, `labels` and `weights: [rows]`.
+    /// `dense: [rows, dense_width]`, `sparse: [rows, sparse_width]`, `labels`, `weights: [rows]`.
     ///
     /// # Errors
     /// [`DeviceError`].
