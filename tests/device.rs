@@ -71,7 +71,7 @@ fn a_device_gives_the_scores_and_the_state_of_the_cpu() {
     let gpu = Device::Gpu(Double::open(0));
     // Labels that are flipped for a while make the guard go back to a kept model.
     let records = records(31, 5000, 3000..3400);
-    for optimizer in ["ftrl", "adagrad", "sgd"] {
+    for optimizer in ["auto", "ftrl", "adagrad", "sgd"] {
         for (step_rows, cut) in [(1, 64), (50, 7), (300, 256)] {
             let text =
                 format!("model.optimizer = '{optimizer}'\nlearn.step_rows = {step_rows}\n{CONFIG}");

@@ -31,6 +31,7 @@ host_cuda_switch:
 )");
 #endif
 
+#include "../src/blend.cu"
 #include "../src/coordinate.cu"
 #include "../src/coordinate/step.cu"
 

@@ -7,6 +7,8 @@
 //! all with one touch. Invariant: a `v` stays in `VARIANCE_MIN..=prior`; 0 in memory means "never
 //! seen", that is the prior, so that a fresh table is all zeros.
 
+pub mod device;
+
 use crate::coordinate::shrink;
 use crate::implicit::PROBLEMS;
 

@@ -125,6 +125,12 @@ impl Covariance {
         self.variances[index]
     }
 
+    /// The variances of all weights, then zeros up to the length of a row of
+    /// [`Covariance::values`].
+    pub fn variances(&self) -> &[f64] {
+        &self.variances
+    }
+
     /// The entries, row by row with their padding, for saving.
     pub fn values(&self) -> Cow<'_, [f64]> {
         if self.pending == Pending::Nothing {

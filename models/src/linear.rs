@@ -24,6 +24,8 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
+use pelton_kernels::blend::device::BlendTable;
+use pelton_kernels::coordinate::device::CoordinateTable;
 use pelton_kernels::coordinate::{AdaGrad, CoordinateRule, FtrlProximal, NormalizedSgd};
 use pelton_kernels::device::Device;
 use pelton_kernels::state::{StateReader, StateWriter};
@@ -33,9 +35,9 @@ pub use config::{LinearConfig, Optimizer};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError};
 use blend::Blend;
 use coordinates::Coordinates;
-use device::DeviceRows;
+use device::{DeviceRows, Twin, table_spec};
 use link::Link;
-use rows::{Batches, Rows};
+use rows::{Batches, RowLearner, Rows};
 
 /// The linear model with one of its optimisers.
 pub struct Linear {
@@ -212,7 +214,7 @@ fn batches(
     match config.optimizer {
         Optimizer::Blend { rate } => {
             let blend = Blend::new(link, shape, config.width(shape), rate, [l1, l2]);
-            Ok(Box::new(Rows::new(blend, shape, config.fold)))
+            on_device::<_, BlendTable>(device, config, shape, blend)
         }
         Optimizer::Ftrl { rate, beta } => {
             let rule = FtrlProximal { alpha: rate, beta, l1, l2 };
@@ -235,8 +237,20 @@ fn by_coordinate<R: CoordinateRule + Send + 'static>(
 ) -> Result<Box<dyn Batches>, ModelError> {
     let link = Link::new(config.task, config.positive_weight);
     let learner = Coordinates::new(rule, link, shape, config.width(shape), rate);
+    on_device::<_, CoordinateTable>(device, config, shape, learner)
+}
+
+fn on_device<H: RowLearner + 'static, T: Twin<H> + 'static>(
+    device: &Device,
+    config: &LinearConfig,
+    shape: FeatureShape,
+    learner: H,
+) -> Result<Box<dyn Batches>, ModelError> {
     match device {
         Device::Cpu => Ok(Box::new(Rows::new(learner, shape, config.fold))),
-        Device::Gpu(gpu) => Ok(Box::new(DeviceRows::new(gpu, config, shape, learner)?)),
+        Device::Gpu(gpu) => {
+            let spec = table_spec(config, shape);
+            Ok(Box::new(DeviceRows::<H, T>::new(gpu, spec, learner)?))
+        }
     }
 }

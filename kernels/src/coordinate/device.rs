@@ -14,6 +14,7 @@ mod rows;
 mod spec;
 
 pub use rows::RowBuffers;
+pub(crate) use spec::ModelArgument;
 pub use spec::{Rule, Running, TableSpec, Task};
 
 /// The cells of a model, and what is remembered besides them.
@@ -151,7 +152,7 @@ impl CoordinateTable {
         rows: &RowBuffers,
         predictions: &mut Buffer<f32>,
     ) -> Result<(), TableError> {
-        self.check(rows, Some(predictions), false)?;
+        self.spec.check(rows, Some(predictions), false)?;
         self.scores.reserve(rows.count() * self.spec.classes)?;
         let predictions = predictions.address();
         // SAFETY: the shapes were checked; `scores` has room for them.
@@ -171,7 +172,7 @@ impl CoordinateTable {
         rows: &RowBuffers,
         predictions: Option<&mut Buffer<f32>>,
     ) -> Result<Outcome, TableError> {
-        self.check(rows, predictions.as_deref(), true)?;
+        self.spec.check(rows, predictions.as_deref(), true)?;
         stream.clear(&mut self.outcome)?;
         let to = predictions.map_or(0, |predictions| predictions.address());
         let (model, rows, outcome) = (self.argument(), rows.argument(), self.outcome.address());
@@ -204,7 +205,7 @@ impl CoordinateTable {
     /// # Errors
     /// [`TableError`].
     pub fn give_step(&mut self, stream: &Stream, rows: &RowBuffers) -> Result<(), TableError> {
-        self.check(rows, None, true)?;
+        self.spec.check(rows, None, true)?;
         self.make_room(stream, rows.count())?;
         // SAFETY: the shapes were checked, and there is room for all that the kernels write.
         unsafe { self.launch_step(stream, rows) }.map_err(TableError::from)
@@ -214,37 +215,6 @@ impl CoordinateTable {
         stream.download((&mut self.outcome_here, 0), (&self.outcome, 0), 4)?;
         stream.wait()?;
         Ok([0, 1, 2, 3].map(|at| self.outcome_here[at]))
-    }
-
-    fn check(
-        &self,
-        rows: &RowBuffers,
-        predictions: Option<&Buffer<f32>>,
-        is_labelled: bool,
-    ) -> Result<(), KernelError> {
-        let spec = &self.spec;
-        let kernel = "linear";
-        let expect = |argument, expected, given| match given == expected {
-            true => Ok(()),
-            false => Err(KernelError::Shape { kernel, argument, expected, given }),
-        };
-        expect("rows.dense_width", spec.dense_width, rows.dense_width())?;
-        expect("rows.sparse_width", spec.sparse_width, rows.sparse_width())?;
-        expect(
-            "rows.labels",
-            usize::from(is_labelled),
-            usize::from(rows.is_labelled() && is_labelled),
-        )?;
-        let (argument, expected) = ("predictions", rows.count() * spec.classes);
-        match predictions.map(Buffer::len) {
-            Some(given) if given < expected => {
-                Err(KernelError::Shape { kernel, argument, expected, given })
-            }
-            _ if rows.count() == 0 => {
-                Err(KernelError::Value { kernel, argument: "rows", reason: "must not be empty" })
-            }
-            _ => Ok(()),
-        }
     }
 
     fn make_room(&mut self, stream: &Stream, rows: usize) -> Result<(), DeviceError> {

@@ -24,7 +24,8 @@ macro_rules! image {
 }
 
 /// Every source.
-pub(super) const IMAGES: &[Image] = &[image!("coordinate"), image!("coordinate_step")];
+pub(super) const IMAGES: &[Image] =
+    &[image!("blend"), image!("coordinate"), image!("coordinate_step")];
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,8 @@ use super::link::{Link, class_log_odds, softmax};
 use super::rows::{Row, RowLearner, is_finite, padded};
 use crate::{ABSENT, FeatureShape, Task};
 
+mod twin;
+
 /// Dense inputs, with the bias, up to which the filters keep full covariances.
 const FULL_MAX: usize = 65;
 /// Forgetting of the filters per example of full uncertainty (information 1/4).

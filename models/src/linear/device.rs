@@ -11,33 +11,70 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use pelton_kernels::coordinate::CoordinateRule;
 use pelton_kernels::coordinate::device::{
-    Cells, CoordinateTable, Outcome, RowBuffers, Rule, TableError, TableSpec, Task as TableTask,
+    Outcome, RowBuffers, Rule, TableError, TableSpec, Task as TableTask,
 };
 use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Stream};
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::config::{LinearConfig, Optimizer};
-use super::coordinates::Coordinates;
 use super::kept;
+use super::link::Link;
 use super::rows::{Batches, RowLearner};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError, Task};
 
+/// A table on a GPU that learns as the learner `H` does here.
+pub(super) trait Twin<H>: Sized + Send {
+    /// What learning changes, in the memory of the GPU.
+    type Cells: Send;
+    /// A table with the cells of `here`.
+    fn new(stream: &Stream, spec: TableSpec, here: &mut H) -> Result<Self, DeviceError>;
+    /// Predictions of rows.
+    fn score(
+        &mut self,
+        stream: &Stream,
+        rows: &RowBuffers,
+        predictions: &mut Buffer<f32>,
+    ) -> Result<(), TableError>;
+    /// Learns rows one by one; predictions from before each where they are asked for.
+    fn each(
+        &mut self,
+        stream: &Stream,
+        rows: &RowBuffers,
+        predictions: Option<&mut Buffer<f32>>,
+    ) -> Result<Outcome, TableError>;
+    /// Learns rows that came as one step.
+    fn step(&mut self, stream: &Stream, rows: &RowBuffers) -> Result<Outcome, TableError>;
+    /// The cells.
+    fn cells(&self) -> &Self::Cells;
+    /// A copy of them, in `room` where there is one to be used again.
+    fn copy(&self, stream: &Stream, room: Option<Self::Cells>) -> Result<Self::Cells, DeviceError>;
+    /// Takes the cells of a copy.
+    fn restore(&mut self, stream: &Stream, copy: &Self::Cells) -> Result<(), DeviceError>;
+    /// Reads cells into the learner here.
+    fn fetch(stream: &Stream, cells: &Self::Cells, here: &mut H) -> Result<(), DeviceError>;
+    /// Takes the cells of the learner here.
+    fn send(&mut self, stream: &Stream, here: &mut H) -> Result<(), DeviceError>;
+    /// Weights of experts, if there are any.
+    fn expert_weights(&self) -> Option<[f32; 4]> {
+        None
+    }
+}
+
 /// Batches by a table on a GPU.
-pub(super) struct DeviceRows<R> {
-    there: RefCell<There>,
+pub(super) struct DeviceRows<H, T: Twin<H>> {
+    there: RefCell<There<T>>,
     /// Kept states, oldest first.
-    kept: VecDeque<Cells>,
+    kept: VecDeque<T::Cells>,
     /// Copies that are free to be used again.
-    free: Vec<Cells>,
-    here: RefCell<Coordinates<R>>,
+    free: Vec<T::Cells>,
+    here: RefCell<H>,
 }
 
 /// What scoring uses as well as learning.
-struct There {
+struct There<T> {
     stream: Stream,
-    table: CoordinateTable,
+    table: T,
     rows: RowBuffers,
     predictions: Buffer<f32>,
     predictions_here: Pinned<f32>,
@@ -53,7 +90,7 @@ impl From<TableError> for ModelError {
 }
 
 /// The settings as the table takes them.
-fn table_spec(config: &LinearConfig, shape: FeatureShape, shift: f32) -> TableSpec {
+pub(super) fn table_spec(config: &LinearConfig, shape: FeatureShape) -> TableSpec {
     let (rule, rate, beta) = match config.optimizer {
         Optimizer::Ftrl { rate, beta } => (Rule::Ftrl, rate, beta),
         Optimizer::AdaGrad { rate } => (Rule::AdaGrad, rate, 0.0),
@@ -77,23 +114,17 @@ fn table_spec(config: &LinearConfig, shape: FeatureShape, shift: f32) -> TableSp
         l1: config.l1,
         l2: config.l2,
         positive_weight: config.positive_weight,
-        shift,
+        shift: Link::new(config.task, config.positive_weight).shift(),
     }
 }
 
-impl<R: CoordinateRule + Send> DeviceRows<R> {
-    /// An untrained model like `here`.
-    pub fn new(
-        gpu: &Arc<Gpu>,
-        config: &LinearConfig,
-        shape: FeatureShape,
-        here: Coordinates<R>,
-    ) -> Result<Self, ModelError> {
+impl<H: RowLearner, T: Twin<H>> DeviceRows<H, T> {
+    /// A model like `here`.
+    pub fn new(gpu: &Arc<Gpu>, spec: TableSpec, mut here: H) -> Result<Self, ModelError> {
         let stream = Stream::new(gpu)?;
-        let table = CoordinateTable::new(&stream, table_spec(config, shape, here.shift()))?;
         let there = There {
-            table,
-            rows: RowBuffers::new(gpu, shape.dense_width, shape.sparse_width)?,
+            table: T::new(&stream, spec, &mut here)?,
+            rows: RowBuffers::new(gpu, spec.dense_width, spec.sparse_width)?,
             predictions: Buffer::new(gpu, 0)?,
             predictions_here: Pinned::ordinary(0),
             stream,
@@ -103,39 +134,20 @@ impl<R: CoordinateRule + Send> DeviceRows<R> {
     }
 
     /// Reads the cells, or those of a kept state, into the learner here.
-    fn fetch(&self, of: Option<&Cells>) -> Result<(), DeviceError> {
+    fn fetch(&self, of: Option<&T::Cells>) -> Result<(), DeviceError> {
         let there = self.there.borrow();
-        let (cells, mut here) = (of.unwrap_or(there.table.cells()), self.here.borrow_mut());
-        let (dense, sparse) = here.cells_mut();
-        there.stream.read(&cells.dense, dense)?;
-        there.stream.read(&cells.sparse, sparse)?;
-        let mut running = [here.running()];
-        there.stream.read(&cells.running, &mut running)?;
-        here.set_running(&running[0]);
-        Ok(())
+        let cells = of.unwrap_or(there.table.cells());
+        T::fetch(&there.stream, cells, &mut self.here.borrow_mut())
     }
 
     /// A new state to be kept, or room that one has left.
-    fn copy(&mut self) -> Result<Cells, DeviceError> {
+    fn copy(&mut self) -> Result<T::Cells, DeviceError> {
         let there = self.there.get_mut();
         there.table.copy(&there.stream, self.free.pop())
     }
 }
 
-/// Writes the cells of the learner here to the table.
-fn send<R: CoordinateRule>(
-    there: &mut There,
-    here: &mut Coordinates<R>,
-) -> Result<(), DeviceError> {
-    let running = here.running();
-    let (dense, sparse) = here.cells_mut();
-    let cells = there.table.cells_mut();
-    there.stream.write(&mut cells.dense, dense)?;
-    there.stream.write(&mut cells.sparse, sparse)?;
-    there.stream.write(&mut cells.running, &[running])
-}
-
-impl There {
+impl<T> There<T> {
     fn give(
         &mut self,
         features: &Features<'_>,
@@ -168,7 +180,7 @@ fn outcome([learned, refused]: Outcome) -> LearnOutcome {
     LearnOutcome { learned: u64::from(learned), refused: u64::from(refused) }
 }
 
-impl<R: CoordinateRule + Send> Batches for DeviceRows<R> {
+impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         if features.rows == 0 {
             return Ok(());
@@ -211,7 +223,7 @@ impl<R: CoordinateRule + Send> Batches for DeviceRows<R> {
     }
 
     fn expert_weights(&self) -> Option<[f32; 4]> {
-        None
+        self.there.borrow().table.expert_weights()
     }
 
     fn write_state(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
@@ -224,9 +236,10 @@ impl<R: CoordinateRule + Send> Batches for DeviceRows<R> {
     fn read_state(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         let here = self.here.get_mut();
         here.read_small(state)?;
-        here.table().fill([0.0; 2]);
+        here.table().fill(H::Cell::default());
         here.read_table(state)?;
-        send(self.there.get_mut(), here).map_err(io::Error::other)
+        let there = self.there.get_mut();
+        there.table.send(&there.stream, here).map_err(io::Error::other)
     }
 
     fn keep(&mut self) -> io::Result<()> {
@@ -272,7 +285,8 @@ impl<R: CoordinateRule + Send> Batches for DeviceRows<R> {
         let DeviceRows { there, here, kept: states, .. } = self;
         let there = there.get_mut();
         kept::unwind(here.get_mut(), |here| {
-            let kept = send(there, here).and_then(|()| there.table.copy(&there.stream, None));
+            let There { stream, table, .. } = &mut *there;
+            let kept = table.send(stream, here).and_then(|()| table.copy(stream, None));
             states.push_front(kept.map_err(io::Error::other)?);
             Ok::<(), io::Error>(())
         })?;

@@ -23,7 +23,7 @@ const LENGTH_MAX: usize = 1 << 40;
 const CELL_BYTES_MAX: usize = 32;
 
 /// A cell of a sparse table, as the numbers it is made of.
-pub(super) trait KeptCell: Copy + Send {
+pub(super) trait KeptCell: Copy + Default + Send {
     /// The numbers.
     type Numbers: Number;
     /// The cell as numbers.

@@ -83,7 +83,14 @@ impl CoordinateTable {
     }
 
     pub(super) fn argument(&self) -> ModelArgument {
-        ModelArgument::of(&self.spec, &self.cells, &self.penalties)
+        let cells = &self.cells;
+        let addresses = [
+            cells.dense.address(),
+            cells.sparse.address(),
+            self.penalties.address(),
+            cells.running.address(),
+        ];
+        ModelArgument::of(&self.spec, addresses)
     }
 
     fn step_argument(&self) -> StepArgument {

@@ -28,7 +28,7 @@ struct Both<T: Plain> {
 /// What a kernel is told of rows, as coordinate.cu declares it.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(super) struct RowsArgument {
+pub(crate) struct RowsArgument {
     addresses: [u64; 4],
     rows: u32,
     unused: u32,
@@ -137,7 +137,7 @@ impl RowBuffers {
         self.is_labelled
     }
 
-    pub(super) fn argument(&self) -> RowsArgument {
+    pub(crate) fn argument(&self) -> RowsArgument {
         RowsArgument {
             addresses: [
                 self.dense.there.address(),

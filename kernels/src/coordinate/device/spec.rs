@@ -1,6 +1,7 @@
 //! What a table of coordinates is made for, and how a kernel is told of it.
 
-use super::Cells;
+use super::RowBuffers;
+use crate::KernelError;
 use crate::coordinate::LANES;
 use crate::device::{Buffer, Plain};
 
@@ -60,7 +61,7 @@ pub struct TableSpec {
 }
 
 impl TableSpec {
-    pub(super) fn inputs(&self) -> usize {
+    pub(crate) fn inputs(&self) -> usize {
         self.dense_width * if self.fold { 2 } else { 1 }
     }
 
@@ -68,6 +69,38 @@ impl TableSpec {
     #[must_use]
     pub fn stride(&self) -> usize {
         (self.inputs() + 1).next_multiple_of(LANES)
+    }
+
+    /// Refuses rows and predictions of another shape.
+    pub(crate) fn check(
+        &self,
+        rows: &RowBuffers,
+        predictions: Option<&Buffer<f32>>,
+        is_labelled: bool,
+    ) -> Result<(), KernelError> {
+        let spec = self;
+        let kernel = "linear";
+        let expect = |argument, expected, given| match given == expected {
+            true => Ok(()),
+            false => Err(KernelError::Shape { kernel, argument, expected, given }),
+        };
+        expect("rows.dense_width", spec.dense_width, rows.dense_width())?;
+        expect("rows.sparse_width", spec.sparse_width, rows.sparse_width())?;
+        expect(
+            "rows.labels",
+            usize::from(is_labelled),
+            usize::from(rows.is_labelled() && is_labelled),
+        )?;
+        let (argument, expected) = ("predictions", rows.count() * spec.classes);
+        match predictions.map(Buffer::len) {
+            Some(given) if given < expected => {
+                Err(KernelError::Shape { kernel, argument, expected, given })
+            }
+            _ if rows.count() == 0 => {
+                Err(KernelError::Value { kernel, argument: "rows", reason: "must not be empty" })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn dense_cells(&self) -> usize {
@@ -105,7 +138,7 @@ unsafe impl Plain for Running {}
 /// Arguments of the kernels, as cells.cuh and step.cu declare them.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(super) struct ModelArgument {
+pub(crate) struct ModelArgument {
     addresses: [u64; 4],
     numbers: [u32; 10],
     rates: [f32; 6],
@@ -123,15 +156,11 @@ unsafe impl Plain for ModelArgument {}
 unsafe impl Plain for StepArgument {}
 
 impl ModelArgument {
-    pub fn of(spec: &TableSpec, cells: &Cells, penalties: &Buffer<f32>) -> ModelArgument {
+    /// The addresses of dense and sparse cells, penalties and what is remembered besides them.
+    pub fn of(spec: &TableSpec, addresses: [u64; 4]) -> ModelArgument {
         let count = |value: usize| u32::try_from(value).expect("shapes are below 2^32");
         ModelArgument {
-            addresses: [
-                cells.dense.address(),
-                cells.sparse.address(),
-                penalties.address(),
-                cells.running.address(),
-            ],
+            addresses,
             numbers: [
                 count(spec.classes),
                 count(spec.stride()),

@@ -1,31 +1,73 @@
 //! What a table on a device and the learner here have in common: the one is read into the other to
 //! be saved, and written from it after a saved state was read.
 
-use pelton_kernels::coordinate::device::Running;
-use pelton_kernels::coordinate::{Cell, CoordinateRule};
+use pelton_kernels::coordinate::CoordinateRule;
+use pelton_kernels::coordinate::device::{
+    Cells, CoordinateTable, Outcome, RowBuffers, Running, TableError, TableSpec,
+};
+use pelton_kernels::device::{Buffer, DeviceError, Stream};
 
+use super::super::device::Twin;
 use super::{Coordinates, Lengths};
 
-impl<R: CoordinateRule> Coordinates<R> {
-    /// Dense and sparse cells, to be overwritten.
-    pub fn cells_mut(&mut self) -> (&mut [Cell], &mut [Cell]) {
-        (&mut self.dense, &mut self.sparse)
+impl<R: CoordinateRule + Send> Twin<Coordinates<R>> for CoordinateTable {
+    type Cells = Cells;
+
+    fn new(stream: &Stream, spec: TableSpec, _: &mut Coordinates<R>) -> Result<Self, DeviceError> {
+        CoordinateTable::new(stream, spec)
     }
 
-    /// What is taken off the log odds before they become a probability.
-    pub fn shift(&self) -> f32 {
-        self.link.shift()
+    fn score(
+        &mut self,
+        stream: &Stream,
+        rows: &RowBuffers,
+        predictions: &mut Buffer<f32>,
+    ) -> Result<(), TableError> {
+        CoordinateTable::score(self, stream, rows, predictions)
     }
 
-    /// Everything else that learning changes.
-    pub fn running(&self) -> Running {
-        let target = self.link.target_state();
-        Running { length_rows: self.lengths.rows, length_sum: self.lengths.sum, ..target }
+    fn each(
+        &mut self,
+        stream: &Stream,
+        rows: &RowBuffers,
+        predictions: Option<&mut Buffer<f32>>,
+    ) -> Result<Outcome, TableError> {
+        CoordinateTable::each(self, stream, rows, predictions)
     }
 
-    /// Takes it.
-    pub fn set_running(&mut self, running: &Running) {
-        self.link.set_target_state(running);
-        self.lengths = Lengths { rows: running.length_rows, sum: running.length_sum };
+    fn step(&mut self, stream: &Stream, rows: &RowBuffers) -> Result<Outcome, TableError> {
+        CoordinateTable::step(self, stream, rows)
+    }
+
+    fn cells(&self) -> &Cells {
+        CoordinateTable::cells(self)
+    }
+
+    fn copy(&self, stream: &Stream, room: Option<Cells>) -> Result<Cells, DeviceError> {
+        CoordinateTable::copy(self, stream, room)
+    }
+
+    fn restore(&mut self, stream: &Stream, copy: &Cells) -> Result<(), DeviceError> {
+        CoordinateTable::restore(self, stream, copy)
+    }
+
+    fn fetch(stream: &Stream, cells: &Cells, here: &mut Coordinates<R>) -> Result<(), DeviceError> {
+        stream.read(&cells.dense, &mut here.dense)?;
+        stream.read(&cells.sparse, &mut here.sparse)?;
+        let mut running = [Running::default()];
+        stream.read(&cells.running, &mut running)?;
+        let [running] = running;
+        here.link.set_target_state(&running);
+        here.lengths = Lengths { rows: running.length_rows, sum: running.length_sum };
+        Ok(())
+    }
+
+    fn send(&mut self, stream: &Stream, here: &mut Coordinates<R>) -> Result<(), DeviceError> {
+        let target = here.link.target_state();
+        let Lengths { rows: length_rows, sum: length_sum } = here.lengths;
+        let cells = self.cells_mut();
+        stream.write(&mut cells.dense, &here.dense)?;
+        stream.write(&mut cells.sparse, &here.sparse)?;
+        stream.write(&mut cells.running, &[Running { length_rows, length_sum, ..target }])
     }
 }

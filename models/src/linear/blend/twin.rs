@@ -1,0 +1,103 @@
+//! What the experts' tables on a device and the learner here have in common: the ones are made as
+//! the learner is, read into it to be saved, and written from it after a saved state was read.
+
+use pelton_kernels::blend::device::{BlendCells, BlendSpec, BlendTable};
+use pelton_kernels::coordinate::device::{Outcome, RowBuffers, Running, TableError, TableSpec};
+use pelton_kernels::device::{Buffer, DeviceError, Stream};
+
+use super::super::device::Twin;
+use super::{Blend, EXPERTS, FORGETTING, MIXTURE};
+
+impl Twin<Blend> for BlendTable {
+    type Cells = BlendCells;
+
+    fn new(stream: &Stream, table: TableSpec, here: &mut Blend) -> Result<Self, DeviceError> {
+        let spec = BlendSpec {
+            table,
+            has_covariances: !here.covariances.is_empty(),
+            dense_priors: here.dense_priors,
+            sparse_priors: here.sparse_priors,
+            forgetting: FORGETTING,
+            mixture: [MIXTURE.rate, MIXTURE.share],
+        };
+        let mut table = BlendTable::new(stream, spec)?;
+        table.send(stream, here)?;
+        Ok(table)
+    }
+
+    fn score(
+        &mut self,
+        stream: &Stream,
+        rows: &RowBuffers,
+        predictions: &mut Buffer<f32>,
+    ) -> Result<(), TableError> {
+        BlendTable::score(self, stream, rows, predictions)
+    }
+
+    fn each(
+        &mut self,
+        stream: &Stream,
+        rows: &RowBuffers,
+        predictions: Option<&mut Buffer<f32>>,
+    ) -> Result<Outcome, TableError> {
+        BlendTable::each(self, stream, rows, predictions)
+    }
+
+    /// Row after row, as the learner here.
+    fn step(&mut self, stream: &Stream, rows: &RowBuffers) -> Result<Outcome, TableError> {
+        BlendTable::each(self, stream, rows, None)
+    }
+
+    fn cells(&self) -> &BlendCells {
+        BlendTable::cells(self)
+    }
+
+    fn copy(&self, stream: &Stream, room: Option<BlendCells>) -> Result<BlendCells, DeviceError> {
+        BlendTable::copy(self, stream, room)
+    }
+
+    fn restore(&mut self, stream: &Stream, copy: &BlendCells) -> Result<(), DeviceError> {
+        BlendTable::restore(self, stream, copy)
+    }
+
+    fn fetch(stream: &Stream, cells: &BlendCells, here: &mut Blend) -> Result<(), DeviceError> {
+        stream.read(&cells.dense, &mut here.dense)?;
+        stream.read(&cells.sparse, &mut here.sparse)?;
+        stream.read(&cells.mixture, &mut here.mixture)?;
+        let mut values = vec![0.0; cells.covariances.len()];
+        stream.read(&cells.covariances, &mut values)?;
+        let each = values.len() / here.covariances.len().max(1);
+        for (covariance, values) in
+            here.covariances.iter_mut().zip(values.chunks_exact(each.max(1)))
+        {
+            let Ok(()) = covariance.restore(|own| {
+                own.copy_from_slice(values);
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
+        let mut running = [Running::default()];
+        stream.read(&cells.running, &mut running)?;
+        here.link.set_target_state(&running[0]);
+        Ok(())
+    }
+
+    fn send(&mut self, stream: &Stream, here: &mut Blend) -> Result<(), DeviceError> {
+        let (mut values, mut variances) = (Vec::new(), Vec::new());
+        for covariance in &here.covariances {
+            values.extend_from_slice(&covariance.values());
+            variances.extend_from_slice(covariance.variances());
+        }
+        let cells = self.cells_mut();
+        stream.write(&mut cells.dense, &here.dense)?;
+        stream.write(&mut cells.sparse, &here.sparse)?;
+        stream.write(&mut cells.covariances, &values)?;
+        stream.write(&mut cells.variances, &variances)?;
+        stream.write(&mut cells.mixture, &here.mixture)?;
+        stream.write(&mut cells.running, &[here.link.target_state()])?;
+        self.look_at_mixture(stream)
+    }
+
+    fn expert_weights(&self) -> Option<[f32; EXPERTS]> {
+        Some(self.mixture())
+    }
+}
