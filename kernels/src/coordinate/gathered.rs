@@ -24,7 +24,7 @@ pub struct Gathered {
     pub touches: f32,
     /// The largest size of a value.
     pub largest: f32,
-    /// Of the sizes of the values, each times the stiffness of its row: see [`super::growth`].
+    /// Of the sizes of the values, each times the stiffness of its row: see `growth`.
     pub curvature: f32,
     /// 1 where L1 and L2 apply, 0 for the bias.
     pub penalty: f32,
