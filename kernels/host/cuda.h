@@ -142,6 +142,10 @@ inline double __longlong_as_double(long long bits) {
   std::memcpy(&x, &bits, 8);
   return x;
 }
+inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+  __extension__ typedef unsigned __int128 Wide;
+  return static_cast<unsigned long long>((static_cast<Wide>(a) * b) >> 64);
+}
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __clzll(long long x) {
   return x == 0 ? 64 : __builtin_clzll(static_cast<unsigned long long>(x));

@@ -31,9 +31,11 @@ host_cuda_switch:
 )");
 #endif
 
+#include "../src/assemble.cu"
 #include "../src/blend.cu"
 #include "../src/coordinate.cu"
 #include "../src/coordinate/step.cu"
+#include "../src/moments.cu"
 
 #ifdef HOST_CUDA_PROBES
 #include "probes.cu"

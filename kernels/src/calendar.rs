@@ -9,7 +9,10 @@
 //! `i64::MIN`. Zones come as such a table because a device has no zone database.
 //!
 //! # Determinism
-//! Integers only; the two fractions are one division in f64.
+//! Integers only; the two fractions are one division in f64, their sines and cosines
+//! [`math::sin_cos_turns`].
+
+use crate::math;
 
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -48,6 +51,12 @@ impl Calendar {
         Calendar { offsets }
     }
 
+    /// The changes: `(from_ms, offset_ms)`.
+    #[must_use]
+    pub fn offsets(&self) -> &[(i64, i64)] {
+        &self.offsets
+    }
+
     /// The local clock at an instant.
     #[inline]
     #[must_use]
@@ -71,6 +80,60 @@ impl Calendar {
         let after = self.offsets.partition_point(|&(from_ms, _)| from_ms <= time_ms);
         self.offsets[after - 1].1
     }
+}
+
+/// A part of the calendar, as a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Hour 0..23 as a category.
+    Hour,
+    /// Weekday, Monday = 0, as a category.
+    Weekday,
+    /// 1 on Saturday and Sunday.
+    Weekend,
+    /// 1 in the hours of the night.
+    Night,
+    /// Time of day on the circle.
+    DayCycle {
+        /// Its sine, else its cosine.
+        sine: bool,
+    },
+    /// Time of week on the circle.
+    WeekCycle {
+        /// Its sine, else its cosine.
+        sine: bool,
+    },
+}
+
+impl Part {
+    /// The part as a number; `night` has the first and the last hour of the night.
+    #[must_use]
+    pub fn value(self, clock: &Clock, night: (u8, u8)) -> f32 {
+        let is = |yes: bool| f32::from(u8::from(yes));
+        match self {
+            Part::Hour | Part::Weekday => self.code(clock) as f32,
+            Part::Weekend => is(clock.weekday >= 5),
+            Part::Night if night.0 <= night.1 => is((night.0..=night.1).contains(&clock.hour)),
+            Part::Night => is(clock.hour >= night.0 || clock.hour <= night.1),
+            Part::DayCycle { sine } => wave(clock.day_turn, sine),
+            Part::WeekCycle { sine } => wave(clock.week_turn, sine),
+        }
+    }
+
+    /// The part as a category; 0 for parts that are none.
+    #[must_use]
+    pub fn code(self, clock: &Clock) -> u64 {
+        match self {
+            Part::Hour => u64::from(clock.hour),
+            Part::Weekday => u64::from(clock.weekday),
+            _ => 0,
+        }
+    }
+}
+
+fn wave(turn: f64, sine: bool) -> f32 {
+    let (sin, cos) = math::sin_cos_turns(turn);
+    if sine { sin as f32 } else { cos as f32 }
 }
 
 #[cfg(test)]

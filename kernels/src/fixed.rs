@@ -12,6 +12,8 @@
 //! Values are clamped to +-2^62 (infinities too) by [`admit`]; 2^24 such extremes fit a sum.
 //! Values of 2^-17 and more are held exactly, smaller ones to 2^-41.
 
+pub(crate) mod device;
+
 /// Bits behind the binary point of a quantised value.
 pub const FRACTION_BITS: u32 = 40;
 /// Values beyond this, infinities included, are clamped to it.

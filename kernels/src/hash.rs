@@ -66,6 +66,15 @@ pub fn bucket(code: u64, salt: u64, bits: u32) -> u32 {
     (mix64(code ^ salt) >> (64 - bits)) as u32
 }
 
+/// Several codes as one, in their order; 0, a missing code, is one like any other.
+#[inline]
+pub fn cross(codes: impl IntoIterator<Item = u64>) -> u64 {
+    let join = |crossed: u64, code: u64| mix64(crossed.rotate_left(17) ^ code.wrapping_add(CROSS));
+    codes.into_iter().fold(0, join)
+}
+
+const CROSS: u64 = 0x9e37_79b9_7f4a_7c15;
+
 #[inline]
 fn multiply(a: u64, b: u64) -> (u64, u64) {
     let product = u128::from(a) * u128::from(b);

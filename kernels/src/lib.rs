@@ -6,6 +6,7 @@
 //! | [`hash`] | bytes to codes, codes to buckets | the same bits everywhere |
 //! | [`calendar`] | hour, weekday, turns of day and week | integers, one division |
 //! | [`fixed`] | exact sums of numbers, mean and deviation | exact integers, rounded once |
+//! | [`assemble`] | features of rows from their columns | the same bits everywhere |
 //! | [`moments`] | running standardisation of columns | independent of batch cuts |
 //! | [`window`] | sliding windows by key | independent of batch cuts |
 //! | [`coordinate`] | AdaGrad, FTRL-Proximal, normalised descent per coordinate | fixed order |
@@ -18,6 +19,7 @@
 //! | [`state`] | numbers to bytes and back, for what is saved | the same bytes everywhere |
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+pub mod assemble;
 pub mod blend;
 pub mod calendar;
 pub mod coordinate;

@@ -25,6 +25,8 @@
 //! Adding is two 128-bit additions and a product per value, the formula vectorises; the square
 //! root and division of a refresh are spread over `refresh_every_rows` rows (see the bench).
 
+pub mod device;
+
 use std::io::{self, Read, Write};
 
 use crate::KernelError;

@@ -36,6 +36,23 @@ unsafe extern "C" {
 /// Host execution keeps its threads and shared memory in globals.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// Says that tests must find a GPU: a missing one is a failure then.
+pub const GPU_REQUIRED: &str = "PELTON_GPU_REQUIRED";
+
+/// The GPUs that tests hold to the CPU: the double, and the first real one where there is one.
+///
+/// # Panics
+/// If [`GPU_REQUIRED`] is set and there is none.
+#[must_use]
+pub fn tested() -> Vec<std::sync::Arc<Gpu>> {
+    let double = Double::open(0);
+    match super::cuda::open(0).map(|driver| Gpu::over(Box::new(driver))) {
+        Ok(gpu) => vec![double, gpu],
+        Err(error) if std::env::var_os(GPU_REQUIRED).is_some() => panic!("no GPU: {error}"),
+        Err(_) => vec![double],
+    }
+}
+
 /// A GPU without a GPU.
 pub struct Double {
     /// Calls until one fails; 0 when none does.

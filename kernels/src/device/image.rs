@@ -24,8 +24,13 @@ macro_rules! image {
 }
 
 /// Every source.
-pub(super) const IMAGES: &[Image] =
-    &[image!("blend"), image!("coordinate"), image!("coordinate_step")];
+pub(super) const IMAGES: &[Image] = &[
+    image!("assemble"),
+    image!("blend"),
+    image!("coordinate"),
+    image!("coordinate_step"),
+    image!("moments"),
+];
 
 #[cfg(test)]
 mod tests {

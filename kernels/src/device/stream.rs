@@ -100,6 +100,9 @@ impl Stream {
         (from, from_at): (&mut Pinned<T>, usize),
         length: usize,
     ) -> Result<(), DeviceError> {
+        if length == 0 {
+            return Ok(());
+        }
         let (address, bytes) = (to.at(to_at, length), length * size_of::<T>());
         from.settle_unless_of(self);
         let memory = from.part(from_at, length).cast::<u8>();
@@ -107,6 +110,50 @@ impl Stream {
         // the memory is marked as in use until the copy is done.
         self.gpu.call(|driver| unsafe { driver.upload(self.handle, address, memory, bytes) })?;
         from.is_used_by(self)
+    }
+
+    /// Copies the first `length` values of every column of a matrix, `[columns, stride]`; whoever
+    /// touches `from` waits for it.
+    ///
+    /// # Errors
+    /// [`DeviceError::Lost`].
+    ///
+    /// # Panics
+    /// If the two are not equally long, or `length` is beyond the stride.
+    pub fn upload_rows<T: Plain>(
+        &self,
+        to: &mut Buffer<T>,
+        from: &mut Pinned<T>,
+        (stride, length): (usize, usize),
+    ) -> Result<(), DeviceError> {
+        assert!(to.len() == from.len() && length <= stride, "matrices of one shape");
+        if length == 0 || from.is_empty() {
+            return Ok(());
+        }
+        // One copy is quicker than many where less than as much again is copied for nothing.
+        if length * 2 >= stride {
+            let end = from.len() - (stride - length);
+            return self.upload((to, 0), (from, 0), end);
+        }
+        from.settle_unless_of(self);
+        for at in (0..from.len()).step_by(stride) {
+            let (address, bytes) = (to.at(at, length), length * size_of::<T>());
+            let memory = from.part(at, length).cast::<u8>();
+            // SAFETY: as in `upload`; all are marked below.
+            self.gpu
+                .call(|driver| unsafe { driver.upload(self.handle, address, memory, bytes) })?;
+        }
+        from.is_used_by(self)
+    }
+
+    /// A buffer with the values of a slice; waits.
+    ///
+    /// # Errors
+    /// [`DeviceError::Memory`], [`DeviceError::Lost`].
+    pub fn buffer_of<T: Plain>(&self, values: &[T]) -> Result<Buffer<T>, DeviceError> {
+        let mut buffer = Buffer::new(&self.gpu, values.len())?;
+        self.write(&mut buffer, values)?;
+        Ok(buffer)
     }
 
     /// Copies `length` values from `from[from_at..]` to `to[to_at..]`; whoever touches `to` waits
@@ -120,6 +167,9 @@ impl Stream {
         (from, from_at): (&Buffer<T>, usize),
         length: usize,
     ) -> Result<(), DeviceError> {
+        if length == 0 {
+            return Ok(());
+        }
         let (address, bytes) = (from.at(from_at, length), length * size_of::<T>());
         to.settle_unless_of(self);
         let memory = to.part(to_at, length).cast::<u8>();
@@ -134,6 +184,9 @@ impl Stream {
     /// [`DeviceError::Lost`].
     pub fn write<T: Plain>(&self, to: &mut Buffer<T>, from: &[T]) -> Result<(), DeviceError> {
         let (address, bytes) = (to.at(0, from.len()), size_of_val(from));
+        if bytes == 0 {
+            return Ok(());
+        }
         let memory = from.as_ptr().cast::<u8>();
         // SAFETY: both are as long; the slice is borrowed until the wait is over.
         self.gpu.call(|driver| unsafe { driver.upload(self.handle, address, memory, bytes) })?;
@@ -146,6 +199,9 @@ impl Stream {
     /// [`DeviceError::Lost`].
     pub fn read<T: Plain>(&self, from: &Buffer<T>, to: &mut [T]) -> Result<(), DeviceError> {
         let (address, bytes) = (from.at(0, to.len()), size_of_val(to));
+        if bytes == 0 {
+            return Ok(());
+        }
         let memory = to.as_mut_ptr().cast::<u8>();
         // SAFETY: both are as long; the slice is borrowed until the wait is over, and any bytes are
         // values of its type.
@@ -163,6 +219,9 @@ impl Stream {
         from: &Buffer<T>,
         length: usize,
     ) -> Result<(), DeviceError> {
+        if length == 0 {
+            return Ok(());
+        }
         let (to, from, bytes) = (to.at(0, length), from.at(0, length), length * size_of::<T>());
         // SAFETY: both are as long, and two buffers never overlap.
         self.gpu.call(|driver| unsafe { driver.copy(self.handle, to, from, bytes) })
@@ -174,6 +233,9 @@ impl Stream {
     /// [`DeviceError::Lost`].
     pub fn clear<T: Plain>(&self, buffer: &mut Buffer<T>) -> Result<(), DeviceError> {
         let (address, bytes) = (buffer.address(), buffer.byte_count());
+        if bytes == 0 {
+            return Ok(());
+        }
         // SAFETY: the buffer is as long.
         self.gpu.call(|driver| unsafe { driver.fill(self.handle, address, 0, bytes) })
     }

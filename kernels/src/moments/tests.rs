@@ -134,3 +134,59 @@ fn refuses_what_does_not_fit() {
     assert!(Moments::new(MomentsSpec { clip: f32::NAN, ..MomentsSpec::new(1) }).is_err());
     assert!(Moments::new(MomentsSpec { refresh_every_rows: 0, ..MomentsSpec::new(1) }).is_err());
 }
+
+#[cfg(feature = "double")]
+mod on_a_device {
+    use super::*;
+    use crate::coordinate::device::RowBuffers;
+    use crate::device::double::tested;
+    use crate::device::{Device, Pinned, Pinning, Stream};
+    use crate::moments::device::DeviceMoments;
+
+    fn state(moments: &Moments) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        moments.write_state(&mut bytes).expect("a vector takes all bytes");
+        bytes
+    }
+
+    proptest! {
+        /// Long batches too, of which a thread has some rows each; the state moves there and back.
+        #[test]
+        fn a_device_has_the_bits_of_the_cpu(
+            spec in spec(),
+            rows in prop::collection::vec(value(), 0..1400 * WIDTH),
+            cuts in prop::collection::vec(1_usize..900, 1..4),
+        ) {
+            for gpu in tested() {
+                let stream = Stream::new(&gpu).expect("a stream");
+                let mut here = Moments::new(spec).expect("legal");
+                let mut there = DeviceMoments::new(&stream, &here).expect("room");
+                let mut buffers = RowBuffers::new(&gpu, WIDTH + 2, 0).expect("room");
+                let mut left = &rows[..rows.len() / WIDTH * WIDTH];
+                for cut in cuts.iter().cycle() {
+                    let (now, later) = left.split_at(left.len().min(cut * WIDTH));
+                    left = later;
+                    if now.is_empty() {
+                        break;
+                    }
+                    let wide = now.chunks_exact(WIDTH).flat_map(|r| [9.0, r[0], r[1], r[2], 9.0]);
+                    let mut matrix: Vec<f32> = wide.collect();
+                    let count = now.len() / WIDTH;
+                    buffers.give(&stream, (&matrix, &[]), count, None).expect("a copy");
+                    here.standardize(&mut matrix, WIDTH + 2, 1).expect("the shapes fit");
+                    there.standardize(&stream, &mut buffers, 1).expect("the shapes fit");
+                    let device = Device::Gpu(gpu.clone());
+                    let mut out = Pinned::new(&device, matrix.len(), Pinning::Both).expect("room");
+                    let mut none = Pinned::ordinary(0);
+                    buffers.download(&stream, &mut out, &mut none).expect("a copy");
+                    let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                    prop_assert_eq!(bits(&out), bits(&matrix));
+                    let mut fetched = Moments::new(spec).expect("legal");
+                    there.fetch(&stream, &mut fetched).expect("a copy");
+                    prop_assert!(state(&fetched) == state(&here));
+                    there = DeviceMoments::new(&stream, &fetched).expect("room");
+                }
+            }
+        }
+    }
+}

@@ -45,8 +45,10 @@ impl<T: Plain> Both<T> {
     }
 
     fn reserve(&mut self, length: usize) -> Result<(), DeviceError> {
+        self.there.reserve(length)?;
         if length > self.here.len() {
-            *self = Both::new(self.there.gpu(), length.next_power_of_two())?;
+            let device = Device::Gpu(Arc::clone(self.there.gpu()));
+            self.here = Pinned::new(&device, length.next_power_of_two(), Pinning::Upload)?;
         }
         Ok(())
     }
@@ -102,15 +104,66 @@ impl RowBuffers {
         self.sparse.reserve(sparse.len())?;
         self.dense.give(stream, dense)?;
         self.sparse.give(stream, sparse)?;
-        if let Some((labels, weights)) = labels {
-            assert_eq!([labels.len(), weights.len()], [rows; 2], "labels and weights");
-            self.labels.reserve(rows)?;
-            self.weights.reserve(rows)?;
-            self.labels.give(stream, labels)?;
-            self.weights.give(stream, weights)?;
-        }
-        (self.count, self.is_labelled) = (rows, labels.is_some());
+        (self.count, self.is_labelled) = (rows, false);
+        labels.map_or(Ok(()), |(labels, weights)| self.label(stream, labels, weights))
+    }
+
+    /// Makes room for rows that a kernel is about to write there, without labels: the addresses of
+    /// dense and sparse features.
+    ///
+    /// # Errors
+    /// [`DeviceError::Memory`], [`DeviceError::Lost`].
+    pub fn make(&mut self, rows: usize) -> Result<(u64, u64), DeviceError> {
+        self.dense.there.reserve(rows * self.dense_width)?;
+        self.sparse.there.reserve(rows * self.sparse_width)?;
+        (self.count, self.is_labelled) = (rows, false);
+        Ok((self.dense.there.address(), self.sparse.there.address()))
+    }
+
+    /// Copies labels with weights to the GPU, for rows that were made there.
+    ///
+    /// # Shapes
+    /// `labels`, `weights: [rows]`.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    ///
+    /// # Panics
+    /// If a shape does not fit.
+    pub fn label(
+        &mut self,
+        stream: &Stream,
+        labels: &[f32],
+        weights: &[f32],
+    ) -> Result<(), DeviceError> {
+        assert_eq!([labels.len(), weights.len()], [self.count; 2], "labels and weights");
+        self.labels.reserve(self.count)?;
+        self.weights.reserve(self.count)?;
+        self.labels.give(stream, labels)?;
+        self.weights.give(stream, weights)?;
+        self.is_labelled = true;
         Ok(())
+    }
+
+    /// Copies the features here, without waiting: dense and sparse, row-major.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn download(
+        &self,
+        stream: &Stream,
+        dense: &mut Pinned<f32>,
+        sparse: &mut Pinned<u32>,
+    ) -> Result<(), DeviceError> {
+        let (dense_length, sparse_length) =
+            (self.count * self.dense_width, self.count * self.sparse_width);
+        stream.download((dense, 0), (&self.dense.there, 0), dense_length)?;
+        stream.download((sparse, 0), (&self.sparse.there, 0), sparse_length)
+    }
+
+    /// The dense features there, `[rows, dense_width]` or longer.
+    pub(crate) fn dense_mut(&mut self) -> &mut Buffer<f32> {
+        &mut self.dense.there
     }
 
     /// Rows there are.

@@ -1,0 +1,81 @@
+// Running standardisation of columns: the twin of moments.rs. A block has a column. Its threads have
+// stretches of rows that begin where mean and deviation are refreshed, so that none needs those of
+// the stretch before: only its exact sums, which a scan over the block gives.
+#include "fixed.cuh"
+
+constexpr unsigned COUNT_BITS = 20;
+constexpr Word COUNT_ONE = 1ull << COUNT_BITS;
+
+struct Moments {
+  Sums* columns;     // [width]
+  double* means;     // [width], as of the last refresh
+  double* inverses;  // [width]
+  Word position, half_life_rows, refresh_dense_rows, refresh_every_rows;
+  float clip;
+  unsigned include_current;
+};
+
+// Whole rows of `stride` elements, of which `offset..offset + width` are standardised. A thread has
+// the rows up to the next multiple of `stretch` in the stream.
+struct MomentRows {
+  float* matrix;
+  Word stretch;
+  unsigned rows, stride, offset, unused;
+};
+
+NUMBERS void halve(Sums& sums) {
+  sums.count >>= 1;
+  sums.sum[0] = (sums.sum[0] >> 1) | (sums.sum[1] << 63);
+  sums.sum[1] = static_cast<Word>(static_cast<long long>(sums.sum[1]) >> 1);
+  for (unsigned i = 0; i < 3; ++i)
+    sums.squares[i] = (sums.squares[i] >> 1) | (sums.squares[i + 1] << 63);
+  sums.squares[3] >>= 1;
+}
+
+NUMBERS void rates_of(const Sums& sums, double& mean, double& inverse) {
+  mean = inverse = 0.0;
+  if (sums.count == 0) return;
+  const double count = static_cast<double>(sums.count);
+  mean = unscale(sums.sum) / count * static_cast<double>(COUNT_ONE);
+  const double spread = spread_of_sums(sums, COUNT_BITS);
+  if (spread != 0.0) inverse = count / sqrt(spread) * 1073741824.0;
+}
+
+NUMBERS float standardized(float value, double mean, double inverse, double clip) {
+  const double x = static_cast<double>(clamped(value, -FIXED_VALUE_MAX, FIXED_VALUE_MAX));
+  const float scaled = static_cast<float>(clamped((x - mean) * inverse, -clip, clip));
+  return scaled != scaled ? 0.0f : scaled + 0.0f;
+}
+
+extern "C" __global__ void moments_standardize(const Moments m, const MomentRows rows) {
+  DYN_SHARED(Sums, of_threads);
+  const unsigned column = blockIdx.x, thread = threadIdx.x;
+  const Word first = (m.position / rows.stretch + thread) * rows.stretch;
+  const Word end = m.position + rows.rows;
+  const Word from = first > m.position ? first : m.position;
+  const Word to = first + rows.stretch < end ? first + rows.stretch : end;
+  float* values = rows.matrix + rows.offset + column;
+  Sums own = {};
+  if (m.half_life_rows == 0)
+    for (Word p = from; p < to; ++p)
+      add_value(own, values[(p - m.position) * rows.stride], COUNT_ONE);
+  Sums sums = sums_before(own, of_threads);
+  add_sums(sums, m.columns[column]);
+  double mean = m.means[column], inverse = m.inverses[column];
+  // All have read the state that the last of them writes.
+  __syncthreads();
+  for (Word p = from; p < to; ++p) {
+    // With a half-life one thread has all rows.
+    if (m.half_life_rows > 0 && p > 0 && p % m.half_life_rows == 0) halve(sums);
+    float& value = values[(p - m.position) * rows.stride];
+    if (m.include_current != 0) add_value(sums, value, COUNT_ONE);
+    if (p < m.refresh_dense_rows || p % m.refresh_every_rows == 0) rates_of(sums, mean, inverse);
+    if (m.include_current == 0) add_value(sums, value, COUNT_ONE);
+    value = standardized(value, mean, inverse, static_cast<double>(m.clip));
+  }
+  if (from < to && to == end) {
+    m.columns[column] = sums;
+    m.means[column] = mean;
+    m.inverses[column] = inverse;
+  }
+}

@@ -1,0 +1,170 @@
+//! Running standardisation on a GPU: the sums of all columns there, and the launch of `moments.cu`.
+
+use super::{Column, Moments, MomentsSpec};
+use crate::KernelError;
+use crate::coordinate::device::{RowBuffers, TableError};
+use crate::device::{Argument, Buffer, DeviceError, Launch, Plain, Stream};
+use crate::fixed::device::Sums;
+
+/// Most threads of a column.
+const THREADS: u64 = 256;
+
+/// The running moments of some columns, on a GPU.
+#[derive(Debug)]
+pub struct DeviceMoments {
+    spec: MomentsSpec,
+    position: u64,
+    columns: Buffer<Sums>,
+    means: Buffer<f64>,
+    inverses: Buffer<f64>,
+}
+
+/// As moments.cu declares it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Argued {
+    addresses: [u64; 3],
+    rows: [u64; 4],
+    clip: f32,
+    include_current: u32,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct RowsArgued {
+    matrix: u64,
+    stretch: u64,
+    rows: u32,
+    stride: u32,
+    offset: u32,
+    unused: u32,
+}
+
+// SAFETY: numbers only, without padding: 64 and 32 bytes.
+unsafe impl Plain for Argued {}
+// SAFETY: as above.
+unsafe impl Plain for RowsArgued {}
+
+impl DeviceMoments {
+    /// The moments of `here`, on a GPU.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn new(stream: &Stream, here: &Moments) -> Result<DeviceMoments, DeviceError> {
+        let gpu = stream.gpu();
+        let width = here.spec.width;
+        let mut there = DeviceMoments {
+            spec: here.spec,
+            position: 0,
+            columns: Buffer::new(gpu, width)?,
+            means: Buffer::new(gpu, width)?,
+            inverses: Buffer::new(gpu, width)?,
+        };
+        there.send(stream, here)?;
+        Ok(there)
+    }
+
+    /// Standardises the next rows of the stream where they lie, without waiting.
+    ///
+    /// # Shapes
+    /// Columns `offset..offset + width` of the dense features are replaced.
+    ///
+    /// # Errors
+    /// [`TableError`], for a shape before anything is changed.
+    pub fn standardize(
+        &mut self,
+        stream: &Stream,
+        rows: &mut RowBuffers,
+        offset: usize,
+    ) -> Result<(), TableError> {
+        let (count, stride, width) = (rows.count() as u64, rows.dense_width(), self.spec.width);
+        if stride < offset + width {
+            let (kernel, argument, expected) = ("moments", "rows.dense_width", offset + width);
+            return Err(KernelError::Shape { kernel, argument, expected, given: stride }.into());
+        }
+        if width == 0 || count == 0 {
+            self.position += count;
+            return Ok(());
+        }
+        let stretch = self.stretch(count);
+        let small = |value: usize| u32::try_from(value).expect("rows and columns are below 2^32");
+        let model = self.argument();
+        let of_rows = RowsArgued {
+            matrix: rows.dense_mut().address(),
+            stretch,
+            rows: small(rows.count()),
+            stride: small(stride),
+            offset: small(offset),
+            unused: 0,
+        };
+        let stretches = (self.position + count - 1) / stretch - self.position / stretch + 1;
+        let threads = u32::try_from(stretches).expect("at most 256").next_multiple_of(32);
+        let launch = Launch {
+            kernel: "moments_standardize",
+            blocks: small(width),
+            threads,
+            shared_bytes: threads * small(size_of::<Sums>()),
+        };
+        // SAFETY: the kernel's arguments; the columns lie within the rows, by the check above, and
+        // every stretch has a thread.
+        unsafe { stream.launch(launch, &[Argument::of(&model), Argument::of(&of_rows)]) }?;
+        self.position += count;
+        Ok(())
+    }
+
+    /// Reads the state into moments of the same specification; waits.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn fetch(&self, stream: &Stream, here: &mut Moments) -> Result<(), DeviceError> {
+        let mut sums = vec![Sums::default(); self.columns.len()];
+        stream.read(&self.columns, &mut sums)?;
+        for (column, sums) in here.columns.iter_mut().zip(sums) {
+            let (count, sum, squares) = sums.parts();
+            *column = Column { sum, squares, count };
+        }
+        stream.read(&self.means, &mut here.means)?;
+        stream.read(&self.inverses, &mut here.inverses)?;
+        here.position = self.position;
+        Ok(())
+    }
+
+    /// Takes the state of moments of the same specification; waits.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn send(&mut self, stream: &Stream, here: &Moments) -> Result<(), DeviceError> {
+        let of = |column: &Column| Sums::new(column.count, column.sum, column.squares);
+        let sums: Vec<Sums> = here.columns.iter().map(of).collect();
+        stream.write(&mut self.columns, &sums)?;
+        stream.write(&mut self.means, &here.means)?;
+        stream.write(&mut self.inverses, &here.inverses)?;
+        self.position = here.position;
+        Ok(())
+    }
+
+    /// Rows of a thread: whole intervals of the refresh, and no more threads than a block has. Sums
+    /// that fade cannot be taken apart: one thread has them all.
+    fn stretch(&self, count: u64) -> u64 {
+        if self.spec.half_life_rows > 0 {
+            return self.position + count;
+        }
+        let every = self.spec.refresh_every_rows;
+        every.saturating_mul(count.div_ceil(every.saturating_mul(THREADS - 1)))
+    }
+
+    fn argument(&self) -> Argued {
+        let spec = &self.spec;
+        Argued {
+            addresses: [self.columns.address(), self.means.address(), self.inverses.address()],
+            rows: [
+                self.position,
+                spec.half_life_rows,
+                spec.refresh_dense_rows,
+                spec.refresh_every_rows,
+            ],
+            clip: spec.clip,
+            include_current: u32::from(spec.include_current),
+        }
+    }
+}
