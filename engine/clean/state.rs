@@ -6,12 +6,11 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
-use pelton_kernels::fixed::U256;
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
-use super::running::{BINS, LastSeen, RunningMoments, RunningQuantiles};
+use super::last::LastSeen;
 use super::screen::Screen;
-use super::{Clean, Column, RepairCounts};
+use super::{Clean, Column};
 
 /// No list here can be longer.
 const LENGTH_MAX: usize = 1 << 40;
@@ -69,38 +68,22 @@ impl Screen {
 
 impl Column {
     fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        let RepairCounts { imputed, out_of_range, clipped } = self.counts;
-        state.slice(&[imputed, out_of_range, clipped])?;
-        let RunningMoments { count, sum, squares } = self.moments;
-        state.put(count)?;
-        state.put(sum)?;
-        state.put([squares.low, squares.high])?;
-        state.slice(&[u8::from(self.quantiles.is_some()), u8::from(self.last.is_some())])?;
-        if let Some(quantiles) = &self.quantiles {
-            state.blocks(quantiles.bins(), |count| *count)?;
-        }
-        self.last.as_ref().map_or(Ok(()), |last| last.write(state))
+        self.repair.write_sums(state)?;
+        state.slice(&self.kept())?;
+        self.repair.write_quantiles(state)?;
+        self.last.as_ref().map_or(Ok(()), |(_, last)| last.write(state))
     }
 
     fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
-        let [imputed, out_of_range, clipped] = state.get()?;
-        self.counts = RepairCounts { imputed, out_of_range, clipped };
-        let (count, sum, [low, high]) = (state.get()?, state.get()?, state.get()?);
-        self.moments = RunningMoments { count, sum, squares: U256 { low, high } };
-        let kept = [u8::from(self.quantiles.is_some()), u8::from(self.last.is_some())];
-        state.expect(&kept, "a number field was cleaned by other rules")?;
-        if let Some(quantiles) = &mut self.quantiles {
-            quantiles.read(state)?;
-        }
-        self.last.as_mut().map_or(Ok(()), |last| last.read(state))
+        self.repair.read_sums(state)?;
+        state.expect(&self.kept(), "a number field was cleaned by other rules")?;
+        self.repair.read_quantiles(state)?;
+        self.last.as_mut().map_or(Ok(()), |(_, last)| last.read(state))
     }
-}
 
-impl RunningQuantiles {
-    fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
-        let mut bins = vec![0; BINS];
-        state.blocks(&mut bins, |count| count)?;
-        self.set_bins(bins).ok_or_else(|| invalid("a histogram holds more than can be counted"))
+    /// Whether there are a histogram and last values.
+    fn kept(&self) -> [u8; 2] {
+        [u8::from(self.repair.has_quantiles()), u8::from(self.last.is_some())]
     }
 }
 

@@ -1,5 +1,6 @@
 //! `[event]` and `[fields.*]`: what a record holds, and how its values are cleaned.
 
+pub use pelton_kernels::repair::Outliers;
 use toml::Value;
 
 use crate::schema::{Field, LabelMeaning, Place, Schema, Target, TimeFrom, TimeUnit};
@@ -31,17 +32,6 @@ pub enum OutOfRange {
     Clip,
     /// Treat it as missing.
     Missing,
-}
-
-/// How far from the others a number may be before it is clipped.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Outliers {
-    /// As far as it likes.
-    Keep,
-    /// Clip to the running mean plus and minus this many standard deviations.
-    Sigma(f32),
-    /// Clip to these running quantiles.
-    Quantiles(f32, f32),
 }
 
 /// How one number column is cleaned.

@@ -36,6 +36,8 @@ host_cuda_switch:
 #include "../src/coordinate.cu"
 #include "../src/coordinate/step.cu"
 #include "../src/moments.cu"
+#include "../src/repair.cu"
+#include "../src/tally.cu"
 
 #ifdef HOST_CUDA_PROBES
 #include "probes.cu"

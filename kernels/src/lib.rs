@@ -6,6 +6,7 @@
 //! | [`hash`] | bytes to codes, codes to buckets | the same bits everywhere |
 //! | [`calendar`] | hour, weekday, turns of day and week | integers, one division |
 //! | [`fixed`] | exact sums of numbers, mean and deviation | exact integers, rounded once |
+//! | [`repair`] | missing and wild values of number columns | independent of batch cuts |
 //! | [`assemble`] | features of rows from their columns | the same bits everywhere |
 //! | [`moments`] | running standardisation of columns | independent of batch cuts |
 //! | [`window`] | sliding windows by key | independent of batch cuts |
@@ -14,6 +15,7 @@
 //! | [`covariance`] | the full-matrix filter of a dense block | fixed order |
 //! | [`blend`] | four experts' view of a coordinate | fixed order |
 //! | [`mixture`] | weights of experts by their losses | fixed order |
+//! | [`tally`] | sums over judged rows of a binary score | independent of order |
 //! | [`device`] | the CPU or a GPU, its memory and streams | changes no result |
 //! | [`prefetch`] | a hint about the row that comes soon | changes no result |
 //! | [`state`] | numbers to bytes and back, for what is saved | the same bytes everywhere |
@@ -33,7 +35,9 @@ pub mod math;
 pub mod mixture;
 pub mod moments;
 pub mod prefetch;
+pub mod repair;
 pub mod state;
+pub mod tally;
 pub mod window;
 
 pub use error::KernelError;

@@ -19,8 +19,6 @@
 //! It does not decide which label is right, nor when no label can come any more: the join does.
 
 mod binary;
-mod calibration;
-mod exact;
 mod groups;
 mod metric;
 mod multiclass;
@@ -41,9 +39,9 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::Task;
 
-pub use calibration::BINS as CALIBRATION_BINS;
 pub use groups::GROUPS_MAX;
 pub use metric::Metric;
+pub use pelton_kernels::tally::CALIBRATION_BINS;
 pub use spec::{EvaluateError, EvaluateSpec};
 
 use groups::GroupedPrecision;

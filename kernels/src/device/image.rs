@@ -30,6 +30,8 @@ pub(super) const IMAGES: &[Image] = &[
     image!("coordinate"),
     image!("coordinate_step"),
     image!("moments"),
+    image!("repair"),
+    image!("tally"),
 ];
 
 #[cfg(test)]

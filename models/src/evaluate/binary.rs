@@ -1,17 +1,13 @@
 //! Measures of a binary score: one probability against a label of 0 or 1.
 //!
-//! Every measure is scikit-learn's of the same name. A score of at least one half predicts the
-//! positive class. Log loss clips scores to `[2^-23, 1 - 2^-23]`, the float's epsilon, as
-//! `sklearn.metrics.log_loss` does for single precision, so one certain error costs 15.9 nats and
-//! not infinity. Invariant: a measure depends on the multiset of rows only.
+//! Every measure is scikit-learn's of the same name; [`Tally`] says how its sums are made.
+//! Invariant: a measure depends on the multiset of rows only.
 
 use std::io;
 
-use pelton_kernels::math;
 use pelton_kernels::state::{StateReader, StateWriter};
+use pelton_kernels::tally::Tally;
 
-use super::calibration::Calibration;
-use super::exact::ExactSum;
 use super::metric::Metric;
 use super::ranking::Ranking;
 use super::row::JudgedRow;
@@ -19,15 +15,8 @@ use super::row::JudgedRow;
 /// Counts and sums over judged rows.
 #[derive(Clone, Debug)]
 pub(super) struct BinaryTally {
-    rows: i64,
-    positives: i64,
-    predicted: i64,
-    agreed: i64,
-    scores: ExactSum,
-    squares: ExactSum,
-    /// The costly parts are kept only when a metric asks for them.
-    log_loss: Option<ExactSum>,
-    calibration: Option<Calibration>,
+    sums: Tally,
+    /// Kept only when a metric asks for it.
     ranking: Option<Ranking>,
 }
 
@@ -36,14 +25,7 @@ impl BinaryTally {
         let wants = |metric: Metric| metrics.contains(&metric);
         let ranks = wants(Metric::Auc) || wants(Metric::AveragePrecision);
         BinaryTally {
-            rows: 0,
-            positives: 0,
-            predicted: 0,
-            agreed: 0,
-            scores: ExactSum::default(),
-            squares: ExactSum::default(),
-            log_loss: wants(Metric::LogLoss).then(ExactSum::default),
-            calibration: wants(Metric::CalibrationError).then(Calibration::default),
+            sums: Tally::new(wants(Metric::LogLoss), wants(Metric::CalibrationError)),
             ranking: ranks.then(|| Ranking::new(exact_rows_max)),
         }
     }
@@ -51,21 +33,8 @@ impl BinaryTally {
     /// Adds (`sign` 1) or takes away (`sign` -1) a row.
     #[inline]
     pub(super) fn add(&mut self, row: &JudgedRow, sign: i64) {
-        let (score, is_positive) = (f64::from(row.score), row.label == 1.0);
-        let is_agreed = row.predicted == u32::from(is_positive);
-        self.rows += sign;
-        self.positives += sign * i64::from(is_positive);
-        self.predicted += sign * i64::from(row.predicted);
-        self.agreed += sign * i64::from(is_agreed);
-        let miss = score - f64::from(row.label);
-        self.scores.add(score, sign);
-        self.squares.add(miss * miss, sign);
-        if let Some(sum) = &mut self.log_loss {
-            sum.add(loss(if is_positive { score } else { 1.0 - score }), sign);
-        }
-        if let Some(calibration) = &mut self.calibration {
-            calibration.add(score, is_positive, sign);
-        }
+        let is_positive = row.label == 1.0;
+        self.sums.add(row.score, is_positive, sign);
         if let Some(ranking) = &mut self.ranking {
             ranking.add(row.score, is_positive, sign);
         }
@@ -75,19 +44,19 @@ impl BinaryTally {
     /// the ranking is no longer exact, the bounds on its error follow under names of their own.
     pub(super) fn report(&self, metrics: &[Metric]) -> Vec<(&'static str, f64)> {
         let ranked = self.ranking.as_ref().map(|ranking| (ranking.is_exact(), ranking.measures()));
-        let rows = self.rows as f64;
+        let (sums, rows) = (&self.sums, self.sums.rows() as f64);
         let mut report = Vec::with_capacity(metrics.len() + 2);
         for metric in metrics {
             let value = match metric {
                 Metric::Auc => ranked.map(|(_, measures)| measures.auc),
                 Metric::AveragePrecision => ranked.map(|(_, measures)| measures.average_precision),
-                Metric::LogLoss => self.log_loss.map(|sum| sum.value() / rows),
-                Metric::Brier => Some(self.squares.value() / rows),
+                Metric::LogLoss => sums.log_loss(),
+                Metric::Brier => Some(sums.brier()),
                 Metric::Accuracy => Some(self.accuracy()),
                 Metric::Kappa => Some(self.kappa()),
-                Metric::CalibrationError => self.calibration.as_ref().map(Calibration::error),
-                Metric::MeanScore => Some(self.scores.value() / rows),
-                Metric::MeanLabel => Some(self.positives as f64 / rows),
+                Metric::CalibrationError => sums.calibration_error(),
+                Metric::MeanScore => Some(sums.mean_score()),
+                Metric::MeanLabel => Some(sums.positives() as f64 / rows),
                 _ => None,
             };
             report.push((metric.name(), value.unwrap_or(f64::NAN)));
@@ -105,23 +74,18 @@ impl BinaryTally {
     }
 
     pub(super) fn accuracy(&self) -> f64 {
-        self.agreed as f64 / self.rows as f64
+        self.sums.agreed() as f64 / self.sums.rows() as f64
     }
 
     fn kappa(&self) -> f64 {
-        let marginals = [
-            [self.positives, self.predicted],
-            [self.rows - self.positives, self.rows - self.predicted],
-        ];
-        kappa(self.rows, self.agreed, marginals.into_iter())
+        let (rows, sums) = (self.sums.rows(), &self.sums);
+        let (positives, predicted) = (sums.positives(), sums.predicted());
+        let marginals = [[positives, predicted], [rows - positives, rows - predicted]];
+        kappa(rows, sums.agreed(), marginals.into_iter())
     }
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        state.slice(&[self.rows, self.positives, self.predicted, self.agreed])?;
-        self.scores.write(state)?;
-        self.squares.write(state)?;
-        self.log_loss.map_or(Ok(()), |sum| sum.write(state))?;
-        self.calibration.as_ref().map_or(Ok(()), |calibration| calibration.write(state))?;
+        self.sums.write(state)?;
         self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.write(state))
     }
 
@@ -131,30 +95,12 @@ impl BinaryTally {
         exact_rows_max: usize,
         state: &mut StateReader<'_>,
     ) -> io::Result<()> {
-        self.rows = state.get()?;
-        self.positives = state.get()?;
-        self.predicted = state.get()?;
-        self.agreed = state.get()?;
-        self.scores = ExactSum::read(state)?;
-        self.squares = ExactSum::read(state)?;
-        if let Some(sum) = &mut self.log_loss {
-            *sum = ExactSum::read(state)?;
-        }
-        if let Some(calibration) = &mut self.calibration {
-            *calibration = Calibration::read(state)?;
-        }
+        self.sums.read(state)?;
         if let Some(ranking) = &mut self.ranking {
             *ranking = Ranking::read(exact_rows_max, state)?;
         }
         Ok(())
     }
-}
-
-/// The logarithmic loss in nats of the probability that was given to what came true.
-#[inline]
-pub(super) fn loss(probability: f64) -> f64 {
-    let epsilon = f64::from(f32::EPSILON);
-    -math::ln(probability.clamp(epsilon, 1.0 - epsilon))
 }
 
 /// Cohen's kappa from the agreement and each class's (labelled, predicted) counts: the share of

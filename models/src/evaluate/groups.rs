@@ -16,8 +16,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 
 use pelton_kernels::state::{StateReader, StateWriter};
-
-use super::exact::ExactSum;
+use pelton_kernels::tally::ExactSum;
 
 const DAY_MS: i64 = 86_400_000;
 /// Entries that may be open over all days: about 100 MB.

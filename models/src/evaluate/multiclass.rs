@@ -7,9 +7,9 @@
 use std::io;
 
 use pelton_kernels::state::{StateReader, StateWriter};
+use pelton_kernels::tally::{ExactSum, loss};
 
-use super::binary::{kappa, loss};
-use super::exact::ExactSum;
+use super::binary::kappa;
 use super::metric::Metric;
 use super::row::JudgedRow;
 

@@ -8,32 +8,41 @@
 
 use std::io;
 
-use pelton_kernels::state::{StateReader, StateWriter};
+use crate::state::{StateReader, StateWriter};
 
 const FRACTION_BITS: u32 = 40;
 const SCALE: f64 = (1u64 << FRACTION_BITS) as f64;
 
 /// A sum of quantised values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ExactSum(i128);
+pub struct ExactSum(pub(super) i128);
 
 impl ExactSum {
     /// Adds the value (`sign` 1) or takes it away again (`sign` -1).
     #[inline]
-    pub(super) fn add(&mut self, value: f64, sign: i64) {
+    pub fn add(&mut self, value: f64, sign: i64) {
         self.0 += i128::from((value * SCALE).round_ties_even() as i64 * sign);
     }
 
     /// The sum.
-    pub(super) fn value(self) -> f64 {
+    #[must_use]
+    pub fn value(self) -> f64 {
         self.0 as f64 / SCALE
     }
 
-    pub(super) fn write(self, state: &mut StateWriter<'_>) -> io::Result<()> {
+    /// Writes the sum.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write(self, state: &mut StateWriter<'_>) -> io::Result<()> {
         state.put(self.0)
     }
 
-    pub(super) fn read(state: &mut StateReader<'_>) -> io::Result<ExactSum> {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn read(state: &mut StateReader<'_>) -> io::Result<ExactSum> {
         Ok(ExactSum(state.get()?))
     }
 }

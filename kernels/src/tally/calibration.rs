@@ -8,7 +8,7 @@
 
 use std::io;
 
-use pelton_kernels::state::{StateReader, StateWriter};
+use crate::state::{StateReader, StateWriter};
 
 use super::exact::ExactSum;
 
@@ -17,13 +17,13 @@ pub const BINS: usize = 15;
 
 /// Rows, positives and scores per bin.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Calibration([Bin; BINS]);
+pub(super) struct Calibration(pub(super) [Bin; BINS]);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Bin {
-    rows: i64,
-    positives: i64,
-    scores: ExactSum,
+pub(super) struct Bin {
+    pub rows: i64,
+    pub positives: i64,
+    pub scores: ExactSum,
 }
 
 impl Calibration {

@@ -1,102 +1,31 @@
-//! Running statistics of one number column, for imputation and outliers.
-
-use std::collections::HashMap;
-
-use pelton_kernels::fixed::{self, U256};
-
-/// Count, sum and sum of squares as exact integers, so that they do not depend on batch cuts.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RunningMoments {
-    pub(super) count: u64,
-    pub(super) sum: i128,
-    pub(super) squares: U256,
-}
-
-/// Deviations are not believed before so many values.
-const COUNT_MIN: u64 = 30;
-
-impl RunningMoments {
-    /// Counts a finite value in.
-    pub fn add(&mut self, value: f32) {
-        self.count += 1;
-        let (value, _) = fixed::admit(value);
-        let quantized = fixed::quantize(value);
-        self.sum += quantized;
-        self.squares = self.squares.plus(U256::square(quantized));
-    }
-
-    /// The mean of the values so far; 0 before the first.
-    pub fn mean(&self) -> f32 {
-        if self.count == 0 { 0.0 } else { fixed::mean(self.count, self.sum) as f32 }
-    }
-
-    /// `mean -+ sigma` deviations; none before a few values are known.
-    pub fn bounds(&self, sigma: f32) -> Option<(f32, f32)> {
-        if self.count < COUNT_MIN {
-            return None;
-        }
-        let mean = fixed::mean(self.count, self.sum);
-        let reach = f64::from(sigma) * fixed::deviation(self.count, self.sum, self.squares);
-        Some(((mean - reach) as f32, (mean + reach) as f32))
-    }
-}
-
-/// The last value seen with each key, for about the `keys_max` newest keys.
-///
-/// Two generations: a full young one becomes the old one, whose keys come back when they are used.
-#[derive(Debug)]
-pub struct LastSeen {
-    keys_max: usize,
-    pub(super) young: HashMap<u64, f32>,
-    pub(super) old: HashMap<u64, f32>,
-}
-
-impl LastSeen {
-    /// No key seen.
-    pub fn new(keys_max: usize) -> LastSeen {
-        LastSeen { keys_max, young: HashMap::new(), old: HashMap::new() }
-    }
-
-    /// The last value of the key.
-    pub fn get(&self, key: u64) -> Option<f32> {
-        self.young.get(&key).or_else(|| self.old.get(&key)).copied()
-    }
-
-    /// Remembers a value; the missing key (0) has none.
-    pub fn put(&mut self, key: u64, value: f32) {
-        if key == 0 {
-            return;
-        }
-        if self.young.len() >= self.keys_max.div_ceil(2) && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, value);
-    }
-}
+//! Two running quantiles of a column, in bounded memory.
 
 /// Two running quantiles from a histogram over the order-preserving bits of a float.
 ///
 /// A bin holds the values that share sign, exponent and 7 bits of mantissa, so a quantile is off
 /// by less than 1/128 of its own size, however long the stream.
-pub struct RunningQuantiles {
+#[derive(Clone, Debug)]
+pub(super) struct RunningQuantiles {
     bins: Vec<u64>,
-    total: u64,
-    low: Cursor,
-    high: Cursor,
+    pub total: u64,
+    pub low: Cursor,
+    pub high: Cursor,
 }
 
 /// A bin, and how many values lie below it.
-struct Cursor {
-    fraction: f64,
-    bin: usize,
-    below: u64,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cursor {
+    pub fraction: f64,
+    pub bin: usize,
+    pub below: u64,
 }
 
 /// Bins of a histogram.
 pub const BINS: usize = 1 << 16;
 /// Ranks are exact in double precision up to here.
 const TOTAL_MAX: u64 = 1 << 53;
-const QUANTILE_COUNT_MIN: u64 = 100;
+/// Quantiles are not believed before so many values.
+pub const QUANTILE_COUNT_MIN: u64 = 100;
 
 impl RunningQuantiles {
     /// No values yet.
