@@ -71,13 +71,12 @@ impl Column {
 
     fn run(&mut self, slot: &mut Slot, index: usize) {
         let rows = slot.rows;
-        let mut values = slot.numbers.row_mut(index);
-        let values = values.as_slice_mut().expect("rows of a standard-layout array");
+        let Slot { numbers, categories, .. } = slot;
+        let values = &mut numbers.column_mut(index)[..rows];
         let Some((key, last)) = &mut self.last else {
-            return self.repair.run(&mut values[..rows]);
+            return self.repair.run(values);
         };
-        for (row, value) in values[..rows].iter_mut().enumerate() {
-            let key = slot.categories[[*key, row]];
+        for (value, &key) in values.iter_mut().zip(categories.column(*key)) {
             let (repaired, is_given) = self.repair.one(*value, || last.get(key));
             *value = repaired;
             if is_given {

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use metrics::{counter, gauge};
-pub use pelton_kernels::device::{Device, DeviceChoice};
+pub use pelton_kernels::device::{Device, DeviceChoice, DeviceError};
 
 use crate::config::Config;
 use crate::control::Control;

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use pelton_kernels::KernelError;
+use pelton_kernels::coordinate::device::TableError;
 use pelton_kernels::device::DeviceError;
 use pelton_models::ModelError;
 use pelton_models::evaluate::EvaluateError;
@@ -191,6 +192,15 @@ pub enum Error {
         /// The stage.
         stage: &'static str,
     },
+}
+
+impl From<TableError> for Error {
+    fn from(error: TableError) -> Error {
+        match error {
+            TableError::Kernel(error) => Error::Kernel(error),
+            TableError::Device(error) => Error::Device(error),
+        }
+    }
 }
 
 impl Error {

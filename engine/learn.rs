@@ -8,10 +8,13 @@
 //! A [`Guard`] watches what the labels say; when it trips, learning pauses (`pause`) while
 //! scoring goes on.
 
+mod ahead;
 mod digest;
 pub mod guard;
 mod pause;
 mod state;
+
+use std::ops::Range;
 
 use pelton_models::evaluate::{EvaluateSpec, Evaluator};
 use pelton_models::{FeatureShape, Features, LabeledBatch, Model};
@@ -23,6 +26,7 @@ use crate::features::FeatureStage;
 use crate::join::{Join, Kind, Resolved};
 use crate::ring::Slot;
 
+use ahead::Ahead;
 use digest::RunningDigest;
 use guard::Guard;
 use pause::KeptModels;
@@ -49,6 +53,7 @@ pub struct Learner {
     lateness_ms: i64,
     step_rows: u64,
     step: Step,
+    ahead: Ahead,
     guard: Guard,
     kept: KeptModels,
     counts: LearnCounts,
@@ -92,6 +97,7 @@ impl Learner {
                 labels: Vec::new(),
                 weights: Vec::new(),
             },
+            ahead: Ahead::default(),
             guard: Guard::new(&config.guard, config.model.task),
             kept: KeptModels::default(),
             counts: LearnCounts::default(),
@@ -114,13 +120,17 @@ impl Learner {
         slot.scores.resize(slot.rows * self.model.outputs(), f32::NAN);
         slot.versions.resize(slot.rows, 0);
         self.begin_keeping(join)?;
+        self.ahead.begin();
         let (mut row, mut next) = (0, 0);
         loop {
-            while let Some(label) = resolved.get(next).filter(|r| r.before_row as usize <= row) {
+            let stands_until = self.step_at(row, row);
+            while resolved.get(next).is_some_and(|label| label.before_row as usize <= row) {
                 if let Some(soon) = resolved.get(next + SOON) {
                     join.pending().prefetch(soon.entry);
                 }
-                self.take(label, join, Some(slot))?;
+                let left = &resolved[next..];
+                let end = left.partition_point(|l| l.before_row as usize <= stands_until);
+                self.take(&left[..end], join, Some(slot))?;
                 next += 1;
             }
             if row == slot.rows {
@@ -131,8 +141,14 @@ impl Learner {
                 self.keep_when_due(join)?;
             }
             let label_row = resolved.get(next).map_or(slot.rows, |r| r.before_row as usize);
-            let until = label_row.min(slot.rows).min(row + self.rows_to_boundary());
-            self.score(slot, features.rows(row, until), row..until, join)?;
+            // Without labels that wait there is no step before the next one has come.
+            let waits = if self.step.labels.is_empty() { label_row } else { row + 1 };
+            let stands_until = self.step_at(row, waits).min(slot.rows);
+            let until = label_row.min(stands_until);
+            if !self.ahead.has_rows(until, self.model.version()) {
+                self.score(slot, features, row..stands_until)?;
+            }
+            self.give_out(slot, row..until, join);
             row = until;
         }
         self.digest_scores(slot);
@@ -148,8 +164,9 @@ impl Learner {
     /// # Errors
     /// [`Error::Model`] for a bug only.
     pub fn finish(&mut self, join: &mut Join, resolved: &[Resolved]) -> Result<(), Error> {
-        for label in resolved {
-            self.take(label, join, None)?;
+        self.ahead.begin();
+        for next in 0..resolved.len() {
+            self.take(&resolved[next..], join, None)?;
         }
         self.learn_step()
     }
@@ -195,25 +212,34 @@ impl Learner {
         self.digest.value().to_hex().to_string()
     }
 
-    /// Rows until the model may change; without waiting labels it cannot.
-    fn rows_to_boundary(&self) -> usize {
-        if self.step.labels.is_empty() {
-            return usize::MAX / 2;
-        }
-        let rows = self.step_rows - self.counts.scored % self.step_rows;
-        usize::try_from(rows).unwrap_or(usize::MAX / 2)
+    /// The row, `from` or later, before which the next step may be learned, where the next row to
+    /// be scored is `row`. A step of one label is learned where that has come.
+    fn step_at(&self, row: usize, from: usize) -> usize {
+        let scored = self.counts.scored + (from - row) as u64;
+        from + usize::try_from(scored.next_multiple_of(self.step_rows) - scored).unwrap_or(0)
     }
 
     fn score(
         &mut self,
         slot: &mut Slot,
-        features: Features<'_>,
-        rows: std::ops::Range<usize>,
-        join: &mut Join,
+        features: &FeatureStage,
+        rows: Range<usize>,
     ) -> Result<(), Error> {
         let outputs = self.model.outputs();
         let scores = &mut slot.scores[rows.start * outputs..rows.end * outputs];
-        self.model.score(&features, scores)?;
+        let here = features.rows(rows.start, rows.end);
+        match features.rows_there(rows.start, rows.end) {
+            Some(there) => self.model.score_there(&here, there, scores)?,
+            None => self.model.score(&here, scores)?,
+        }
+        self.ahead.rows_are_scored(rows.end, self.model.version());
+        Ok(())
+    }
+
+    /// Rows leave with their scores, by the model as it is.
+    fn give_out(&mut self, slot: &mut Slot, rows: Range<usize>, join: &mut Join) {
+        let outputs = self.model.outputs();
+        let scores = &slot.scores[rows.start * outputs..rows.end * outputs];
         slot.versions[rows.clone()].fill(self.model.version());
         for (row, scores) in rows.clone().zip(scores.chunks_exact(outputs)) {
             let entry = join.admitted()[row];
@@ -222,18 +248,19 @@ impl Learner {
             self.counts.scores_nonfinite += u64::from(!is_finite);
         }
         self.counts.scored += rows.len() as u64;
-        Ok(())
     }
 
+    /// Takes the first of the labels that come before the model may change by a step.
     fn take(
         &mut self,
-        resolved: &Resolved,
+        upcoming: &[Resolved],
         join: &mut Join,
         slot: Option<&Slot>,
     ) -> Result<(), Error> {
-        let returned = match resolved.kind {
-            Kind::Returned => join.returns(resolved),
-            _ => Some(*resolved),
+        let Some(first) = upcoming.first() else { return Ok(()) };
+        let returned = match first.kind {
+            Kind::Returned => join.returns(first),
+            _ => Some(*first),
         };
         let Some(resolved) = &returned else { return Ok(()) };
         self.judge(resolved, join);
@@ -242,7 +269,7 @@ impl Learner {
         if is_learned {
             self.learn_now(resolved, join)?;
         }
-        self.watch(resolved, join, is_learned)?;
+        self.watch(resolved, join, (!is_learned).then_some(upcoming))?;
         if self.guard.is_paused() {
             join.put_aside(resolved, slot, self.guard.counts().trips_total());
             return Ok(());

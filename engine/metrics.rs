@@ -334,7 +334,9 @@ mod tests {
                       features = [{ number = 'a' }]";
         let config = Config::parse(config).unwrap();
         let pipeline = Pipeline::new(&config).unwrap();
-        let ring = Ring::new(&config.event.schema, config.batch.rows_max);
+        let device = crate::device::Device::Cpu;
+        let ring = Ring::new(&device, &config.event.schema, config.batch.rows_max)
+            .expect("ordinary memory asks no driver");
         let recorder = PrometheusBuilder::new().build_recorder();
         let gauges = || {
             let page = recorder.handle().render();

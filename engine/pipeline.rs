@@ -43,7 +43,7 @@ impl Pipeline {
     /// # Errors
     /// When the configuration asks for a feature, model or metric that is not possible.
     pub fn on(config: &Config, device: &Device) -> Result<Pipeline, Error> {
-        let features = FeatureStage::new(config)?;
+        let features = FeatureStage::on(config, device)?;
         let shape = features.shape();
         let pending = PendingShape {
             dense_width: shape.dense_width,
@@ -71,6 +71,7 @@ impl Pipeline {
         self.clock.start();
         self.clean.run(slot);
         self.clock.lap(Stage::Clean);
+        self.features.begin(slot)?;
         self.join.run(slot, &mut self.resolved);
         self.clock.lap(Stage::Join);
         self.features.run(slot, &mut self.join, &self.resolved)?;

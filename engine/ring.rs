@@ -4,11 +4,11 @@
 //! stages as a micro-batch until emit sends it home. Holding a slot is the right to hold a batch:
 //! when none is free, ingest waits, and that is the only back-pressure there is. Nothing on the way
 //! allocates: every column has its full length from the start (arenas of texts and raw bytes grow
-//! to the size the stream needs, once).
-//!
-//! Columns are contiguous, one after another (`numbers[column][row]`), as an upload wants them.
+//! to the size the stream needs, once). Where the engine computes on a GPU the columns lie in
+//! page-locked memory ([`Columns`]), and decoding writes straight into what is uploaded.
 
 mod arena;
+mod columns;
 mod reject;
 mod slot;
 
@@ -17,9 +17,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::device::{Device, DeviceError};
 use crate::schema::Schema;
 
 pub use arena::Arena;
+pub use columns::Columns;
 pub use reject::{Envelope, QuarantinedLabel, Reason, Reject};
 pub use slot::{LabelRecord, Lead, Position, Run, Slot, Span};
 
@@ -49,14 +51,17 @@ impl Ring {
         Ring::USERS.iter().map(|(_, slots)| slots).sum()
     }
 
-    /// A ring of empty slots for `rows_max` rows each.
-    #[must_use]
-    pub fn new(schema: &Schema, rows_max: usize) -> Ring {
+    /// A ring of empty slots for `rows_max` rows each, in memory that this device copies from.
+    ///
+    /// # Errors
+    /// [`DeviceError`] when the GPU's driver has no such memory to give.
+    pub fn new(device: &Device, schema: &Schema, rows_max: usize) -> Result<Ring, DeviceError> {
         let (home, free) = bounded(Ring::slot_count());
         for _ in 0..Ring::slot_count() {
-            home.send(Box::new(Slot::new(schema, rows_max))).expect("the ring has room for all");
+            let slot = Box::new(Slot::on(device, schema, rows_max)?);
+            home.send(slot).expect("the ring has room for all");
         }
-        Ring { free, home }
+        Ok(Ring { free, home })
     }
 
     /// Waits for a free slot, which still holds the batch it carried last, for its spans. `None`

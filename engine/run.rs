@@ -44,6 +44,10 @@ pub struct Outcome {
     pub wall: Duration,
 }
 
+fn ring_of(config: &Config, pipeline: &Pipeline) -> Result<Ring, Error> {
+    Ok(Ring::new(pipeline.device(), &config.event.schema, config.batch.rows_max)?)
+}
+
 /// Runs the engine until the source ends or `stop` is raised; then everything that was read is
 /// scored, emitted and delivered, and a last checkpoint written, before it returns.
 ///
@@ -57,7 +61,7 @@ pub fn run(
     live: &Arc<Live>,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let ring = Arc::new(Ring::new(&config.event.schema, config.batch.rows_max));
+    let ring = Arc::new(ring_of(config, &recovery.pipeline)?);
     let mut emit = Emit::open(config, stop)?;
     let mut read_to = recovery.positions.clone();
     let put_aside = recovery.totals.dead_letters[Reason::Quarantined as usize];

@@ -63,8 +63,8 @@ pub fn rows(schema: &Schema, slot: &Slot) -> Vec<RowBits> {
         .map(|row| RowBits {
             id: slot.ids[row],
             time_ms: slot.times_ms[row],
-            numbers: slot.numbers.column(row).iter().map(|x| x.to_bits()).collect(),
-            categories: slot.categories.column(row).to_vec(),
+            numbers: slot.numbers.row(row).map(f32::to_bits).collect(),
+            categories: slot.categories.row(row).collect(),
             label: slot.recorded_labels[row].to_bits(),
             texts: (0..texts).map(|i| slot.texts.get(row * texts + i).to_vec()).collect(),
             raw: if schema.keeps_raw { slot.raw.get(row).to_vec() } else { vec![] },

@@ -2,70 +2,39 @@
 
 mod window;
 
+pub use pelton_kernels::assemble::Form as NumberForm;
+pub use pelton_kernels::calendar::Part as CalendarPart;
+
 use crate::schema::Schema;
 
 use super::read::{Key, Section};
 
-/// How a number becomes a dense feature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NumberForm {
-    /// As it is.
-    Identity,
-    /// `sign(x) ln(1 + |x|)`.
-    Log,
-}
-
-/// A part of the calendar, in the configured time zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CalendarPart {
-    /// Hour 0..23 as a category.
-    Hour,
-    /// Weekday, Monday = 0, as a category.
-    Weekday,
-    /// 1 on Saturday and Sunday.
-    Weekend,
-    /// 1 in the hours of the night.
-    Night,
-    /// Time of day on the circle.
-    DayCycle {
-        /// Its sine, else its cosine.
-        sine: bool,
-    },
-    /// Time of week on the circle.
-    WeekCycle {
-        /// Its sine, else its cosine.
-        sine: bool,
-    },
-}
-
-impl CalendarPart {
-    /// The name of its feature.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            CalendarPart::Hour => "hour",
-            CalendarPart::Weekday => "weekday",
-            CalendarPart::Weekend => "weekend",
-            CalendarPart::Night => "night",
-            CalendarPart::DayCycle { sine: true } => "sin(day)",
-            CalendarPart::DayCycle { sine: false } => "cos(day)",
-            CalendarPart::WeekCycle { sine: true } => "sin(week)",
-            CalendarPart::WeekCycle { sine: false } => "cos(week)",
-        }
+/// The name of a part of the calendar as a feature.
+#[must_use]
+pub fn name_of(part: CalendarPart) -> &'static str {
+    match part {
+        CalendarPart::Hour => "hour",
+        CalendarPart::Weekday => "weekday",
+        CalendarPart::Weekend => "weekend",
+        CalendarPart::Night => "night",
+        CalendarPart::DayCycle { sine: true } => "sin(day)",
+        CalendarPart::DayCycle { sine: false } => "cos(day)",
+        CalendarPart::WeekCycle { sine: true } => "sin(week)",
+        CalendarPart::WeekCycle { sine: false } => "cos(week)",
     }
+}
 
-    /// The parts a name in the configuration stands for.
-    fn named(name: &str) -> Option<&'static [CalendarPart]> {
-        use CalendarPart::{DayCycle, Hour, Night, WeekCycle, Weekday, Weekend};
-        match name {
-            "hour" => Some(&[Hour]),
-            "weekday" => Some(&[Weekday]),
-            "weekend" => Some(&[Weekend]),
-            "night" => Some(&[Night]),
-            "day_cycle" => Some(&[DayCycle { sine: true }, DayCycle { sine: false }]),
-            "week_cycle" => Some(&[WeekCycle { sine: true }, WeekCycle { sine: false }]),
-            _ => None,
-        }
+/// The parts a name in the configuration stands for.
+fn parts_named(name: &str) -> Option<&'static [CalendarPart]> {
+    use CalendarPart::{DayCycle, Hour, Night, WeekCycle, Weekday, Weekend};
+    match name {
+        "hour" => Some(&[Hour]),
+        "weekday" => Some(&[Weekday]),
+        "weekend" => Some(&[Weekend]),
+        "night" => Some(&[Night]),
+        "day_cycle" => Some(&[DayCycle { sine: true }, DayCycle { sine: false }]),
+        "week_cycle" => Some(&[WeekCycle { sine: true }, WeekCycle { sine: false }]),
+        _ => None,
     }
 }
 
@@ -292,7 +261,7 @@ fn read_calendar(section: &mut Section<'_>) -> Option<FeatureConfig> {
     let doc = "parts of the event's local time";
     let legal = "a list of hour, weekday, weekend, night, day_cycle, week_cycle";
     let parts = section.parsed(Key("calendar", doc), (Vec::new(), "[]"), legal, |value| {
-        let part = |v: &toml::Value| CalendarPart::named(v.as_str()?);
+        let part = |v: &toml::Value| parts_named(v.as_str()?);
         let parts: Option<Vec<_>> = value.as_array()?.iter().map(part).collect();
         Some(parts?.concat())
     });

@@ -1,5 +1,6 @@
 //! Which features there are, in which column, under which name: derived once from the settings.
 
+use pelton_kernels::assemble::{AssembleSpec, Dense, Sparse, SparseColumn};
 use pelton_kernels::calendar::Calendar;
 use pelton_kernels::hash;
 use pelton_kernels::window::{Aggregate, Feature, Layout, Over, TableSpec, WindowSpec};
@@ -9,51 +10,6 @@ use crate::config::Config;
 use crate::config::features as settings;
 use crate::config::features::{CalendarPart, FeatureConfig, NumberForm, WindowConfig};
 use crate::schema::Schema;
-
-/// Where a dense column comes from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Dense {
-    /// A number.
-    Number {
-        /// Its column.
-        column: usize,
-        /// Its form.
-        form: NumberForm,
-        /// Bounds put on it first.
-        clip: Option<(f32, f32)>,
-    },
-    /// A part of the calendar.
-    Calendar(CalendarPart),
-    /// A window table writes it.
-    Window,
-}
-
-/// Where a sparse column comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Sparse {
-    /// A category.
-    Category(usize),
-    /// Several categories.
-    Cross(Vec<usize>),
-    /// The bucket of a number.
-    Buckets {
-        /// Its column.
-        column: usize,
-        /// Boundaries, increasing; a value on one lies above it.
-        boundaries: Vec<f32>,
-    },
-    /// A part of the calendar.
-    Calendar(CalendarPart),
-}
-
-/// A sparse column and the salt of its hash.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SparseColumn {
-    /// Where it comes from.
-    pub source: Sparse,
-    /// Made from the name, so that other features do not move it.
-    pub salt: u64,
-}
 
 /// One window table.
 #[derive(Clone, Debug)]
@@ -66,7 +22,7 @@ pub struct TablePlan {
     pub values: Vec<usize>,
     /// Category columns it reads.
     pub codes: Vec<usize>,
-    /// Its first dense column.
+    /// Its first column among those of all tables.
     pub offset: usize,
     /// Windows and aggregates.
     pub spec: TableSpec,
@@ -145,6 +101,24 @@ impl Plan {
         self.dense.len()
     }
 
+    /// Dense columns that are aggregates of windows.
+    #[must_use]
+    pub fn given_width(&self) -> usize {
+        self.dense.iter().filter(|dense| matches!(dense, Dense::Given(_))).count()
+    }
+
+    /// How features are made of a batch's columns, in this time zone.
+    #[must_use]
+    pub fn assembly(&self, time_zone: &str) -> AssembleSpec {
+        AssembleSpec {
+            dense: self.dense.clone(),
+            sparse: self.sparse.clone(),
+            hash_bits: self.hash_bits,
+            calendar: calendar(time_zone),
+            night: self.night,
+        }
+    }
+
     /// What the model will see of a row.
     #[must_use]
     pub fn shape(&self) -> FeatureShape {
@@ -189,7 +163,7 @@ impl Plan {
     }
 
     fn add_calendar(&mut self, part: CalendarPart) {
-        let name = part.name().to_owned();
+        let name = settings::name_of(part).to_owned();
         match part {
             CalendarPart::Hour | CalendarPart::Weekday => {
                 self.add_sparse(name, Sparse::Calendar(part));
@@ -206,7 +180,7 @@ impl Plan {
             key: first.key.clone(),
             values: Vec::new(),
             codes: Vec::new(),
-            offset: self.dense.len(),
+            offset: self.given_width(),
             spec: empty_spec(config, group),
         };
         for window in group {
@@ -218,7 +192,7 @@ impl Plan {
                 });
                 for &aggregate in &window.aggregates {
                     let name = window_name(schema, window, width_ms, aggregate);
-                    self.add_dense(name, Dense::Window);
+                    self.add_dense(name, Dense::Given(self.given_width()));
                     let window = table.spec.windows.len() - 1;
                     let aggregate = table.aggregate(aggregate);
                     table.spec.features.push(Feature { window, aggregate });
@@ -294,8 +268,7 @@ fn empty_spec(config: &Config, group: &[&WindowConfig]) -> TableSpec {
 }
 
 /// The clock of a zone: its offsets from 1970 to 2100.
-#[must_use]
-pub fn calendar(time_zone: &str) -> Calendar {
+fn calendar(time_zone: &str) -> Calendar {
     let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
     let start = jiff::Timestamp::UNIX_EPOCH;
     let offset_ms = |at: jiff::Timestamp| i64::from(zone.to_offset(at).seconds()) * 1000;

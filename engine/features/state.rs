@@ -4,7 +4,6 @@
 
 use std::io::{self, Read, Write};
 
-use pelton_kernels::moments::Moments;
 use pelton_kernels::state::{StateReader, StateWriter};
 use pelton_kernels::window::WindowTable;
 
@@ -21,7 +20,7 @@ impl FeatureStage {
         for table in self.tables() {
             table.table.write_state(out)?;
         }
-        self.moments.as_ref().map_or(Ok(()), |moments| moments.write_state(out))
+        self.place.write_moments(out)
     }
 
     /// Becomes what [`FeatureStage::write_state`] wrote for the same configuration; on an error it
@@ -35,10 +34,7 @@ impl FeatureStage {
         for table in self.events.iter_mut().chain(labels) {
             table.table = WindowTable::read_state(&table.plan.spec, from)?;
         }
-        if let Some(moments) = &mut self.moments {
-            *moments = Moments::read_state(*moments.spec(), from)?;
-        }
-        Ok(())
+        self.place.read_moments(from)
     }
 
     fn tables(&self) -> impl Iterator<Item = &EventTable> {
@@ -48,7 +44,7 @@ impl FeatureStage {
     /// How many tables of each kind, whether there are moments, and of how many columns.
     fn identity(&self) -> [u64; 4] {
         let tables = [self.events.len() as u64, self.labels.len() as u64];
-        let moments = u64::from(self.moments.is_some());
+        let moments = u64::from(self.place.has_moments());
         [tables[0], tables[1], moments, self.plan.width() as u64]
     }
 }

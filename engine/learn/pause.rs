@@ -17,10 +17,11 @@ use pelton_kernels::state::{StateReader, StateWriter, invalid};
 use pelton_models::{ABSENT, Features, Model, ModelError};
 
 use super::Learner;
+use super::ahead::is_first;
 use super::guard::figures::{Judged, Measure};
 use super::guard::{Guard, Trip, Verdict};
 use crate::error::Error;
-use crate::join::{Join, Kind, Resolved};
+use crate::join::{Join, Resolved};
 
 /// Which states of the model are kept.
 #[derive(Debug, Default)]
@@ -59,22 +60,24 @@ impl Learner {
         Ok(())
     }
 
-    /// Shows the guard a label that judges for the first time, and does as it says. Where the label
-    /// is learned already the scores before that are at hand.
+    /// Shows the guard a label that judges for the first time, and does as it says. Where it is the
+    /// first of those `unlearned` the model scores its event; else the scores from before it was
+    /// learned are at hand.
     pub(super) fn watch(
         &mut self,
         resolved: &Resolved,
         join: &mut Join,
-        is_learned: bool,
+        unlearned: Option<&[Resolved]>,
     ) -> Result<(), Error> {
-        let is_first = matches!(resolved.kind, Kind::Arrived | Kind::Assumed);
-        if !is_first || !self.guard.is_on() {
+        if !is_first(resolved) || !self.guard.is_on() {
             return Ok(());
         }
-        let features = join.pending().features(resolved.entry);
-        if !is_learned {
-            self.model.score(&features, self.kept.scores_mut(&*self.model))?;
+        if let Some(upcoming) = unlearned {
+            let scores = self.ahead.scores((&*self.model, join.pending()), upcoming)?;
+            self.kept.scores.clear();
+            self.kept.scores.extend_from_slice(scores);
         }
+        let features = join.pending().features(resolved.entry);
         let (label, length, scored) = (resolved.label, length(&features), self.counts.scored);
         let scores = &self.kept.scores;
         match self.guard.observe(&Judged { scores, label, length, scored }) {

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ndarray::{Array2, ArrayView2, s};
+use pelton_kernels::device::{Device, DeviceError, Pinned, Pinning};
 
 use crate::schema::Schema;
 
-use super::{Arena, QuarantinedLabel, Reject};
+use super::{Arena, Columns, QuarantinedLabel, Reject};
 
 /// Where a record is: a partition of the batch's [`Span`] list and its own offset there.
 ///
@@ -81,11 +81,11 @@ pub struct Slot {
     /// Event ids, `[rows_max]`.
     pub ids: Vec<u128>,
     /// Event times, milliseconds since the epoch, `[rows_max]`.
-    pub times_ms: Vec<i64>,
+    pub times_ms: Pinned<i64>,
     /// Number columns, `[numbers, rows_max]`; NaN is missing.
-    pub numbers: Array2<f32>,
+    pub numbers: Columns<f32>,
     /// Category columns, `[categories, rows_max]`; 0 is missing.
-    pub categories: Array2<u64>,
+    pub categories: Columns<u64>,
     /// Labels recorded with the events, `[rows_max]`; NaN is none.
     pub recorded_labels: Vec<f32>,
     /// Where each row was read, `[rows_max]`.
@@ -134,15 +134,23 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// An empty slot for `rows_max` rows of this schema.
+    /// An empty slot for `rows_max` rows of this schema, in ordinary memory.
     #[must_use]
     pub fn new(schema: &Schema, rows_max: usize) -> Slot {
-        Slot {
+        Slot::on(&Device::Cpu, schema, rows_max).expect("ordinary memory asks no driver")
+    }
+
+    /// An empty slot whose columns a GPU can copy by itself.
+    ///
+    /// # Errors
+    /// [`DeviceError`] when the GPU's driver has no such memory to give.
+    pub fn on(device: &Device, schema: &Schema, rows_max: usize) -> Result<Slot, DeviceError> {
+        Ok(Slot {
             rows: 0,
             ids: vec![0; rows_max],
-            times_ms: vec![0; rows_max],
-            numbers: Array2::from_elem((schema.numbers.len(), rows_max), f32::NAN),
-            categories: Array2::zeros((schema.categories.len(), rows_max)),
+            times_ms: Pinned::new(device, rows_max, Pinning::Both)?,
+            numbers: Columns::new(device, schema.numbers.len(), rows_max, f32::NAN)?,
+            categories: Columns::new(device, schema.categories.len(), rows_max, 0)?,
             recorded_labels: vec![f32::NAN; rows_max],
             positions: vec![Position::default(); rows_max],
             arrived_ns: vec![0; rows_max],
@@ -165,7 +173,7 @@ impl Slot {
             arriving_ns: 0,
             scores: Vec::new(),
             versions: Vec::new(),
-        }
+        })
     }
 
     /// The most rows it holds.
@@ -177,7 +185,7 @@ impl Slot {
     /// Bytes of the columns, arenas left out.
     #[must_use]
     pub fn byte_count(&self) -> usize {
-        let row = 16 + 8 + 4 * self.numbers.nrows() + 8 * self.categories.nrows() + 4 + 16 + 8;
+        let row = 16 + 8 + 4 * self.numbers.count() + 8 * self.categories.count() + 4 + 16 + 8;
         self.rows_max() * row
     }
 
@@ -196,20 +204,13 @@ impl Slot {
     /// Number column `column` of the filled rows.
     #[must_use]
     pub fn number(&self, column: usize) -> &[f32] {
-        &self.numbers.row(column).to_slice().expect("rows of a standard-layout array")[..self.rows]
+        &self.numbers.column(column)[..self.rows]
     }
 
     /// Category column `column` of the filled rows.
     #[must_use]
     pub fn category(&self, column: usize) -> &[u64] {
-        let codes = self.categories.row(column).to_slice();
-        &codes.expect("rows of a standard-layout array")[..self.rows]
-    }
-
-    /// The filled part of the number columns, `[numbers, rows]`.
-    #[must_use]
-    pub fn numbers_view(&self) -> ArrayView2<'_, f32> {
-        self.numbers.slice(s![.., ..self.rows])
+        &self.categories.column(column)[..self.rows]
     }
 
     /// The index in [`Slot::spans`] of a partition, added when it is new to this batch.
@@ -271,12 +272,8 @@ impl Slot {
         self.recorded_labels[to] = self.recorded_labels[from];
         self.positions[to] = self.positions[from];
         self.arrived_ns[to] = self.arrived_ns[from];
-        for mut column in self.numbers.rows_mut() {
-            column[to] = column[from];
-        }
-        for mut column in self.categories.rows_mut() {
-            column[to] = column[from];
-        }
+        self.numbers.move_row(from, to);
+        self.categories.move_row(from, to);
     }
 
     /// Makes it an empty batch again; capacities stay.

@@ -140,7 +140,12 @@ impl Life {
             fate: Arc::clone(fate),
             flaw,
             stop,
-            ring: Ring::new(&config.event.schema, config.batch.rows_max),
+            ring: Ring::new(
+                &crate::device::Device::Cpu,
+                &config.event.schema,
+                config.batch.rows_max,
+            )
+            .expect("ordinary memory asks no driver"),
             reader,
             ingest: Some(Ingest { batcher, filled: None, to_compute }),
             compute: Some(Compute { state, computed: None, from_ingest, to_emit }),

@@ -48,8 +48,8 @@ impl<'a> RowWriter<'a> {
     #[must_use]
     pub fn begin(schema: &'a Schema, slot: &'a mut Slot) -> RowWriter<'a> {
         let row = slot.rows;
-        slot.numbers.column_mut(row).fill(f32::NAN);
-        slot.categories.column_mut(row).fill(0);
+        slot.numbers.fill_row(row, f32::NAN);
+        slot.categories.fill_row(row, 0);
         slot.recorded_labels[row] = f32::NAN;
         let texts = slot.texts.len();
         for _ in 0..schema.texts.len() {

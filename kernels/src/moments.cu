@@ -1,6 +1,6 @@
-// Running standardisation of columns: the twin of moments.rs. A block has a column. Its threads have
-// stretches of rows that begin where mean and deviation are refreshed, so that none needs those of
-// the stretch before: only its exact sums, which a scan over the block gives.
+// Running standardisation of columns: the twin of moments.rs. A block has a column. Its threads
+// have stretches of rows that begin where mean and deviation are refreshed, so that none needs
+// those of the stretch before: only its exact sums, which a scan over the block gives.
 #include "fixed.cuh"
 
 constexpr unsigned COUNT_BITS = 20;

@@ -1,5 +1,5 @@
-// Repair of number columns: the twin of repair.rs. A block has a column. Where nothing is clipped by
-// what came before, its threads have stretches of rows and need only the exact sums of the
+// Repair of number columns: the twin of repair.rs. A block has a column. Where nothing is clipped
+// by what came before, its threads have stretches of rows and need only the exact sums of the
 // stretches before; else one thread goes row by row.
 #include "fixed.cuh"
 

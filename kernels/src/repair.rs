@@ -8,10 +8,10 @@
 //! A value outside the range is clipped to it or missing. A missing one becomes the constant, the
 //! caller's value (the last of its key, say) or the mean of all values so far, 0 before the first;
 //! it changes no statistic. Any other is clipped to `mean -+ sigma std` of the clipped values
-//! before it, from [`COUNT_MIN`] on, or to two running quantiles of the values as they were given,
-//! from [`QUANTILE_COUNT_MIN`] on. The moments learn the clipped value, or one wild value would open
-//! the gate for the next; the quantiles learn the value as it was given, or their tails would shrink
-//! by their own clipping.
+//! before it, from [`COUNT_MIN`] on, or to two running quantiles of the values as they were
+//! given, from [`QUANTILE_COUNT_MIN`] on. The moments learn the clipped value, or one wild value
+//! would open the gate for the next; the quantiles learn the value as it was given, or their tails
+//! would shrink by their own clipping.
 //!
 //! # Determinism
 //! Exact integers ([`crate::fixed`]) and counts, row by row: the same bits for any cuts.

@@ -1,5 +1,5 @@
-// Sums over judged rows of a binary score: the twin of tally.rs. A thread has a row, a block adds up
-// its rows and then adds them to the totals: integers, in whatever order.
+// Sums over judged rows of a binary score: the twin of tally.rs. A thread has a row, a block adds
+// up its rows and then adds them to the totals: integers, in whatever order.
 #include "numbers.cuh"
 
 constexpr unsigned CALIBRATION_BINS = 15;

@@ -9,6 +9,7 @@ pub mod linear;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
+use pelton_kernels::coordinate::device::RowsThere;
 use pelton_kernels::device::DeviceError;
 
 /// What is learned: decides the outputs of a model and the range of labels.
@@ -97,6 +98,21 @@ pub trait Model: Send {
     /// # Errors
     /// [`ModelError::Kernel`] when a shape does not fit.
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
+
+    /// The same for rows that lie in the memory of a GPU as well: a model that lives there takes
+    /// them from there.
+    ///
+    /// # Errors
+    /// As [`Model::score`].
+    fn score_there(
+        &self,
+        features: &Features<'_>,
+        there: RowsThere<'_>,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let _ = there;
+        self.score(features, out)
+    }
 
     /// Learns the rows together, as one step. In what way is the model's affair, as long as it is a
     /// function of the rows in their order; a step of one row is that row learned by itself.

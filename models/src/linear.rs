@@ -25,7 +25,7 @@ use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
 use pelton_kernels::blend::device::BlendTable;
-use pelton_kernels::coordinate::device::CoordinateTable;
+use pelton_kernels::coordinate::device::{CoordinateTable, RowsThere};
 use pelton_kernels::coordinate::{AdaGrad, CoordinateRule, FtrlProximal, NormalizedSgd};
 use pelton_kernels::device::Device;
 use pelton_kernels::state::{StateReader, StateWriter};
@@ -124,6 +124,16 @@ impl Model for Linear {
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         self.check_features(features, Some(out.len()))?;
         self.batches.score(features, out)
+    }
+
+    fn score_there(
+        &self,
+        features: &Features<'_>,
+        there: RowsThere<'_>,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        self.check_features(features, Some(out.len()))?;
+        self.batches.score_there(features, there, out)
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {

@@ -135,6 +135,12 @@ impl ColumnBuffers {
         })
     }
 
+    /// Rows there is room for.
+    #[must_use]
+    pub fn rows_max(&self) -> usize {
+        self.stride
+    }
+
     /// Rows there are.
     #[must_use]
     pub fn rows(&self) -> usize {

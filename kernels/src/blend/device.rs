@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{BlendCell, EXPERTS, FILTERS};
 use crate::coordinate::LANES;
 use crate::coordinate::device::{
-    ModelArgument, Outcome, RowBuffers, Running, TableError, TableSpec,
+    ModelArgument, Outcome, RowsThere, Running, TableError, TableSpec,
 };
 use crate::device::{
     Argument, Buffer, Device, DeviceError, Gpu, Launch, Pinned, Pinning, Plain, Stream,
@@ -187,7 +187,7 @@ impl BlendTable {
     pub fn score(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: &mut Buffer<f32>,
     ) -> Result<(), TableError> {
         self.spec.table.check(rows, Some(predictions), false)?;
@@ -208,7 +208,7 @@ impl BlendTable {
     pub fn each(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: Option<&mut Buffer<f32>>,
     ) -> Result<Outcome, TableError> {
         let table = &self.spec.table;

@@ -13,7 +13,7 @@ mod launch;
 mod rows;
 mod spec;
 
-pub use rows::RowBuffers;
+pub use rows::{RowBuffers, RowsThere};
 pub(crate) use spec::ModelArgument;
 pub use spec::{Rule, Running, TableSpec, Task};
 
@@ -149,7 +149,7 @@ impl CoordinateTable {
     pub fn score(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: &mut Buffer<f32>,
     ) -> Result<(), TableError> {
         self.spec.check(rows, Some(predictions), false)?;
@@ -169,7 +169,7 @@ impl CoordinateTable {
     pub fn each(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: Option<&mut Buffer<f32>>,
     ) -> Result<Outcome, TableError> {
         self.spec.check(rows, predictions.as_deref(), true)?;
@@ -194,7 +194,7 @@ impl CoordinateTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub fn step(&mut self, stream: &Stream, rows: &RowBuffers) -> Result<Outcome, TableError> {
+    pub fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
         self.give_step(stream, rows)?;
         let [_, _, learned, refused] = self.read_outcome(stream)?;
         Ok([learned, refused])
@@ -204,7 +204,7 @@ impl CoordinateTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub fn give_step(&mut self, stream: &Stream, rows: &RowBuffers) -> Result<(), TableError> {
+    pub fn give_step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<(), TableError> {
         self.spec.check(rows, None, true)?;
         self.make_room(stream, rows.count())?;
         // SAFETY: the shapes were checked, and there is room for all that the kernels write.

@@ -1,8 +1,8 @@
 //! Host memory that a GPU copies from and to by itself.
 //!
 //! Ordinary memory, aligned to cache lines, where there is no GPU; page-locked memory where there
-//! is one. Invariant: whoever reads or writes it waits for the copy that is under way, so that a
-//! slot can be handed on while its upload still runs.
+//! is one. Invariant: whoever writes it waits for the copy that is under way, whoever reads it for
+//! one that writes it, so that a slot can be handed on and looked at while its upload still runs.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -26,8 +26,17 @@ pub struct Pinned<T: Plain> {
     gpu: Option<Arc<Gpu>>,
     /// Happens when the last copy is done.
     done: Option<Event>,
-    /// The stream of a copy that may still be under way.
-    under_way: Cell<Option<Handle>>,
+    /// The stream of a copy that may still be under way, and what it does.
+    under_way: Cell<Option<(Handle, Copying)>>,
+}
+
+/// What a copy does to host memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Copying {
+    /// It reads it.
+    Out,
+    /// It writes it.
+    In,
 }
 
 // SAFETY: it owns its memory, and its values can be sent; a copy under way is tied to it by `done`.
@@ -58,17 +67,28 @@ impl<T: Plain> Pinned<T> {
     }
 
     /// Waits for the copy that is under way. A failure shows at the next call of the GPU.
+    #[inline]
     pub fn settle(&self) {
-        if self.under_way.take().is_some()
-            && let Some(done) = &self.done
-        {
+        if self.under_way.get().is_some() {
+            self.wait();
+        }
+    }
+
+    #[cold]
+    fn wait(&self) {
+        self.under_way.set(None);
+        if let Some(done) = &self.done {
             let _ = done.wait();
         }
     }
 
     /// Says that a copy of the stream, given to it just now, reads or writes this memory. One that
     /// cannot be marked is waited for.
-    pub(super) fn is_used_by(&mut self, stream: &Stream) -> Result<(), DeviceError> {
+    pub(super) fn is_used_by(
+        &mut self,
+        stream: &Stream,
+        copying: Copying,
+    ) -> Result<(), DeviceError> {
         if self.done.is_none() {
             self.done = Some(stream.event()?);
         }
@@ -77,13 +97,16 @@ impl<T: Plain> Pinned<T> {
             let _ = stream.wait();
             return Err(error);
         }
-        self.under_way.set(Some(stream.handle()));
+        // One that writes may still be under way before one that reads.
+        let was = self.under_way.get().map_or(Copying::Out, |(_, copying)| copying);
+        let copying = if was == Copying::In { was } else { copying };
+        self.under_way.set(Some((stream.handle(), copying)));
         Ok(())
     }
 
     /// Waits for a copy of another stream: one mark serves one stream.
     pub(super) fn settle_unless_of(&self, stream: &Stream) {
-        if self.under_way.get().is_some_and(|handle| handle != stream.handle()) {
+        if self.under_way.get().is_some_and(|(handle, _)| handle != stream.handle()) {
             self.settle();
         }
     }
@@ -115,7 +138,9 @@ impl<T: Plain> Deref for Pinned<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        self.settle();
+        if self.under_way.get().is_some_and(|(_, copying)| copying == Copying::In) {
+            self.wait();
+        }
         // SAFETY: `length` values, zeroed at first; every bit pattern is a value; no copy writes
         // them now.
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.length) }

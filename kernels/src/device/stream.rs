@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::buffer::{Buffer, Plain};
 use super::driver::Handle;
-use super::pinned::Pinned;
+use super::pinned::{Copying, Pinned};
 use super::{DeviceError, Gpu};
 
 /// A sequence of work on a GPU.
@@ -109,7 +109,7 @@ impl Stream {
         // SAFETY: both are as long, by their assertions. The buffer is freed after this work, and
         // the memory is marked as in use until the copy is done.
         self.gpu.call(|driver| unsafe { driver.upload(self.handle, address, memory, bytes) })?;
-        from.is_used_by(self)
+        from.is_used_by(self, Copying::Out)
     }
 
     /// Copies the first `length` values of every column of a matrix, `[columns, stride]`; whoever
@@ -139,11 +139,11 @@ impl Stream {
         for at in (0..from.len()).step_by(stride) {
             let (address, bytes) = (to.at(at, length), length * size_of::<T>());
             let memory = from.part(at, length).cast::<u8>();
+            let gpu = &self.gpu;
             // SAFETY: as in `upload`; all are marked below.
-            self.gpu
-                .call(|driver| unsafe { driver.upload(self.handle, address, memory, bytes) })?;
+            gpu.call(|driver| unsafe { driver.upload(self.handle, address, memory, bytes) })?;
         }
-        from.is_used_by(self)
+        from.is_used_by(self, Copying::Out)
     }
 
     /// A buffer with the values of a slice; waits.
@@ -175,7 +175,7 @@ impl Stream {
         let memory = to.part(to_at, length).cast::<u8>();
         // SAFETY: as in `upload`.
         self.gpu.call(|driver| unsafe { driver.download(self.handle, memory, address, bytes) })?;
-        to.is_used_by(self)
+        to.is_used_by(self, Copying::In)
     }
 
     /// Copies a slice to the start of a buffer and waits.

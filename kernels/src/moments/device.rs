@@ -82,7 +82,11 @@ impl DeviceMoments {
             let (kernel, argument, expected) = ("moments", "rows.dense_width", offset + width);
             return Err(KernelError::Shape { kernel, argument, expected, given: stride }.into());
         }
-        if width == 0 || count == 0 {
+        // A matrix without columns has no rows.
+        if stride == 0 || count == 0 {
+            return Ok(());
+        }
+        if width == 0 {
             self.position += count;
             return Ok(());
         }

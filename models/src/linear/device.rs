@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 
 use pelton_kernels::coordinate::device::{
-    Outcome, RowBuffers, Rule, TableError, TableSpec, Task as TableTask,
+    Outcome, RowBuffers, RowsThere, Rule, TableError, TableSpec, Task as TableTask,
 };
 use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Stream};
 use pelton_kernels::state::{StateReader, StateWriter};
@@ -33,18 +33,18 @@ pub(super) trait Twin<H>: Sized + Send {
     fn score(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: &mut Buffer<f32>,
     ) -> Result<(), TableError>;
     /// Learns rows one by one; predictions from before each where they are asked for.
     fn each(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: Option<&mut Buffer<f32>>,
     ) -> Result<Outcome, TableError>;
     /// Learns rows that came as one step.
-    fn step(&mut self, stream: &Stream, rows: &RowBuffers) -> Result<Outcome, TableError>;
+    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError>;
     /// The cells.
     fn cells(&self) -> &Self::Cells;
     /// A copy of them, in `room` where there is one to be used again.
@@ -188,7 +188,22 @@ impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
         let there = &mut *self.there.borrow_mut();
         there.give(features, None)?;
         there.make_room(out.len())?;
-        there.table.score(&there.stream, &there.rows, &mut there.predictions)?;
+        there.table.score(&there.stream, there.rows.all(), &mut there.predictions)?;
+        Ok(there.read(out)?)
+    }
+
+    fn score_there(
+        &self,
+        features: &Features<'_>,
+        rows: RowsThere<'_>,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        if features.rows == 0 || !rows.is_on(self.there.borrow().stream.gpu()) {
+            return self.score(features, out);
+        }
+        let there = &mut *self.there.borrow_mut();
+        there.make_room(out.len())?;
+        there.table.score(&there.stream, rows, &mut there.predictions)?;
         Ok(there.read(out)?)
     }
 
@@ -199,8 +214,8 @@ impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
         }
         there.give(&batch.features, Some((batch.labels, batch.weights)))?;
         let learned = match batch.features.rows {
-            1 => there.table.each(&there.stream, &there.rows, None)?,
-            _ => there.table.step(&there.stream, &there.rows)?,
+            1 => there.table.each(&there.stream, there.rows.all(), None)?,
+            _ => there.table.step(&there.stream, there.rows.all())?,
         };
         Ok(outcome(learned))
     }
@@ -217,7 +232,7 @@ impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
         there.give(&batch.features, Some((batch.labels, batch.weights)))?;
         there.make_room(out.len())?;
         let predictions = Some(&mut there.predictions);
-        let learned = there.table.each(&there.stream, &there.rows, predictions)?;
+        let learned = there.table.each(&there.stream, there.rows.all(), predictions)?;
         there.read(out)?;
         Ok(outcome(learned))
     }

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::io;
 
 use pelton_kernels::coordinate::LANES;
+use pelton_kernels::coordinate::device::RowsThere;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::kept::{self, Kept, KeptCell};
@@ -128,6 +129,16 @@ pub(super) trait RowLearner: Send {
 /// Whole batches; shapes have been checked.
 pub(super) trait Batches: Send {
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
+    /// The same for rows that lie in the memory of a GPU as well.
+    fn score_there(
+        &self,
+        features: &Features<'_>,
+        there: RowsThere<'_>,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let _ = there;
+        self.score(features, out)
+    }
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError>;
     fn score_and_learn_each(
         &mut self,

@@ -1,7 +1,7 @@
 //! The launches of a table's kernels, in their order.
 
 use super::spec::{ModelArgument, StepArgument};
-use super::{CoordinateTable, RowBuffers, Rule, Task};
+use super::{CoordinateTable, RowsThere, Rule, Task};
 use crate::coordinate::{LANES, TILE};
 use crate::device::{Argument, DeviceError, Launch, Stream};
 
@@ -12,7 +12,7 @@ impl CoordinateTable {
     pub(super) unsafe fn launch_score(
         &self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: u64,
     ) -> Result<(), DeviceError> {
         let launch = Launch::over("linear_score", rows.count() * LANES, 256);
@@ -32,7 +32,7 @@ impl CoordinateTable {
     pub(super) unsafe fn launch_step(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
     ) -> Result<(), DeviceError> {
         // SAFETY: the caller's.
         unsafe { self.launch_score(stream, rows, 0) }?;

@@ -18,6 +18,14 @@ pub struct RowBuffers {
     weights: Both<f32>,
 }
 
+/// Some of the rows, as the kernels work on them.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsThere<'a> {
+    buffers: &'a RowBuffers,
+    first: usize,
+    count: usize,
+}
+
 /// The same values on both sides.
 #[derive(Debug)]
 struct Both<T: Plain> {
@@ -166,6 +174,22 @@ impl RowBuffers {
         &mut self.dense.there
     }
 
+    /// All rows.
+    #[must_use]
+    pub fn all(&self) -> RowsThere<'_> {
+        self.part(0..self.count)
+    }
+
+    /// Rows of this range.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[must_use]
+    pub fn part(&self, rows: std::ops::Range<usize>) -> RowsThere<'_> {
+        assert!(rows.start <= rows.end && rows.end <= self.count, "rows that are there");
+        RowsThere { buffers: self, first: rows.start, count: rows.len() }
+    }
+
     /// Rows there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -183,20 +207,39 @@ impl RowBuffers {
     pub fn sparse_width(&self) -> usize {
         self.sparse_width
     }
+}
 
-    /// Whether they have labels.
+impl RowsThere<'_> {
+    /// Rows there are.
     #[must_use]
-    pub fn is_labelled(&self) -> bool {
-        self.is_labelled
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether they lie on this GPU.
+    #[must_use]
+    pub fn is_on(&self, gpu: &Arc<Gpu>) -> bool {
+        Arc::ptr_eq(self.buffers.dense.there.gpu(), gpu)
+    }
+
+    pub(crate) fn widths(&self) -> [usize; 2] {
+        [self.buffers.dense_width, self.buffers.sparse_width]
+    }
+
+    pub(crate) fn is_labelled(&self) -> bool {
+        self.buffers.is_labelled
     }
 
     pub(crate) fn argument(&self) -> RowsArgument {
+        let RowBuffers { dense, sparse, labels, weights, .. } = self.buffers;
+        let [dense_width, sparse_width] = self.widths();
+        let behind = |address: u64, values: usize| address + 4 * (self.first * values) as u64;
         RowsArgument {
             addresses: [
-                self.dense.there.address(),
-                self.sparse.there.address(),
-                self.labels.there.address(),
-                self.weights.there.address(),
+                behind(dense.there.address(), dense_width),
+                behind(sparse.there.address(), sparse_width),
+                behind(labels.there.address(), 1),
+                behind(weights.there.address(), 1),
             ],
             rows: u32::try_from(self.count).expect("a step has at most 2^20 rows"),
             unused: 0,

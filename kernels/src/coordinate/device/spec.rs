@@ -1,6 +1,6 @@
 //! What a table of coordinates is made for, and how a kernel is told of it.
 
-use super::RowBuffers;
+use super::RowsThere;
 use crate::KernelError;
 use crate::coordinate::LANES;
 use crate::device::{Buffer, Plain};
@@ -74,7 +74,7 @@ impl TableSpec {
     /// Refuses rows and predictions of another shape.
     pub(crate) fn check(
         &self,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: Option<&Buffer<f32>>,
         is_labelled: bool,
     ) -> Result<(), KernelError> {
@@ -84,8 +84,9 @@ impl TableSpec {
             true => Ok(()),
             false => Err(KernelError::Shape { kernel, argument, expected, given }),
         };
-        expect("rows.dense_width", spec.dense_width, rows.dense_width())?;
-        expect("rows.sparse_width", spec.sparse_width, rows.sparse_width())?;
+        let [dense_width, sparse_width] = rows.widths();
+        expect("rows.dense_width", spec.dense_width, dense_width)?;
+        expect("rows.sparse_width", spec.sparse_width, sparse_width)?;
         expect(
             "rows.labels",
             usize::from(is_labelled),

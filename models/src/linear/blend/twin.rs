@@ -2,7 +2,7 @@
 //! the learner is, read into it to be saved, and written from it after a saved state was read.
 
 use pelton_kernels::blend::device::{BlendCells, BlendSpec, BlendTable};
-use pelton_kernels::coordinate::device::{Outcome, RowBuffers, Running, TableError, TableSpec};
+use pelton_kernels::coordinate::device::{Outcome, RowsThere, Running, TableError, TableSpec};
 use pelton_kernels::device::{Buffer, DeviceError, Stream};
 
 use super::super::device::Twin;
@@ -28,7 +28,7 @@ impl Twin<Blend> for BlendTable {
     fn score(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: &mut Buffer<f32>,
     ) -> Result<(), TableError> {
         BlendTable::score(self, stream, rows, predictions)
@@ -37,14 +37,14 @@ impl Twin<Blend> for BlendTable {
     fn each(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: Option<&mut Buffer<f32>>,
     ) -> Result<Outcome, TableError> {
         BlendTable::each(self, stream, rows, predictions)
     }
 
     /// Row after row, as the learner here.
-    fn step(&mut self, stream: &Stream, rows: &RowBuffers) -> Result<Outcome, TableError> {
+    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
         BlendTable::each(self, stream, rows, None)
     }
 

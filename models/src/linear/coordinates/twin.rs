@@ -3,7 +3,7 @@
 
 use pelton_kernels::coordinate::CoordinateRule;
 use pelton_kernels::coordinate::device::{
-    Cells, CoordinateTable, Outcome, RowBuffers, Running, TableError, TableSpec,
+    Cells, CoordinateTable, Outcome, RowsThere, Running, TableError, TableSpec,
 };
 use pelton_kernels::device::{Buffer, DeviceError, Stream};
 
@@ -20,7 +20,7 @@ impl<R: CoordinateRule + Send> Twin<Coordinates<R>> for CoordinateTable {
     fn score(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: &mut Buffer<f32>,
     ) -> Result<(), TableError> {
         CoordinateTable::score(self, stream, rows, predictions)
@@ -29,13 +29,13 @@ impl<R: CoordinateRule + Send> Twin<Coordinates<R>> for CoordinateTable {
     fn each(
         &mut self,
         stream: &Stream,
-        rows: &RowBuffers,
+        rows: RowsThere<'_>,
         predictions: Option<&mut Buffer<f32>>,
     ) -> Result<Outcome, TableError> {
         CoordinateTable::each(self, stream, rows, predictions)
     }
 
-    fn step(&mut self, stream: &Stream, rows: &RowBuffers) -> Result<Outcome, TableError> {
+    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
         CoordinateTable::step(self, stream, rows)
     }
 

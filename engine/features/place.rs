@@ -1,0 +1,214 @@
+//! Where features are assembled and standardised, and where the running moments live: here, or on a
+//! GPU.
+//!
+//! Both do the same operations in the same order: the same features, and the same bytes of state.
+
+use std::io::{self, Read, Write};
+
+use pelton_kernels::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
+use pelton_kernels::assemble::{AssembleSpec, Columns};
+use pelton_kernels::coordinate::device::RowBuffers;
+use pelton_kernels::device::{Device, Pinned, Pinning, Stream};
+use pelton_kernels::moments::device::DeviceMoments;
+use pelton_kernels::moments::{Moments, MomentsSpec};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::ring::Slot;
+
+use super::plan::Plan;
+
+/// The place where features are made.
+pub(super) enum Place {
+    /// The CPU.
+    Here(Box<Here>),
+    /// A GPU.
+    There(Box<There>),
+}
+
+pub(super) struct Here {
+    spec: AssembleSpec,
+    moments: Option<Moments>,
+    dense: Vec<f32>,
+    sparse: Vec<u32>,
+}
+
+pub(super) struct There {
+    stream: Stream,
+    /// Of numbers, categories and what is given.
+    widths: [usize; 3],
+    /// Made for the first batch, which tells how many rows there can be.
+    columns: Option<ColumnBuffers>,
+    assembler: Assembler,
+    moments: Option<DeviceMoments>,
+    /// Of the same kind as those there: the form in which they are saved.
+    moments_spec: MomentsSpec,
+    rows: RowBuffers,
+    dense: Pinned<f32>,
+    sparse: Pinned<u32>,
+}
+
+impl Place {
+    /// The place on this device.
+    pub fn on(device: &Device, config: &Config, plan: &Plan) -> Result<Place, Error> {
+        let spec = plan.assembly(&config.features.time_zone);
+        let clip = config.features.clip_sigma;
+        let moments_spec = MomentsSpec { clip, ..MomentsSpec::new(plan.width()) };
+        let moments =
+            config.features.standardize.then(|| Moments::new(moments_spec)).transpose()?;
+        let Device::Gpu(gpu) = device else {
+            let (dense, sparse) = (Vec::new(), Vec::new());
+            return Ok(Place::Here(Box::new(Here { spec, moments, dense, sparse })));
+        };
+        let stream = Stream::new(gpu)?;
+        let schema = &config.event.schema;
+        let moments = moments.map(|moments| DeviceMoments::new(&stream, &moments)).transpose()?;
+        Ok(Place::There(Box::new(There {
+            widths: [schema.numbers.len(), schema.categories.len(), plan.given_width()],
+            columns: None,
+            assembler: Assembler::new(&stream, &spec)?,
+            moments,
+            moments_spec,
+            rows: RowBuffers::new(gpu, plan.width(), plan.sparse.len())?,
+            dense: Pinned::ordinary(0),
+            sparse: Pinned::ordinary(0),
+            stream,
+        })))
+    }
+
+    /// Sends the columns of the batch on their way.
+    pub fn begin(&mut self, slot: &mut Slot) -> Result<(), Error> {
+        match self {
+            Place::Here(_) => Ok(()),
+            Place::There(there) => there.begin(slot),
+        }
+    }
+
+    /// Makes the features of the batch; `given` has its aggregates of windows.
+    pub fn make(&mut self, slot: &Slot, given: &mut Pinned<f32>) -> Result<(), Error> {
+        match self {
+            Place::Here(here) => here.make(slot, given),
+            Place::There(there) => there.make(given),
+        }
+    }
+
+    /// Dense and sparse features of the batch last made, or longer.
+    pub fn features(&self) -> (&[f32], &[u32]) {
+        match self {
+            Place::Here(here) => (&here.dense, &here.sparse),
+            Place::There(there) => (&there.dense, &there.sparse),
+        }
+    }
+
+    /// The same in the memory of a GPU.
+    pub fn features_there(&self) -> Option<&RowBuffers> {
+        match self {
+            Place::Here(_) => None,
+            Place::There(there) => Some(&there.rows),
+        }
+    }
+
+    /// Whether columns are standardised.
+    pub fn has_moments(&self) -> bool {
+        match self {
+            Place::Here(here) => here.moments.is_some(),
+            Place::There(there) => there.moments.is_some(),
+        }
+    }
+
+    /// Writes the running moments.
+    pub fn write_moments(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Place::Here(here) => here.moments.as_ref().map_or(Ok(()), |own| own.write_state(out)),
+            Place::There(there) => there.write_moments(out),
+        }
+    }
+
+    /// Reads them back.
+    pub fn read_moments(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        match self {
+            Place::Here(here) => here.moments.as_mut().map_or(Ok(()), |own| {
+                *own = Moments::read_state(*own.spec(), from)?;
+                Ok(())
+            }),
+            Place::There(there) => there.read_moments(from),
+        }
+    }
+}
+
+impl Here {
+    fn make(&mut self, slot: &Slot, given: &[f32]) -> Result<(), Error> {
+        let (width, sparse_width) = (self.spec.dense.len(), self.spec.sparse.len());
+        self.dense.resize(slot.rows * width, 0.0);
+        self.sparse.resize(slot.rows * sparse_width, 0);
+        let columns = Columns {
+            rows: slot.rows,
+            stride: slot.rows_max(),
+            times_ms: &slot.times_ms,
+            numbers: slot.numbers.values(),
+            categories: slot.categories.values(),
+            given: &given[..slot.rows * self.spec.given_width()],
+        };
+        self.spec.run(&columns, (&mut self.dense, &mut self.sparse))?;
+        if let Some(moments) = &mut self.moments {
+            moments.standardize(&mut self.dense, width.max(1), 0)?;
+        }
+        Ok(())
+    }
+}
+
+impl There {
+    fn begin(&mut self, slot: &mut Slot) -> Result<(), Error> {
+        let rows_max = slot.rows_max();
+        let columns = match &mut self.columns {
+            Some(columns) if columns.rows_max() == rows_max => columns,
+            columns => {
+                let gpu = self.stream.gpu();
+                let room = ColumnBuffers::new(gpu, self.widths, rows_max)?;
+                self.dense = Pinned::new(
+                    &Device::Gpu(gpu.clone()),
+                    rows_max * self.rows.dense_width(),
+                    Pinning::Both,
+                )?;
+                self.sparse = Pinned::new(
+                    &Device::Gpu(gpu.clone()),
+                    rows_max * self.rows.sparse_width(),
+                    Pinning::Both,
+                )?;
+                columns.insert(room)
+            }
+        };
+        let pinned = PinnedColumns {
+            times_ms: &mut slot.times_ms,
+            numbers: slot.numbers.memory(),
+            categories: slot.categories.memory(),
+        };
+        Ok(columns.give(&self.stream, pinned, slot.rows)?)
+    }
+
+    fn make(&mut self, given: &mut Pinned<f32>) -> Result<(), Error> {
+        let There { stream, columns, assembler, moments, rows, dense, sparse, .. } = self;
+        let columns = columns.as_mut().expect("a batch is begun before its features are made");
+        columns.give_known(stream, given)?;
+        assembler.run(stream, columns, rows)?;
+        if let Some(moments) = moments {
+            moments.standardize(stream, rows, 0)?;
+        }
+        rows.download(stream, dense, sparse)?;
+        // Whoever reads them waits for the copies; a failure has to be seen here.
+        Ok(stream.wait()?)
+    }
+
+    fn write_moments(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(there) = &self.moments else { return Ok(()) };
+        let mut moments = Moments::new(self.moments_spec).map_err(io::Error::other)?;
+        there.fetch(&self.stream, &mut moments).map_err(io::Error::other)?;
+        moments.write_state(out)
+    }
+
+    fn read_moments(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        let Some(there) = &mut self.moments else { return Ok(()) };
+        let moments = Moments::read_state(self.moments_spec, from)?;
+        there.send(&self.stream, &moments).map_err(io::Error::other)
+    }
+}
