@@ -10,6 +10,7 @@ use metrics::{counter, gauge};
 pub use pelton_kernels::device::{Device, DeviceChoice, DeviceError};
 
 use crate::config::Config;
+use crate::config::learn::Optimizer;
 use crate::control::Control;
 use crate::error::Error;
 
@@ -41,16 +42,30 @@ pub fn open(config: &Config) -> Result<Device, Error> {
 /// As [`open`].
 pub fn choose(config: &Config) -> Result<(Device, Option<String>), Error> {
     let (device, reason) = Device::open(config.device)?;
-    let is_narrow = config.learn.step_rows < STEP_ROWS_MIN;
-    if config.device == DeviceChoice::Auto && device.gpu().is_some() && is_narrow {
-        let why = format!(
-            "there is a GPU, but with learn.step_rows = {} it would learn a few labels at a time, \
-             which the CPU does faster; give 1024, or device = \"cuda:0\" to use it all the same",
-            config.learn.step_rows
-        );
+    if config.device == DeviceChoice::Auto
+        && device.gpu().is_some()
+        && let Some(why) = too_little(config)
+    {
         return Ok((Device::Cpu, Some(why)));
     }
     Ok((device, reason.map(|reason| reason.to_string())))
+}
+
+/// Why these settings give a GPU too little to do at once.
+fn too_little(config: &Config) -> Option<String> {
+    let step_rows = config.learn.step_rows;
+    if step_rows < STEP_ROWS_MIN {
+        return Some(format!(
+            "there is a GPU, but with learn.step_rows = {step_rows} it would learn a few labels \
+             at a time, which the CPU does faster; give 1024 and another model.optimizer than \
+             \"auto\", or device = \"cuda:0\" to use it all the same"
+        ));
+    }
+    (config.model.optimizer == Optimizer::Auto).then(|| {
+        "there is a GPU, but model.optimizer = \"auto\" learns label after label, which the CPU \
+         does faster; give \"ftrl\", or device = \"cuda:0\" to use it all the same"
+            .to_owned()
+    })
 }
 
 /// Calls `run` on the device, and once more on the CPU when a GPU is lost and something `keeps`
@@ -93,5 +108,18 @@ pub fn say_lost(error: &Error) {
 pub fn show(device: &Device) {
     for kind in ["cpu", "cuda"] {
         gauge!("pelton_device", "kind" => kind).set(f64::from(u8::from(kind == device.kind())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_leaves_to_the_cpu_what_gives_a_gpu_too_little_to_do() {
+        let why = |text: &str| too_little(&Config::parse(text).expect("possible"));
+        assert!(why("").is_some_and(|why| why.contains("step_rows = 1 ")));
+        assert!(why("learn.step_rows = 256").is_some_and(|why| why.contains("label after label")));
+        assert_eq!(why("learn.step_rows = 256\nmodel.optimizer = 'ftrl'"), None);
     }
 }
