@@ -16,6 +16,7 @@
 //! | [`blend`] | four experts' view of a coordinate | fixed order |
 //! | [`mixture`] | weights of experts by their losses | fixed order |
 //! | [`tally`] | sums over judged rows of a binary score | independent of order |
+//! | [`cases`] | work for each kernel, for tests and benches | drawn from a seed |
 //! | [`device`] | the CPU or a GPU, its memory and streams | changes no result |
 //! | [`prefetch`] | a hint about the row that comes soon | changes no result |
 //! | [`state`] | numbers to bytes and back, for what is saved | the same bytes everywhere |
@@ -24,6 +25,7 @@
 pub mod assemble;
 pub mod blend;
 pub mod calendar;
+pub mod cases;
 pub mod coordinate;
 pub mod covariance;
 pub mod device;

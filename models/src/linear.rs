@@ -10,6 +10,7 @@
 //! counted. What this does not do: standardise or hash its inputs, or remember scored rows.
 
 mod blend;
+pub(crate) mod cases;
 mod config;
 mod coordinates;
 mod device;

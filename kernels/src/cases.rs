@@ -1,0 +1,164 @@
+//! Work for each kernel: one table for the tests that hold a GPU to the CPU, for `pelton bench
+//! device` and for the checks on a machine with a GPU.
+//!
+//! A case is made for any number of rows; doing it again goes on from the state it has left, as a
+//! stream does. Inputs are drawn from a seed and lie in the memory of the device before the clock
+//! starts: what is measured is the kernel. (Copies have measures of their own.)
+
+mod columns;
+mod features;
+#[cfg(all(test, feature = "double"))]
+mod tests;
+
+use crate::coordinate::device::TableError;
+use crate::device::{Buffer, Device, Pinned, Pinning, Plain, Stream};
+use crate::hash::mix64;
+use crate::repair::Outliers;
+use crate::state::StateWriter;
+
+use columns::{RepairWork, TallyWork};
+use features::{AssembleWork, MomentsWork, clicks, everything};
+
+/// One kernel with inputs.
+pub trait Work {
+    /// Does it once more on the CPU.
+    ///
+    /// # Errors
+    /// For a bug only.
+    fn here(&mut self) -> Result<(), TableError>;
+
+    /// Gives it to the GPU once more, without waiting.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn there(&mut self, stream: &Stream) -> Result<(), TableError>;
+
+    /// What CPU and GPU have come to, as bytes; waits.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError>;
+}
+
+/// A kernel and the shape of its work.
+pub struct Case {
+    /// The kernel.
+    pub kernel: &'static str,
+    /// Its shape.
+    pub shape: &'static str,
+    /// Bytes of device memory that must be read or written for a row, at least.
+    pub bytes_per_row: f64,
+    /// Rows of a batch that a GPU is asked for at once.
+    pub rows: usize,
+    /// Makes the work for so many rows, from a seed.
+    pub open: Open,
+}
+
+/// How work is made.
+pub type Open = fn(&Stream, usize, u64) -> Result<Box<dyn Work>, TableError>;
+
+/// A wide batch.
+pub const BATCH: usize = 1 << 14;
+
+/// The cases of the kernels in this crate.
+pub const CASES: &[Case] = &[
+    Case {
+        kernel: "assemble",
+        shape: "13 numbers, 26 categories",
+        // Numbers and codes in, dense and sparse features out.
+        bytes_per_row: (13 * 4 + 26 * 8 + 39 * 4) as f64,
+        rows: BATCH,
+        open: |stream, rows, seed| AssembleWork::open(stream, (rows, seed), clicks()),
+    },
+    Case {
+        kernel: "assemble",
+        shape: "every kind of feature",
+        bytes_per_row: (8 + 2 * 4 + 2 * 8 + 6 * 4 + 14 * 4 + 6 * 4) as f64,
+        rows: BATCH,
+        open: |stream, rows, seed| AssembleWork::open(stream, (rows, seed), everything()),
+    },
+    Case {
+        kernel: "moments",
+        shape: "13 columns",
+        // Values in twice, out once; the copy that makes them raw again, too.
+        bytes_per_row: (13 * 4 * 5) as f64,
+        rows: BATCH,
+        open: |stream, rows, seed| MomentsWork::open(stream, rows, seed),
+    },
+    Case {
+        kernel: "repair",
+        shape: "13 columns, missing to the mean",
+        bytes_per_row: (13 * 4 * 5) as f64,
+        rows: BATCH,
+        open: |stream, rows, seed| RepairWork::open(stream, (rows, seed), [Outliers::Keep; 13]),
+    },
+    Case {
+        kernel: "repair",
+        shape: "2 columns, outliers clipped, row by row",
+        bytes_per_row: (2 * 4 * 5) as f64,
+        rows: BATCH,
+        open: |stream, rows, seed| {
+            let rules = [Outliers::Sigma(3.0), Outliers::Quantiles(0.05, 0.95)];
+            RepairWork::open(stream, (rows, seed), rules)
+        },
+    },
+    Case {
+        kernel: "tally",
+        shape: "log loss and calibration",
+        bytes_per_row: 8.0,
+        rows: BATCH,
+        open: |stream, rows, seed| TallyWork::open(stream, rows, seed),
+    },
+];
+
+/// Numbers drawn from a seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw(u64);
+
+impl Draw {
+    /// The numbers of this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Draw {
+        Draw(mix64(seed ^ 0x5eed))
+    }
+
+    /// Any 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix64(self.0)
+    }
+
+    /// In `0..1`.
+    pub fn unit(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 / (1 << 24) as f32
+    }
+
+    /// As numbers of a stream are: most small, some large, both signs.
+    pub fn number(&mut self) -> f32 {
+        let (size, sign) = (self.unit(), self.unit());
+        size / (1.001 - size) * (sign - 0.3)
+    }
+}
+
+fn read<T: Plain>(stream: &Stream, buffer: &Buffer<T>, zero: T) -> Result<Vec<T>, TableError> {
+    let mut values = vec![zero; buffer.len()];
+    stream.read(buffer, &mut values)?;
+    Ok(values)
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_bits().to_le_bytes()).collect()
+}
+
+fn written(write: impl FnOnce(&mut StateWriter<'_>) -> std::io::Result<()>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut StateWriter::new(&mut bytes)).expect("a vector takes all bytes");
+    bytes
+}
+
+fn pinned<T: Plain>(stream: &Stream, values: &[T]) -> Result<Pinned<T>, TableError> {
+    let device = Device::Gpu(stream.gpu().clone());
+    let mut pinned = Pinned::new(&device, values.len(), Pinning::Both)?;
+    pinned.copy_from_slice(values);
+    Ok(pinned)
+}

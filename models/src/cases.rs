@@ -1,0 +1,226 @@
+//! Work for the kernels of the linear model, and the table of all cases.
+//!
+//! Here is [`Linear`] on the CPU, there the tables of [`pelton_kernels`] by themselves; what both
+//! have come to is looked at through the scores of the same rows.
+
+use pelton_kernels::cases::{BATCH, CASES, Case, Draw, Work};
+use pelton_kernels::coordinate::device::{RowBuffers, TableError};
+use pelton_kernels::device::{Buffer, Stream};
+
+use crate::linear::cases::{AnyTable, open_table};
+use crate::linear::{Linear, LinearConfig, Optimizer};
+use crate::{FeatureShape, Features, LabeledBatch, Model, ModelError, Task};
+
+/// Every case there is.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(LINEAR)
+}
+
+/// Rows that are learned one after another, for which a GPU is not made.
+const IN_TURN: usize = 1 << 10;
+/// Of clicks: a row, and a sector of 32 bytes for the cell of each category.
+const CLICK_BYTES: f64 = (39 * 4 + 26 * 32) as f64;
+
+const LINEAR: &[Case] = &[
+    Case {
+        kernel: "linear_score",
+        shape: "clicks: 13 dense, 26 sparse",
+        bytes_per_row: CLICK_BYTES,
+        rows: BATCH,
+        open: |stream, rows, seed| LinearWork::open(stream, (rows, seed), CLICKS, Doing::Score),
+    },
+    Case {
+        kernel: "linear_step",
+        shape: "clicks, ftrl",
+        bytes_per_row: 2.0 * CLICK_BYTES,
+        rows: BATCH,
+        open: |stream, rows, seed| LinearWork::open(stream, (rows, seed), CLICKS, Doing::Step),
+    },
+    Case {
+        kernel: "linear_step",
+        shape: "clicks, adagrad",
+        bytes_per_row: 2.0 * CLICK_BYTES,
+        rows: BATCH,
+        open: |stream, rows, seed| {
+            let of = (Optimizer::ADAGRAD, CLICKS.1);
+            LinearWork::open(stream, (rows, seed), of, Doing::Step)
+        },
+    },
+    Case {
+        kernel: "linear_step",
+        shape: "clicks, sgd",
+        bytes_per_row: 2.0 * CLICK_BYTES,
+        rows: BATCH,
+        open: |stream, rows, seed| {
+            let of = (Optimizer::SGD, CLICKS.1);
+            LinearWork::open(stream, (rows, seed), of, Doing::Step)
+        },
+    },
+    Case {
+        kernel: "linear_each",
+        shape: "clicks, ftrl, one by one",
+        bytes_per_row: 2.0 * CLICK_BYTES,
+        rows: IN_TURN,
+        open: |stream, rows, seed| LinearWork::open(stream, (rows, seed), CLICKS, Doing::Each),
+    },
+    Case {
+        kernel: "blend_score",
+        shape: "payments: 15 dense, 2 sparse",
+        bytes_per_row: (17 * 4 + 2 * 32) as f64,
+        rows: BATCH,
+        open: |stream, rows, seed| LinearWork::open(stream, (rows, seed), PAYMENTS, Doing::Score),
+    },
+    Case {
+        kernel: "blend_each",
+        shape: "payments, one by one",
+        // Two covariances of 16 inputs, read and written.
+        bytes_per_row: (17 * 4 + 2 * 2 * 32 + 2 * 2 * 16 * 16 * 8) as f64,
+        rows: IN_TURN,
+        open: |stream, rows, seed| LinearWork::open(stream, (rows, seed), PAYMENTS, Doing::Each),
+    },
+];
+
+/// An optimiser with dense and sparse width.
+type Shape = (Optimizer, [usize; 2]);
+
+const CLICKS: Shape = (Optimizer::FTRL, [13, 26]);
+const PAYMENTS: Shape = (Optimizer::AUTO, [15, 2]);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Doing {
+    Score,
+    Step,
+    Each,
+}
+
+struct LinearWork {
+    doing: Doing,
+    dense: Vec<f32>,
+    sparse: Vec<u32>,
+    labels: Vec<f32>,
+    weights: Vec<f32>,
+    here: Linear,
+    scores: Vec<f32>,
+    there: Box<dyn AnyTable>,
+    rows_there: RowBuffers,
+    scores_there: Buffer<f32>,
+}
+
+/// What went wrong, in the words of a kernel.
+fn kernel_error(error: ModelError) -> TableError {
+    match error {
+        ModelError::Kernel(error) => TableError::Kernel(error),
+        ModelError::Device(error) => TableError::Device(error),
+        other => unreachable!("work reads no state: {other}"),
+    }
+}
+
+impl LinearWork {
+    fn open(
+        stream: &Stream,
+        (rows, seed): (usize, u64),
+        (optimizer, [dense_width, sparse_width]): Shape,
+        doing: Doing,
+    ) -> Result<Box<dyn Work>, TableError> {
+        // A table as large as so many rows deserve.
+        let sparse_bits = if rows < BATCH { 12 } else { 22 };
+        let shape = FeatureShape { dense_width, sparse_width, sparse_bits };
+        let config = LinearConfig { optimizer, ..LinearConfig::new(Task::Binary) };
+        let mut draw = Draw::new(seed);
+        let dense: Vec<f32> =
+            (0..rows * dense_width).map(|_| draw.number().clamp(-8.0, 8.0)).collect();
+        // Some categories are far more common than others.
+        let mut index = || {
+            let skewed = draw.unit().powi(4);
+            (skewed * (1_u32 << sparse_bits) as f32) as u32
+        };
+        let sparse: Vec<u32> = (0..rows * sparse_width).map(|_| index()).collect();
+        let mut draw = Draw::new(!seed);
+        let labels: Vec<f32> = (0..rows)
+            .map(|row| f32::from(u8::from(dense[row * dense_width] + draw.number() > 0.5)))
+            .collect();
+        let weights = vec![1.0; rows];
+        let mut rows_there = RowBuffers::new(stream.gpu(), dense_width, sparse_width)?;
+        rows_there.give(stream, (&dense, &sparse), rows, Some((&labels, &weights)))?;
+        let here = Linear::new(config, shape).map_err(kernel_error)?;
+        Ok(Box::new(LinearWork {
+            doing,
+            there: open_table(stream, &config, shape)?,
+            here,
+            scores: vec![0.0; rows],
+            scores_there: Buffer::new(stream.gpu(), rows)?,
+            rows_there,
+            dense,
+            sparse,
+            labels,
+            weights,
+        }))
+    }
+
+    fn features(&self) -> Features<'_> {
+        Features { rows: self.labels.len(), dense: &self.dense, sparse: &self.sparse }
+    }
+}
+
+impl Work for LinearWork {
+    fn here(&mut self) -> Result<(), TableError> {
+        let features =
+            Features { rows: self.labels.len(), dense: &self.dense, sparse: &self.sparse };
+        let batch = LabeledBatch { features, labels: &self.labels, weights: &self.weights };
+        match self.doing {
+            Doing::Score => self.here.score(&features, &mut self.scores),
+            Doing::Step => self.here.learn(&batch).map(drop),
+            Doing::Each => {
+                let (here, scores) = (&mut self.here, &mut self.scores);
+                here.score_and_learn_each(&batch, scores).map(drop)
+            }
+        }
+        .map_err(kernel_error)
+    }
+
+    fn there(&mut self, stream: &Stream) -> Result<(), TableError> {
+        let rows = self.rows_there.all();
+        match self.doing {
+            Doing::Score => self.there.score(stream, rows, &mut self.scores_there),
+            Doing::Step => self.there.step(stream, rows),
+            Doing::Each => self.there.each(stream, rows),
+        }
+    }
+
+    fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError> {
+        let mut here = vec![0.0; self.labels.len()];
+        self.here.score(&self.features(), &mut here).map_err(kernel_error)?;
+        self.there.score(stream, self.rows_there.all(), &mut self.scores_there)?;
+        let mut there = vec![0.0; here.len()];
+        stream.read(&self.scores_there, &mut there)?;
+        let bytes = |scores: &[f32]| {
+            scores.iter().flat_map(|score| score.to_bits().to_le_bytes()).collect()
+        };
+        Ok([bytes(&here), bytes(&there)])
+    }
+}
+
+#[cfg(all(test, feature = "double"))]
+mod tests {
+    use super::*;
+    use pelton_kernels::device::double::tested;
+
+    #[test]
+    fn every_case_has_the_bits_of_the_cpu() {
+        for gpu in tested() {
+            let stream = Stream::new(&gpu).expect("a stream");
+            for case in LINEAR {
+                for rows in [1, 33, 300, 2000] {
+                    let mut work = (case.open)(&stream, rows, rows as u64).expect("room");
+                    for time in 0..3 {
+                        work.here().expect("the shapes fit");
+                        work.there(&stream).expect("the shapes fit");
+                        let [here, there] = work.results(&stream).expect("a copy");
+                        let Case { kernel, shape, .. } = case;
+                        assert!(here == there, "{kernel}, {shape}, {rows} rows, time {time}");
+                    }
+                }
+            }
+        }
+    }
+}
