@@ -149,3 +149,20 @@ fn a_replay_whose_device_goes_away_begins_again() {
     let lines = std::fs::read_to_string(&scores).expect("scores").lines().count();
     assert_eq!(lines, 9000, "each score once");
 }
+
+#[test]
+fn the_bench_of_a_device_walks_every_kernel_and_finds_the_same_bits() {
+    let job = Job::new(&[(ENVIRONMENT, "0")]);
+    let told = job.tell(&["bench", "device", "--quick", "--json"]);
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let figures: Value = serde_json::from_slice(&told.stdout).expect("JSON and nothing else");
+    for part in ["kernels", "clicks"] {
+        let all = figures[part].as_array().expect("a list");
+        assert!(all.len() == pelton_models::cases::all().count() || part == "clicks");
+        for one in all {
+            assert_eq!(one["same_bits"], true, "{one}");
+        }
+    }
+    let copies = figures["gpu"]["copies"].as_array().expect("a list");
+    assert_eq!(copies.len(), 6, "{figures}");
+}

@@ -33,8 +33,9 @@ enum What {
     /// The main job through a Kafka cluster, beside the bare client that decodes nothing:
     /// throughput, and latency under a load that does not wait.
     Broker(broker::Broker),
-    /// What this machine can do at best: memory copies and elementary functions.
-    Device,
+    /// What this machine and its GPU can do at best (copies, launches, elementary functions), each
+    /// kernel beside its floor, and clicks from decoded columns to the weights by batch size.
+    Device(device::Ceilings),
 }
 
 impl Bench {
@@ -45,7 +46,7 @@ impl Bench {
             What::Features(size) => pipeline::features(&size)?,
             What::Pipeline(size) => pipeline::whole(&size)?,
             What::Broker(broker) => broker.measure()?,
-            What::Device => device::measure(),
+            What::Device(ceilings) => ceilings.measure()?,
         };
         if self.json {
             println!("{}", Value::from(figures));
@@ -63,8 +64,11 @@ fn print(within: &str, figures: &Map<String, Value>) {
         match value {
             Value::Object(inner) => print(&format!("{name}."), inner),
             Value::Array(items) if items.iter().any(Value::is_object) => {
-                for inner in items.iter().filter_map(Value::as_object) {
-                    print(&format!("{name}."), inner);
+                let items: Vec<_> = items.iter().filter_map(Value::as_object).collect();
+                if items.iter().all(|item| item.values().all(|value| !value.is_object())) {
+                    print_table(&name, &items);
+                } else {
+                    items.iter().for_each(|inner| print(&format!("{name}."), inner));
                 }
             }
             Value::Array(items) => {
@@ -74,6 +78,26 @@ fn print(within: &str, figures: &Map<String, Value>) {
             _ => println!("{name:<44}{}", shown(value)),
         }
     }
+}
+
+/// Figures of the same names, one set a line: texts first, then numbers.
+fn print_table(name: &str, items: &[&Map<String, Value>]) {
+    let Some(first) = items.first() else { return };
+    let (texts, numbers): (Vec<_>, Vec<_>) = first.keys().partition(|key| first[*key].is_string());
+    let keys: Vec<&String> = texts.into_iter().chain(numbers).collect();
+    let cell = |item: &Map<String, Value>, key: &str| item.get(key).map_or(String::new(), shown);
+    let width = |key: &&String| {
+        let widths = items.iter().map(|item| cell(item, key).len());
+        widths.max().unwrap_or(0).max(key.len())
+    };
+    let widths: Vec<usize> = keys.iter().map(width).collect();
+    let line = |cells: Vec<String>| {
+        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        println!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    println!("{name}");
+    line(keys.iter().map(|key| (*key).clone()).collect());
+    items.iter().for_each(|item| line(keys.iter().map(|key| cell(item, key)).collect()));
 }
 
 fn shown(value: &Value) -> String {

@@ -7,6 +7,7 @@
 
 mod columns;
 mod features;
+mod launches;
 #[cfg(all(test, feature = "double"))]
 mod tests;
 
@@ -17,6 +18,8 @@ use crate::repair::Outliers;
 use crate::state::StateWriter;
 
 use columns::{RepairWork, TallyWork};
+pub use launches::{GRAPH, Launches};
+
 use features::{AssembleWork, MomentsWork, clicks, everything};
 
 /// One kernel with inputs.
@@ -27,10 +30,19 @@ pub trait Work {
     /// For a bug only.
     fn here(&mut self) -> Result<(), TableError>;
 
+    /// Brings inputs and state to a GPU, as they are here at first.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn bring(&mut self, stream: &Stream) -> Result<(), TableError>;
+
     /// Gives it to the GPU once more, without waiting.
     ///
     /// # Errors
     /// [`TableError`].
+    ///
+    /// # Panics
+    /// If it was not brought there, as the following.
     fn there(&mut self, stream: &Stream) -> Result<(), TableError>;
 
     /// What CPU and GPU have come to, as bytes; waits.
@@ -55,7 +67,7 @@ pub struct Case {
 }
 
 /// How work is made.
-pub type Open = fn(&Stream, usize, u64) -> Result<Box<dyn Work>, TableError>;
+pub type Open = fn(usize, u64) -> Result<Box<dyn Work>, TableError>;
 
 /// A wide batch.
 pub const BATCH: usize = 1 << 14;
@@ -68,14 +80,14 @@ pub const CASES: &[Case] = &[
         // Numbers and codes in, dense and sparse features out.
         bytes_per_row: (13 * 4 + 26 * 8 + 39 * 4) as f64,
         rows: BATCH,
-        open: |stream, rows, seed| AssembleWork::open(stream, (rows, seed), clicks()),
+        open: |rows, seed| AssembleWork::open((rows, seed), clicks()),
     },
     Case {
         kernel: "assemble",
         shape: "every kind of feature",
         bytes_per_row: (8 + 2 * 4 + 2 * 8 + 6 * 4 + 14 * 4 + 6 * 4) as f64,
         rows: BATCH,
-        open: |stream, rows, seed| AssembleWork::open(stream, (rows, seed), everything()),
+        open: |rows, seed| AssembleWork::open((rows, seed), everything()),
     },
     Case {
         kernel: "moments",
@@ -83,23 +95,23 @@ pub const CASES: &[Case] = &[
         // Values in twice, out once; the copy that makes them raw again, too.
         bytes_per_row: (13 * 4 * 5) as f64,
         rows: BATCH,
-        open: |stream, rows, seed| MomentsWork::open(stream, rows, seed),
+        open: |rows, seed| MomentsWork::open(rows, seed),
     },
     Case {
         kernel: "repair",
         shape: "13 columns, missing to the mean",
         bytes_per_row: (13 * 4 * 5) as f64,
         rows: BATCH,
-        open: |stream, rows, seed| RepairWork::open(stream, (rows, seed), [Outliers::Keep; 13]),
+        open: |rows, seed| RepairWork::open((rows, seed), [Outliers::Keep; 13]),
     },
     Case {
         kernel: "repair",
         shape: "2 columns, outliers clipped, row by row",
         bytes_per_row: (2 * 4 * 5) as f64,
         rows: BATCH,
-        open: |stream, rows, seed| {
+        open: |rows, seed| {
             let rules = [Outliers::Sigma(3.0), Outliers::Quantiles(0.05, 0.95)];
-            RepairWork::open(stream, (rows, seed), rules)
+            RepairWork::open((rows, seed), rules)
         },
     },
     Case {
@@ -107,7 +119,7 @@ pub const CASES: &[Case] = &[
         shape: "log loss and calibration",
         bytes_per_row: 8.0,
         rows: BATCH,
-        open: |stream, rows, seed| TallyWork::open(stream, rows, seed),
+        open: |rows, seed| TallyWork::open(rows, seed),
     },
 ];
 
@@ -138,6 +150,11 @@ impl Draw {
         let (size, sign) = (self.unit(), self.unit());
         size / (1.001 - size) * (sign - 0.3)
     }
+}
+
+/// What was brought to a GPU.
+fn brought<T>(there: &mut Option<T>) -> &mut T {
+    there.as_mut().expect("work is brought to a GPU before it is done there")
 }
 
 fn read<T: Plain>(stream: &Stream, buffer: &Buffer<T>, zero: T) -> Result<Vec<T>, TableError> {

@@ -27,23 +27,23 @@ const LINEAR: &[Case] = &[
         shape: "clicks: 13 dense, 26 sparse",
         bytes_per_row: CLICK_BYTES,
         rows: BATCH,
-        open: |stream, rows, seed| LinearWork::open(stream, (rows, seed), CLICKS, Doing::Score),
+        open: |rows, seed| LinearWork::open((rows, seed), CLICKS, Doing::Score),
     },
     Case {
         kernel: "linear_step",
         shape: "clicks, ftrl",
         bytes_per_row: 2.0 * CLICK_BYTES,
         rows: BATCH,
-        open: |stream, rows, seed| LinearWork::open(stream, (rows, seed), CLICKS, Doing::Step),
+        open: |rows, seed| LinearWork::open((rows, seed), CLICKS, Doing::Step),
     },
     Case {
         kernel: "linear_step",
         shape: "clicks, adagrad",
         bytes_per_row: 2.0 * CLICK_BYTES,
         rows: BATCH,
-        open: |stream, rows, seed| {
+        open: |rows, seed| {
             let of = (Optimizer::ADAGRAD, CLICKS.1);
-            LinearWork::open(stream, (rows, seed), of, Doing::Step)
+            LinearWork::open((rows, seed), of, Doing::Step)
         },
     },
     Case {
@@ -51,9 +51,9 @@ const LINEAR: &[Case] = &[
         shape: "clicks, sgd",
         bytes_per_row: 2.0 * CLICK_BYTES,
         rows: BATCH,
-        open: |stream, rows, seed| {
+        open: |rows, seed| {
             let of = (Optimizer::SGD, CLICKS.1);
-            LinearWork::open(stream, (rows, seed), of, Doing::Step)
+            LinearWork::open((rows, seed), of, Doing::Step)
         },
     },
     Case {
@@ -61,14 +61,14 @@ const LINEAR: &[Case] = &[
         shape: "clicks, ftrl, one by one",
         bytes_per_row: 2.0 * CLICK_BYTES,
         rows: IN_TURN,
-        open: |stream, rows, seed| LinearWork::open(stream, (rows, seed), CLICKS, Doing::Each),
+        open: |rows, seed| LinearWork::open((rows, seed), CLICKS, Doing::Each),
     },
     Case {
         kernel: "blend_score",
         shape: "payments: 15 dense, 2 sparse",
         bytes_per_row: (17 * 4 + 2 * 32) as f64,
         rows: BATCH,
-        open: |stream, rows, seed| LinearWork::open(stream, (rows, seed), PAYMENTS, Doing::Score),
+        open: |rows, seed| LinearWork::open((rows, seed), PAYMENTS, Doing::Score),
     },
     Case {
         kernel: "blend_each",
@@ -76,7 +76,7 @@ const LINEAR: &[Case] = &[
         // Two covariances of 16 inputs, read and written.
         bytes_per_row: (17 * 4 + 2 * 2 * 32 + 2 * 2 * 16 * 16 * 8) as f64,
         rows: IN_TURN,
-        open: |stream, rows, seed| LinearWork::open(stream, (rows, seed), PAYMENTS, Doing::Each),
+        open: |rows, seed| LinearWork::open((rows, seed), PAYMENTS, Doing::Each),
     },
 ];
 
@@ -101,9 +101,15 @@ struct LinearWork {
     weights: Vec<f32>,
     here: Linear,
     scores: Vec<f32>,
-    there: Box<dyn AnyTable>,
-    rows_there: RowBuffers,
-    scores_there: Buffer<f32>,
+    config: LinearConfig,
+    shape: FeatureShape,
+    there: Option<There>,
+}
+
+struct There {
+    table: Box<dyn AnyTable>,
+    rows: RowBuffers,
+    scores: Buffer<f32>,
 }
 
 /// What went wrong, in the words of a kernel.
@@ -117,7 +123,6 @@ fn kernel_error(error: ModelError) -> TableError {
 
 impl LinearWork {
     fn open(
-        stream: &Stream,
         (rows, seed): (usize, u64),
         (optimizer, [dense_width, sparse_width]): Shape,
         doing: Doing,
@@ -139,21 +144,18 @@ impl LinearWork {
         let labels: Vec<f32> = (0..rows)
             .map(|row| f32::from(u8::from(dense[row * dense_width] + draw.number() > 0.5)))
             .collect();
-        let weights = vec![1.0; rows];
-        let mut rows_there = RowBuffers::new(stream.gpu(), dense_width, sparse_width)?;
-        rows_there.give(stream, (&dense, &sparse), rows, Some((&labels, &weights)))?;
         let here = Linear::new(config, shape).map_err(kernel_error)?;
         Ok(Box::new(LinearWork {
             doing,
-            there: open_table(stream, &config, shape)?,
             here,
             scores: vec![0.0; rows],
-            scores_there: Buffer::new(stream.gpu(), rows)?,
-            rows_there,
+            weights: vec![1.0; rows],
             dense,
             sparse,
             labels,
-            weights,
+            config,
+            shape,
+            there: None,
         }))
     }
 
@@ -178,21 +180,32 @@ impl Work for LinearWork {
         .map_err(kernel_error)
     }
 
+    fn bring(&mut self, stream: &Stream) -> Result<(), TableError> {
+        let (gpu, count) = (stream.gpu(), self.labels.len());
+        let mut rows = RowBuffers::new(gpu, self.shape.dense_width, self.shape.sparse_width)?;
+        let labels = Some((&self.labels[..], &self.weights[..]));
+        rows.give(stream, (&self.dense, &self.sparse), count, labels)?;
+        let table = open_table(stream, &self.config, self.shape)?;
+        self.there = Some(There { table, rows, scores: Buffer::new(gpu, count)? });
+        Ok(())
+    }
+
     fn there(&mut self, stream: &Stream) -> Result<(), TableError> {
-        let rows = self.rows_there.all();
+        let There { table, rows, scores } = self.there.as_mut().expect("brought there");
         match self.doing {
-            Doing::Score => self.there.score(stream, rows, &mut self.scores_there),
-            Doing::Step => self.there.step(stream, rows),
-            Doing::Each => self.there.each(stream, rows),
+            Doing::Score => table.score(stream, rows.all(), scores),
+            Doing::Step => table.step(stream, rows.all()),
+            Doing::Each => table.each(stream, rows.all()),
         }
     }
 
     fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError> {
         let mut here = vec![0.0; self.labels.len()];
         self.here.score(&self.features(), &mut here).map_err(kernel_error)?;
-        self.there.score(stream, self.rows_there.all(), &mut self.scores_there)?;
+        let There { table, rows, scores } = self.there.as_mut().expect("brought there");
+        table.score(stream, rows.all(), scores)?;
         let mut there = vec![0.0; here.len()];
-        stream.read(&self.scores_there, &mut there)?;
+        stream.read(scores, &mut there)?;
         let bytes = |scores: &[f32]| {
             scores.iter().flat_map(|score| score.to_bits().to_le_bytes()).collect()
         };
@@ -211,7 +224,8 @@ mod tests {
             let stream = Stream::new(&gpu).expect("a stream");
             for case in LINEAR {
                 for rows in [1, 33, 300, 2000] {
-                    let mut work = (case.open)(&stream, rows, rows as u64).expect("room");
+                    let mut work = (case.open)(rows, rows as u64).expect("a possible case");
+                    work.bring(&stream).expect("room");
                     for time in 0..3 {
                         work.here().expect("the shapes fit");
                         work.there(&stream).expect("the shapes fit");

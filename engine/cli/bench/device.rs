@@ -1,63 +1,83 @@
-//! `pelton bench device`: the ceilings of this machine, to hold the other figures against.
+//! `pelton bench device`: the ceilings of this machine and its GPU, to hold the other figures
+//! against, each kernel beside its floor, and the way of a batch from its columns to the weights.
 
-use std::hint::black_box;
+mod clicks;
+mod cpu;
+mod gpu;
+mod kernels;
+
 use std::time::Instant;
 
-use pelton_kernels::{hash, math};
+use clap::Args;
+use pelton::device::{Device, DeviceChoice};
+use pelton::error::Error;
 use serde_json::{Map, Value, json};
 
 use super::median;
+use crate::cli::usage;
 
-const COPY_BYTES: usize = 256 << 20;
-const VALUES: usize = 1 << 22;
-const PASSES: usize = 7;
-
-/// Measures each ceiling a few times; medians.
-pub fn measure() -> Map<String, Value> {
-    let from = vec![1_u8; COPY_BYTES];
-    let mut to = vec![0_u8; COPY_BYTES];
-    let copy = seconds(|| {
-        to.copy_from_slice(black_box(&from));
-        black_box(&mut to);
-    });
-    let values: Vec<f32> = (0..VALUES).map(|i| (i % 2000) as f32 / 100.0 - 10.0).collect();
-    let mut out = vec![0.0_f32; VALUES];
-    let sigmoid = seconds(|| {
-        out.iter_mut().zip(&values).for_each(|(out, &x)| *out = math::sigmoid_f32(x));
-        black_box(&mut out);
-    });
-    let mut buckets = vec![0_u32; VALUES];
-    let hashing = seconds(|| {
-        for (index, bucket) in buckets.iter_mut().enumerate() {
-            *bucket = hash::bucket(index as u64, 7, 22);
-        }
-        black_box(&mut buckets);
-    });
-    // Each address depends on the value before it: nothing can be fetched ahead.
-    let chain = seconds(|| {
-        let mut at = 0_u32;
-        for _ in 0..VALUES / 16 {
-            at = buckets[at as usize] ^ 1;
-        }
-        black_box(at);
-    });
-    let figures = json!({
-        "bench": "device",
-        "device": "cpu",
-        "cores": std::thread::available_parallelism().map_or(1, usize::from),
-        "copy_bytes_per_second": COPY_BYTES as f64 / copy,
-        "sigmoid_per_second": VALUES as f64 / sigmoid,
-        "hash_per_second": VALUES as f64 / hashing,
-        "dependent_load_nanoseconds": chain * 1e9 / (VALUES / 16) as f64,
-    });
-    figures.as_object().cloned().unwrap_or_default()
+/// Arguments of `pelton bench device`.
+#[derive(Debug, Args)]
+pub struct Ceilings {
+    /// "auto" is the GPU where there is one; "cpu"; "cuda:N" for the GPU of number N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: String,
+    /// Small sizes and few passes: to see that all of it runs, not how fast.
+    #[arg(long)]
+    quick: bool,
 }
 
-fn seconds(mut work: impl FnMut()) -> f64 {
-    let once = |_| {
-        let started = Instant::now();
-        work();
-        started.elapsed().as_secs_f64()
-    };
-    median((0..PASSES).map(once).collect())
+/// How much is done for a figure.
+#[derive(Clone, Copy)]
+struct Effort {
+    is_quick: bool,
+    passes: usize,
+    copy_bytes: usize,
 }
+
+impl Effort {
+    /// The median time of some passes, in seconds.
+    fn seconds<E>(&self, mut work: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
+        let once = |_| {
+            let started = Instant::now();
+            work().map(|()| started.elapsed().as_secs_f64())
+        };
+        (0..self.passes).map(once).collect::<Result<_, E>>().map(median)
+    }
+}
+
+impl Ceilings {
+    /// Measures each a few times; medians.
+    pub fn measure(&self) -> Result<Map<String, Value>, Error> {
+        let choice = DeviceChoice::parse(&self.device).ok_or_else(|| {
+            usage(format!("no device is called {:?}", self.device), "give auto, cpu or cuda:0")
+        })?;
+        let (device, why) = Device::open(choice)?;
+        let effort = match self.quick {
+            true => Effort { is_quick: true, passes: 1, copy_bytes: 1 << 20 },
+            false => Effort { is_quick: false, passes: 7, copy_bytes: 256 << 20 },
+        };
+        let mut figures = json!({
+            "bench": "device",
+            "device": device.to_string(),
+            "cores": std::thread::available_parallelism().map_or(1, usize::from),
+            "cpu": cpu::measure(effort),
+        });
+        let gpu = device.gpu();
+        figures["gpu"] = match gpu {
+            Some(gpu) => gpu::measure(gpu, effort)?,
+            None => json!(why.map_or_else(|| "not asked for".to_owned(), |why| why.to_string())),
+        };
+        let ceiling = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+        let memory = ceiling(&figures["gpu"]["memory_bytes_per_second"]);
+        let upload = ceiling(&figures["gpu"]["copies"][UPLOADS_PINNED]["bytes_per_second"]);
+        // A copy reads and writes each byte, as on a GPU.
+        let copy = 2.0 * ceiling(&figures["cpu"]["copy_bytes_per_second"]);
+        figures["kernels"] = kernels::measure(gpu, effort, [copy, memory])?;
+        figures["clicks"] = clicks::measure(gpu, effort, [upload, memory])?;
+        Ok(figures.as_object().cloned().unwrap_or_default())
+    }
+}
+
+/// Which of the copies is the upload from page-locked memory.
+const UPLOADS_PINNED: usize = 1;

@@ -1,6 +1,6 @@
 //! Work for the kernels that repair columns and judge scores.
 
-use super::{Draw, Work, bytes, read, written};
+use super::{Draw, Work, brought, bytes, read, written};
 use crate::coordinate::device::TableError;
 use crate::device::{Buffer, Stream};
 use crate::repair::device::DeviceRepair;
@@ -13,14 +13,12 @@ pub(super) struct RepairWork {
     raw: Vec<f32>,
     repairs: Vec<Repair>,
     values: Vec<f32>,
-    raw_there: Buffer<f32>,
-    values_there: Buffer<f32>,
-    repairs_there: DeviceRepair,
+    /// The values as they are at first, those that are repaired, what is known of them.
+    there: Option<(Buffer<f32>, Buffer<f32>, DeviceRepair)>,
 }
 
 impl RepairWork {
     pub fn open<const COLUMNS: usize>(
-        stream: &Stream,
         (rows, seed): (usize, u64),
         rules: [Outliers; COLUMNS],
     ) -> Result<Box<dyn Work>, TableError> {
@@ -30,15 +28,7 @@ impl RepairWork {
         let range = Some((-50.0, 100.0));
         let spec = |outliers| RepairSpec { range, clips_range: true, constant: None, outliers };
         let repairs: Vec<Repair> = rules.into_iter().map(|rule| Repair::new(spec(rule))).collect();
-        Ok(Box::new(RepairWork {
-            raw_there: stream.buffer_of(&raw)?,
-            values_there: stream.buffer_of(&raw)?,
-            repairs_there: DeviceRepair::new(stream, &repairs)?,
-            values: vec![0.0; raw.len()],
-            repairs,
-            rows,
-            raw,
-        }))
+        Ok(Box::new(RepairWork { values: vec![0.0; raw.len()], repairs, rows, raw, there: None }))
     }
 }
 
@@ -50,15 +40,23 @@ impl Work for RepairWork {
         Ok(())
     }
 
+    fn bring(&mut self, stream: &Stream) -> Result<(), TableError> {
+        let (raw, values) = (stream.buffer_of(&self.raw)?, stream.buffer_of(&self.raw)?);
+        self.there = Some((raw, values, DeviceRepair::new(stream, &self.repairs)?));
+        Ok(())
+    }
+
     fn there(&mut self, stream: &Stream) -> Result<(), TableError> {
-        stream.copy(&mut self.values_there, &self.raw_there, self.raw.len())?;
-        self.repairs_there.run(stream, &mut self.values_there, (self.rows, self.rows))
+        let (raw, values, repairs) = brought(&mut self.there);
+        stream.copy(values, raw, raw.len())?;
+        repairs.run(stream, values, (self.rows, self.rows))
     }
 
     fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError> {
+        let (_, values, repairs) = brought(&mut self.there);
         let mut fetched = self.repairs.clone();
-        self.repairs_there.fetch(stream, &mut fetched)?;
-        let values = read(stream, &self.values_there, 0.0)?;
+        repairs.fetch(stream, &mut fetched)?;
+        let values = read(stream, values, 0.0)?;
         let joined = |values: &[f32], repairs: &[Repair]| {
             let mut joined = bytes(values);
             joined.extend(written(|state| {
@@ -77,19 +75,16 @@ pub(super) struct TallyWork {
     scores: Vec<f32>,
     labels: Vec<f32>,
     tally: Tally,
-    there: (Buffer<f32>, Buffer<f32>, DeviceTally),
+    there: Option<(Buffer<f32>, Buffer<f32>, DeviceTally)>,
 }
 
 impl TallyWork {
-    pub fn open(stream: &Stream, rows: usize, seed: u64) -> Result<Box<dyn Work>, TableError> {
+    pub fn open(rows: usize, seed: u64) -> Result<Box<dyn Work>, TableError> {
         let mut draw = Draw::new(seed);
         let scores: Vec<f32> = (0..rows).map(|_| draw.unit()).collect();
         let labels: Vec<f32> =
             scores.iter().map(|score| f32::from(u8::from(draw.unit() < *score))).collect();
-        let tally = Tally::new(true, true);
-        let tally_there = DeviceTally::new(stream, &tally)?;
-        let there = (stream.buffer_of(&scores)?, stream.buffer_of(&labels)?, tally_there);
-        Ok(Box::new(TallyWork { there, scores, labels, tally }))
+        Ok(Box::new(TallyWork { scores, labels, tally: Tally::new(true, true), there: None }))
     }
 }
 
@@ -100,14 +95,20 @@ impl Work for TallyWork {
         Ok(())
     }
 
+    fn bring(&mut self, stream: &Stream) -> Result<(), TableError> {
+        let (scores, labels) = (stream.buffer_of(&self.scores)?, stream.buffer_of(&self.labels)?);
+        self.there = Some((scores, labels, DeviceTally::new(stream, &self.tally)?));
+        Ok(())
+    }
+
     fn there(&mut self, stream: &Stream) -> Result<(), TableError> {
-        let (scores, labels, tally) = &mut self.there;
+        let (scores, labels, tally) = brought(&mut self.there);
         tally.add(stream, (scores, labels), self.scores.len())
     }
 
     fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError> {
         let mut fetched = self.tally.clone();
-        self.there.2.fetch(stream, &mut fetched)?;
+        brought(&mut self.there).2.fetch(stream, &mut fetched)?;
         Ok([&self.tally, &fetched].map(|tally| written(|state| tally.write(state))))
     }
 }

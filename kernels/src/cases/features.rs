@@ -1,6 +1,6 @@
 //! Work for the kernels that make features.
 
-use super::{Draw, Work, bytes, pinned, read};
+use super::{Draw, Work, brought, bytes, pinned, read};
 use crate::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
 use crate::assemble::{AssembleSpec, Columns, Dense, Form, Sparse, SparseColumn};
 use crate::calendar::{Calendar, Part};
@@ -58,45 +58,32 @@ pub(super) struct AssembleWork {
     given: Vec<f32>,
     dense: Vec<f32>,
     sparse: Vec<u32>,
-    there: (ColumnBuffers, Assembler, RowBuffers),
+    there: Option<(ColumnBuffers, Assembler, RowBuffers)>,
 }
 
 impl AssembleWork {
     pub fn open(
-        stream: &Stream,
         (rows, seed): (usize, u64),
         spec: AssembleSpec,
     ) -> Result<Box<dyn Work>, TableError> {
-        let (mut draw, gpu) = (Draw::new(seed), stream.gpu());
-        let (numbers, categories, given) = (13, 26, spec.given_width());
-        let times_ms: Vec<i64> = (0..rows).map(|_| (draw.bits() >> 22) as i64).collect();
-        let of_numbers: Vec<f32> = (0..rows * numbers).map(|_| draw.number()).collect();
-        let of_categories: Vec<u64> = (0..rows * categories).map(|_| draw.bits()).collect();
-        let of_given: Vec<f32> = (0..rows * given).map(|_| draw.number()).collect();
-        let mut columns = ColumnBuffers::new(gpu, [numbers, categories, given], rows)?;
-        let mut here = (
-            pinned(stream, &times_ms)?,
-            pinned(stream, &of_numbers)?,
-            pinned(stream, &of_categories)?,
-        );
-        let given_columns =
-            PinnedColumns { times_ms: &mut here.0, numbers: &mut here.1, categories: &mut here.2 };
-        columns.give(stream, given_columns, rows)?;
-        columns.give_known(stream, &mut pinned(stream, &of_given)?)?;
+        let mut draw = Draw::new(seed);
         let (dense, sparse) = (spec.dense.len(), spec.sparse.len());
         Ok(Box::new(AssembleWork {
-            there: (columns, Assembler::new(stream, &spec)?, RowBuffers::new(gpu, dense, sparse)?),
             rows,
-            times_ms,
-            numbers: of_numbers,
-            categories: of_categories,
-            given: of_given,
+            times_ms: (0..rows).map(|_| (draw.bits() >> 22) as i64).collect(),
+            numbers: (0..rows * NUMBERS).map(|_| draw.number()).collect(),
+            categories: (0..rows * CATEGORIES).map(|_| draw.bits()).collect(),
+            given: (0..rows * spec.given_width()).map(|_| draw.number()).collect(),
             dense: vec![0.0; rows * dense],
             sparse: vec![0; rows * sparse],
             spec,
+            there: None,
         }))
     }
 }
+
+const NUMBERS: usize = 13;
+const CATEGORIES: usize = 26;
 
 impl Work for AssembleWork {
     fn here(&mut self) -> Result<(), TableError> {
@@ -111,13 +98,32 @@ impl Work for AssembleWork {
         Ok(self.spec.run(&columns, (&mut self.dense, &mut self.sparse))?)
     }
 
+    fn bring(&mut self, stream: &Stream) -> Result<(), TableError> {
+        let (gpu, spec) = (stream.gpu(), &self.spec);
+        let widths = [NUMBERS, CATEGORIES, spec.given_width()];
+        let mut columns = ColumnBuffers::new(gpu, widths, self.rows)?;
+        let mut times_ms = pinned(stream, &self.times_ms)?;
+        let mut numbers = pinned(stream, &self.numbers)?;
+        let mut categories = pinned(stream, &self.categories)?;
+        let from = PinnedColumns {
+            times_ms: &mut times_ms,
+            numbers: &mut numbers,
+            categories: &mut categories,
+        };
+        columns.give(stream, from, self.rows)?;
+        columns.give_known(stream, &mut pinned(stream, &self.given)?)?;
+        let rows = RowBuffers::new(gpu, spec.dense.len(), spec.sparse.len())?;
+        self.there = Some((columns, Assembler::new(stream, spec)?, rows));
+        Ok(())
+    }
+
     fn there(&mut self, stream: &Stream) -> Result<(), TableError> {
-        let (columns, assembler, rows) = &mut self.there;
+        let (columns, assembler, rows) = brought(&mut self.there);
         assembler.run(stream, columns, rows)
     }
 
     fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError> {
-        let (_, _, rows) = &self.there;
+        let (_, _, rows) = brought(&mut self.there);
         let mut dense = pinned(stream, &vec![0.0; self.dense.len()])?;
         let mut sparse = pinned(stream, &vec![0; self.sparse.len()])?;
         rows.download(stream, &mut dense, &mut sparse)?;
@@ -133,46 +139,44 @@ pub(super) struct MomentsWork {
     raw: Vec<f32>,
     moments: Moments,
     values: Vec<f32>,
-    raw_there: Buffer<f32>,
-    rows_there: RowBuffers,
-    moments_there: DeviceMoments,
+    /// The values as they are at first, rows that are standardised, the moments.
+    there: Option<(Buffer<f32>, RowBuffers, DeviceMoments)>,
 }
 
 impl MomentsWork {
-    const WIDTH: usize = 13;
-
-    pub fn open(stream: &Stream, rows: usize, seed: u64) -> Result<Box<dyn Work>, TableError> {
+    pub fn open(rows: usize, seed: u64) -> Result<Box<dyn Work>, TableError> {
         let mut draw = Draw::new(seed);
-        let raw: Vec<f32> = (0..rows * Self::WIDTH).map(|_| draw.number()).collect();
-        let moments = Moments::new(MomentsSpec::new(Self::WIDTH))?;
-        let mut rows_there = RowBuffers::new(stream.gpu(), Self::WIDTH, 0)?;
-        rows_there.make(rows)?;
-        Ok(Box::new(MomentsWork {
-            raw_there: stream.buffer_of(&raw)?,
-            moments_there: DeviceMoments::new(stream, &moments)?,
-            rows_there,
-            values: vec![0.0; raw.len()],
-            moments,
-            raw,
-        }))
+        let raw: Vec<f32> = (0..rows * NUMBERS).map(|_| draw.number()).collect();
+        let moments = Moments::new(MomentsSpec::new(NUMBERS))?;
+        Ok(Box::new(MomentsWork { values: vec![0.0; raw.len()], moments, raw, there: None }))
     }
 }
 
 impl Work for MomentsWork {
     fn here(&mut self) -> Result<(), TableError> {
         self.values.copy_from_slice(&self.raw);
-        Ok(self.moments.standardize(&mut self.values, Self::WIDTH, 0)?)
+        Ok(self.moments.standardize(&mut self.values, NUMBERS, 0)?)
+    }
+
+    fn bring(&mut self, stream: &Stream) -> Result<(), TableError> {
+        let mut rows = RowBuffers::new(stream.gpu(), NUMBERS, 0)?;
+        rows.make(self.raw.len() / NUMBERS)?;
+        let moments = DeviceMoments::new(stream, &self.moments)?;
+        self.there = Some((stream.buffer_of(&self.raw)?, rows, moments));
+        Ok(())
     }
 
     fn there(&mut self, stream: &Stream) -> Result<(), TableError> {
-        stream.copy(self.rows_there.dense_mut(), &self.raw_there, self.raw.len())?;
-        self.moments_there.standardize(stream, &mut self.rows_there, 0)
+        let (raw, rows, moments) = brought(&mut self.there);
+        stream.copy(rows.dense_mut(), raw, raw.len())?;
+        moments.standardize(stream, rows, 0)
     }
 
     fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError> {
+        let (_, rows, moments) = brought(&mut self.there);
         let mut fetched = Moments::new(*self.moments.spec())?;
-        self.moments_there.fetch(stream, &mut fetched)?;
-        let mut values = read(stream, self.rows_there.dense_mut(), 0.0)?;
+        moments.fetch(stream, &mut fetched)?;
+        let mut values = read(stream, rows.dense_mut(), 0.0)?;
         values.truncate(self.values.len());
         let joined = |values: &[f32], moments: &Moments| {
             let mut joined = bytes(values);

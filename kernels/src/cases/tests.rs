@@ -9,7 +9,8 @@ fn every_case_has_the_bits_of_the_cpu() {
         let stream = Stream::new(&gpu).expect("a stream");
         for case in CASES {
             for rows in [1, 31, 257, 3000] {
-                let mut work = (case.open)(&stream, rows, rows as u64).expect("room");
+                let mut work = (case.open)(rows, rows as u64).expect("a possible case");
+                work.bring(&stream).expect("room");
                 for time in 0..3 {
                     work.here().expect("the shapes fit");
                     work.there(&stream).expect("the shapes fit");

@@ -1,0 +1,197 @@
+//! Score and learn clicks, from decoded columns in page-locked memory to the weights: features,
+//! standardisation, scores and one step a batch, 13 numbers and 26 categories, 2^22 weights.
+//!
+//! On a GPU upload, compute and read-back have a stream each, in order by events, and two batches
+//! are under way: while one is computed the next comes in and the scores of the last go out.
+
+mod lanes;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pelton::error::Error;
+use pelton::generate::Generator;
+use pelton::generate::clicks::{CATEGORIES, ClickGenerator, ClickRecord, ClickSpec, NUMBERS};
+use pelton::schema::{Scalar, category};
+use pelton_kernels::assemble::{AssembleSpec, Columns, Dense, Form, Sparse, SparseColumn};
+use pelton_kernels::calendar::Calendar;
+use pelton_kernels::device::{Device, Gpu, Pinned, Pinning};
+use pelton_kernels::hash;
+use pelton_kernels::moments::{Moments, MomentsSpec};
+use pelton_models::linear::{Linear, LinearConfig, Optimizer};
+use pelton_models::{FeatureShape, Features, LabeledBatch, Model, Task};
+use serde_json::{Value, json};
+
+use super::{Effort, median};
+use lanes::Lanes;
+
+const WEIGHT_BITS: u32 = 22;
+/// Batches of decoded columns that are there from the start, and come again and again.
+const SLOTS: usize = 4;
+/// Bytes of an event's columns, and of its label with its weight.
+const UPLOADED: f64 = (8 + NUMBERS * 4 + CATEGORIES * 8 + 8) as f64;
+/// Bytes that its way must move in the memory of a GPU, at least: columns and features written and
+/// read, features standardised, and a sector of 32 bytes for each category, for the score and
+/// twice for the step.
+const MOVED: f64 = 2.0 * UPLOADED
+    + (4 * (NUMBERS + CATEGORIES) * 3 + 4 * NUMBERS * 3 + 3 * CATEGORIES * 32) as f64;
+
+/// A batch of decoded columns.
+struct Slot {
+    times_ms: Pinned<i64>,
+    numbers: Pinned<f32>,
+    categories: Pinned<u64>,
+    labels: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+pub(super) fn measure(
+    gpu: Option<&Arc<Gpu>>,
+    effort: Effort,
+    [upload, memory]: [f64; 2],
+) -> Result<Value, Error> {
+    let sizes: &[usize] =
+        if effort.is_quick { &[64] } else { &[1 << 10, 1 << 12, 1 << 14, 1 << 16] };
+    let mut all = Vec::new();
+    for &rows in sizes {
+        let device = gpu.map_or(Device::Cpu, |gpu| Device::Gpu(Arc::clone(gpu)));
+        let mut slots = Slot::generate(&device, rows)?;
+        let mut figures = json!({ "rows": rows, "uploaded_bytes_per_event": UPLOADED });
+        let mut here = Here::new(rows)?;
+        let digest = here.run(&slots, 2 * SLOTS)?;
+        // As many events for every size.
+        let batches = if effort.is_quick { SLOTS } else { (1 << 19) / rows };
+        let rate = |seconds: f64, batches: usize| (rows * batches) as f64 / seconds;
+        let seconds = passes(effort, || here.run(&slots, batches).map(drop))?;
+        figures["cpu_events_per_second"] = json!(rate(seconds, batches));
+        if let Some(gpu) = gpu {
+            let mut lanes = Lanes::new(gpu, rows)?;
+            let same_bits = lanes.run(&mut slots, 2 * SLOTS, true)? == Some(digest);
+            let batches = if effort.is_quick { SLOTS } else { (1 << 24) / rows };
+            let seconds = passes(effort, || lanes.run(&mut slots, batches, false).map(drop))?;
+            figures["same_bits"] = json!(same_bits);
+            figures["gpu_events_per_second"] = json!(rate(seconds, batches));
+            figures["ceiling_of_uploads"] = json!(upload / UPLOADED);
+            figures["ceiling_of_memory"] = json!(memory / MOVED);
+        }
+        all.push(figures);
+    }
+    Ok(Value::from(all))
+}
+
+fn passes(effort: Effort, mut run: impl FnMut() -> Result<(), Error>) -> Result<f64, Error> {
+    let once = |_| {
+        let started = Instant::now();
+        run().map(|()| started.elapsed().as_secs_f64())
+    };
+    (0..effort.passes.min(3)).map(once).collect::<Result<_, Error>>().map(median)
+}
+
+fn assembly() -> AssembleSpec {
+    let number = |column| Dense::Number { column, form: Form::Log, clip: None };
+    let category = |column| {
+        let salt = hash::mix64(column as u64 + 1);
+        SparseColumn { source: Sparse::Category(column), salt }
+    };
+    AssembleSpec {
+        dense: (0..NUMBERS).map(number).collect(),
+        sparse: (0..CATEGORIES).map(category).collect(),
+        hash_bits: WEIGHT_BITS,
+        calendar: Calendar::new(vec![(i64::MIN, 0)]),
+        night: (22, 5),
+    }
+}
+
+fn model() -> (LinearConfig, FeatureShape) {
+    let (dense_width, sparse_width, sparse_bits) = (NUMBERS, CATEGORIES, WEIGHT_BITS);
+    let task = LinearConfig::new(Task::Binary);
+    let config = LinearConfig { optimizer: Optimizer::FTRL, fold: false, ..task };
+    (config, FeatureShape { dense_width, sparse_width, sparse_bits })
+}
+
+impl Slot {
+    fn generate(device: &Device, rows: usize) -> Result<Vec<Slot>, Error> {
+        let mut generator = ClickGenerator::new(ClickSpec::new((SLOTS * rows) as u64, 1));
+        let mut record = ClickRecord::default();
+        let mut slots = Vec::new();
+        for _ in 0..SLOTS {
+            let mut slot = Slot {
+                times_ms: Pinned::new(device, rows, Pinning::Both)?,
+                numbers: Pinned::new(device, rows * NUMBERS, Pinning::Both)?,
+                categories: Pinned::new(device, rows * CATEGORIES, Pinning::Both)?,
+                labels: vec![0.0; rows],
+                weights: vec![1.0; rows],
+            };
+            for row in 0..rows {
+                generator.next_into(&mut record);
+                for (column, &count) in record.numbers.iter().enumerate() {
+                    let count = if count == ClickRecord::MISSING { 0.0 } else { count as f32 };
+                    slot.numbers[column * rows + row] = count;
+                }
+                for (column, &value) in record.categories.iter().enumerate() {
+                    let code = category(Scalar::Int(i64::from(value)));
+                    slot.categories[column * rows + row] = code;
+                }
+                slot.labels[row] = f32::from(u8::from(record.is_click));
+            }
+            slots.push(slot);
+        }
+        Ok(slots)
+    }
+
+    fn rows(&self) -> usize {
+        self.labels.len()
+    }
+}
+
+/// The way on the CPU, by one thread.
+struct Here {
+    spec: AssembleSpec,
+    moments: Moments,
+    model: Linear,
+    dense: Vec<f32>,
+    sparse: Vec<u32>,
+    scores: Vec<f32>,
+}
+
+impl Here {
+    fn new(rows: usize) -> Result<Here, Error> {
+        let (config, shape) = model();
+        Ok(Here {
+            spec: assembly(),
+            moments: Moments::new(MomentsSpec::new(NUMBERS))?,
+            model: Linear::new(config, shape)?,
+            dense: vec![0.0; rows * NUMBERS],
+            sparse: vec![0; rows * CATEGORIES],
+            scores: vec![0.0; rows],
+        })
+    }
+
+    /// Walks so many batches; the digest of their scores.
+    fn run(&mut self, slots: &[Slot], batches: usize) -> Result<u64, Error> {
+        let mut digest = 0;
+        for slot in slots.iter().cycle().take(batches) {
+            let rows = slot.rows();
+            let columns = Columns {
+                rows,
+                stride: rows,
+                times_ms: &slot.times_ms,
+                numbers: &slot.numbers,
+                categories: &slot.categories,
+                given: &[],
+            };
+            self.spec.run(&columns, (&mut self.dense, &mut self.sparse))?;
+            self.moments.standardize(&mut self.dense, NUMBERS, 0)?;
+            let features = Features { rows, dense: &self.dense, sparse: &self.sparse };
+            self.model.score(&features, &mut self.scores)?;
+            let (labels, weights) = (&slot.labels[..], &slot.weights[..]);
+            self.model.learn(&LabeledBatch { features, labels, weights })?;
+            digest = digest_of(digest, &self.scores);
+        }
+        Ok(digest)
+    }
+}
+
+fn digest_of(before: u64, scores: &[f32]) -> u64 {
+    scores.iter().fold(before, |digest, score| hash::mix64(digest ^ u64::from(score.to_bits())))
+}
