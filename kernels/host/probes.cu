@@ -52,9 +52,7 @@ extern "C" __global__ void probe_block(const unsigned* x, unsigned* sums, unsign
   for (int by = 16; by > 0; by >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, by);
   if ((i & 31u) == 0) of_warps[i >> 5] = sum;
   scan[i] = x[at];
-#ifndef BREAK_BARRIER
   __syncthreads();
-#endif
   sum = 0;
   for (unsigned warp = 0; warp < blockDim.x / 32; ++warp) sum += of_warps[warp];
   if (i == 0) atomicAdd(&sums[blockIdx.x], sum);

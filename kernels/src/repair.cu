@@ -110,7 +110,12 @@ extern "C" __global__ void repair_columns(RepairColumn* columns, float* numbers,
       // One of its own: a column in memory that all could see would be read again for every value.
       RepairColumn own = c;
       repair_in_order(own, values, rows);
-      c = own;
+      // The rules stay: others may still read them.
+      c.sums = own.sums;
+      c.counts = own.counts;
+      c.total = own.total;
+      c.low_cursor = own.low_cursor;
+      c.high_cursor = own.high_cursor;
     }
     return;
   }

@@ -33,6 +33,9 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
+/// A function like the one above.
+type HostLaunch = unsafe extern "C" fn(*const c_char, u32, u32, u32, *mut *mut c_void) -> c_int;
+
 /// Host execution keeps its threads and shared memory in globals.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -57,6 +60,7 @@ pub fn tested() -> Vec<std::sync::Arc<Gpu>> {
 pub struct Double {
     /// Calls until one fails; 0 when none does.
     left: AtomicU64,
+    host_launch: HostLaunch,
 }
 
 /// The double, where the environment asks for it.
@@ -65,14 +69,34 @@ pub(super) fn asked_for() -> Option<Result<Box<dyn Driver>, DeviceError>> {
     let failing = value.parse().map_err(|_| DeviceError::Absent {
         reason: format!("{ENVIRONMENT} must be the number of the call that fails, or 0"),
     });
-    Some(failing.map(|failing| Box::new(Double { left: AtomicU64::new(failing) }) as _))
+    Some(failing.map(|failing| Box::new(Double::failing(failing)) as _))
 }
 
 impl Double {
     /// A double whose call number `failing` fails, and every later one; 0 for none.
     #[must_use]
     pub fn open(failing: u64) -> std::sync::Arc<Gpu> {
-        Gpu::over(Box::new(Double { left: AtomicU64::new(failing) }))
+        Gpu::over(Box::new(Double::failing(failing)))
+    }
+
+    /// A double that runs the kernels of another library: broken ones, for tests of the tests.
+    ///
+    /// # Panics
+    /// If the library cannot be opened.
+    #[must_use]
+    pub fn of_library(path: &std::path::Path) -> std::sync::Arc<Gpu> {
+        // SAFETY: it was compiled from the same sources, and runs nothing when it is opened.
+        let library = unsafe { libloading::Library::new(path) }.expect("a library");
+        // SAFETY: the function has this type; the library stays open for good.
+        let host_launch = unsafe {
+            let library = Box::leak(Box::new(library));
+            *library.get::<HostLaunch>(b"pelton_host_launch").expect("the function")
+        };
+        Gpu::over(Box::new(Double { left: AtomicU64::new(0), host_launch }))
+    }
+
+    fn failing(call: u64) -> Double {
+        Double { left: AtomicU64::new(call), host_launch: pelton_host_launch }
     }
 
     /// Counts a call; the chosen one is where the GPU goes away.
@@ -247,7 +271,7 @@ impl Driver for Double {
         // SAFETY: the caller's: the arguments are the kernel's.
         let result = unsafe {
             let arguments = arguments.as_mut_ptr();
-            pelton_host_launch(name.as_ptr(), blocks, threads, shared_bytes, arguments)
+            (self.host_launch)(name.as_ptr(), blocks, threads, shared_bytes, arguments)
         };
         if result == 0 { Ok(()) } else { Err(DeviceError::Kernel { kernel }) }
     }

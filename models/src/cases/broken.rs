@@ -1,0 +1,213 @@
+//! Kernels that are broken on purpose, each in one place: the cases must notice every one of them,
+//! and ThreadSanitizer every barrier that is missing.
+//!
+//! A broken kernel may loop, write where it must not or wait for ever: each is compiled into a
+//! library and run by a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use pelton_kernels::device::double::Double;
+
+use super::tests::first_difference;
+
+/// The library that this process is to try.
+const LIBRARY: &str = "PELTON_BROKEN_KERNELS";
+
+/// What is broken, in which source, and how.
+type Break = (&'static str, &'static str, &'static str, &'static str);
+
+const BREAKS: &[Break] = &[
+    (
+        "a barrier is missing",
+        "src/tally.cu",
+        "  __syncthreads();\n  if (thread < COUNTS)",
+        "  if (thread < COUNTS)",
+    ),
+    ("half of a warp is left out", "src/tally.cu", "int by = 16;", "int by = 8;"),
+    ("a carry is lost", "src/fixed.cuh", "to[i] = sum + carry;", "to[i] = sum;"),
+    (
+        "a scan looks at the wrong thread",
+        "src/fixed.cuh",
+        "of_threads[thread - by];",
+        "of_threads[thread - 1];",
+    ),
+    (
+        "a feature lies beside its place",
+        "src/assemble.cu",
+        "out[at] = hash_bucket",
+        "out[at + 1] = hash_bucket",
+    ),
+    (
+        "a mean is refreshed a row late",
+        "src/moments.cu",
+        "p % m.refresh_every_rows == 0",
+        "p % m.refresh_every_rows == 1",
+    ),
+    (
+        "a mean is that of the row behind",
+        "src/repair.cu",
+        "thread * stretch < rows ?",
+        "thread * stretch + 1 < rows ?",
+    ),
+    (
+        "a sum is folded in another order",
+        "src/coordinate/rows.cuh",
+        "0xffffffffu, sum, 4)",
+        "0xffffffffu, sum, 1)",
+    ),
+    (
+        "a lane is left out",
+        "src/coordinate/rows.cuh",
+        "slot = lane; slot < padded",
+        "slot = lane + 1; slot < padded",
+    ),
+    (
+        "some threads do not come to a barrier",
+        "src/blend.cu",
+        "    __syncthreads();\n    if (row.is_good",
+        "    if (thread != 7) __syncthreads();\n    if (row.is_good",
+    ),
+    (
+        "an operation is fused",
+        "src/blend/experts.cuh",
+        "weight + step.pulls[expert] * moved",
+        "fmaf(step.pulls[expert], moved, weight)",
+    ),
+];
+
+/// Barriers whose loss leaves an order of reads and writes to chance.
+const RACES: &[Break] = &[
+    (
+        "before the sums of a block are read",
+        "src/tally.cu",
+        "  __syncthreads();\n  if (thread < COUNTS)",
+        "  if (thread < COUNTS)",
+    ),
+    (
+        "before the state is written that others read",
+        "src/moments.cu",
+        "  __syncthreads();\n  for (Word p",
+        "  for (Word p",
+    ),
+    (
+        "between two steps of a scan",
+        "src/fixed.cuh",
+        "    __syncthreads();\n    add_sums(of_threads",
+        "    add_sums(of_threads",
+    ),
+    (
+        "before the spreads are used",
+        "src/blend.cu",
+        "inputs, projected);\n      __syncthreads();",
+        "inputs, projected);",
+    ),
+];
+
+/// The kernels' sources in a folder of their own, broken as told.
+struct Sources(PathBuf);
+
+impl Sources {
+    fn new(name: &str, broken: Option<&Break>) -> Sources {
+        let folder = std::env::temp_dir().join(format!("pelton-{}-{name}", std::process::id()));
+        let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels");
+        for part in ["src", "host"] {
+            copy(&kernels.join(part), &folder.join(part));
+        }
+        if let Some((what, file, from, to)) = broken {
+            let path = folder.join(file);
+            let text = std::fs::read_to_string(&path).expect("a source");
+            assert_eq!(text.matches(from).count(), 1, "{what}: one place in {file}");
+            std::fs::write(&path, text.replace(from, to)).expect("written");
+        }
+        Sources(folder)
+    }
+
+    /// Compiles one of the host sources; the path of what came out.
+    fn compile(&self, source: &str, flags: &[&str]) -> PathBuf {
+        let out = self.0.join("out");
+        let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+        let compiled = Command::new(compiler)
+            .args(["-std=c++20", "-O1", "-g", "-DHOST_CUDA", "-ffp-contract=off"])
+            .args(["-Wno-unknown-pragmas", "-pthread"])
+            .args(flags)
+            .arg(self.0.join("host").join(source))
+            .arg("-o")
+            .arg(&out)
+            .output()
+            .expect("a C++ compiler, as the double needs one");
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        out
+    }
+}
+
+impl Drop for Sources {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        let kind = path.extension().and_then(|extension| extension.to_str());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else if matches!(kind, Some("cu" | "cuh" | "cpp" | "h" | "list")) {
+            std::fs::copy(&path, &target).expect("a copy");
+        }
+    }
+}
+
+/// Runs the cases with the kernels of a library, in a process of their own.
+fn tried(library: &Path) -> Output {
+    let program = std::env::current_exe().expect("this program");
+    let name = "cases::broken::a_broken_kernel_is_noticed";
+    let mut child = Command::new(program);
+    child.args(["--exact", name, "--nocapture"]).env(LIBRARY, library);
+    child.output().expect("it starts")
+}
+
+#[test]
+fn a_broken_kernel_is_noticed() {
+    if let Some(library) = std::env::var_os(LIBRARY) {
+        let gpu = Double::of_library(Path::new(&library));
+        assert_eq!(first_difference(&gpu, &[3, 600]), None);
+        return;
+    }
+    let library = |broken| {
+        let sources = Sources::new("broken", broken);
+        let library = sources.compile("kernels.cpp", &["-shared", "-fPIC"]);
+        (tried(&library), sources)
+    };
+    let (whole, _sources) = library(None);
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+    for broken in BREAKS {
+        let (output, _sources) = library(Some(broken));
+        assert!(!output.status.success(), "not noticed: {}", broken.0);
+    }
+}
+
+#[test]
+fn a_missing_barrier_is_a_race() {
+    let run = |broken| {
+        let sources = Sources::new("races", broken);
+        let program = sources.compile("races.cpp", &["-fsanitize=thread", "-DHOST_CUDA_THREADS"]);
+        Command::new(program).output().expect("it starts")
+    };
+    let whole = run(None);
+    let said = String::from_utf8_lossy(&whole.stderr).into_owned();
+    if said.contains("FATAL: ThreadSanitizer") {
+        println!("SKIPPED: ThreadSanitizer does not run on this machine: {said}");
+        return;
+    }
+    assert!(whole.status.success(), "{said}");
+    for broken in RACES {
+        let output = run(Some(broken));
+        let said = String::from_utf8_lossy(&output.stderr);
+        let is_seen = !output.status.success() && said.contains("data race");
+        assert!(is_seen, "no race is seen without the barrier {}: {said}", broken.0);
+    }
+}
