@@ -2,9 +2,13 @@
 //! and no cut of the stream into batches changes a feature, a score, the model or a metric.
 
 use pelton::config::Config;
+use pelton::device::Device;
+use pelton::pipeline::Pipeline;
+use pelton::ring::Slot;
 use pelton::schema::{Scalar, identity};
 
-use crate::support::{Random, Record, Trace, trace};
+use crate::state::memory::pieces_of;
+use crate::support::{Feed, Random, Record, Trace, trace};
 
 const CONFIG: &str = r#"
     event = { id = "id", time = "t", lateness = "40ms" }
@@ -198,4 +202,45 @@ fn a_larger_step_is_another_model() {
         trace(&config.expect("a valid configuration"), &records(&stream(13, 500)), 64)
     };
     assert_ne!(at(1).score_digest, at(100).score_digest);
+}
+
+/// Tables, queues and lists grow to the size that the stream needs; apart from that a batch asks
+/// for no memory, wherever it is computed.
+#[test]
+fn no_batch_asks_for_memory() {
+    let records = crate::guard::records(7, 6000, 0..0);
+    for (device, step_rows) in devices() {
+        let text = format!(
+            "model.optimizer = 'ftrl'\nlearn.step_rows = {step_rows}\n
+             event = {{ id = 'id', time = 't', duplicates_within = '1s' }}
+             labels = {{ topic = 'l', id = 'id', field = 'y', time = 't', horizon = '40s' }}
+             fields.x = {{ type = 'number', missing = 'mean' }}
+             fields.shop = {{ type = 'category' }}
+             features = [
+                 {{ number = 'x' }}, {{ category = 'shop' }}, {{ calendar = ['hour', 'day_cycle'] }},
+                 {{ window = 'shop', widths = ['2s'], aggregates = ['count', 'mean(x)'] }},
+             ]
+             evaluate.trailing_rows = 100"
+        );
+        let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+        let mut pipeline = Pipeline::on(&config, &device).expect("a possible configuration");
+        let mut slot = Slot::on(&device, &config.event.schema, 64).expect("room");
+        let mut feed = Feed::new(&config, &records);
+        let mut pieces = Vec::new();
+        while feed.next_batch(&mut slot) {
+            let step = || pipeline.step(&mut slot).expect("data never ends a run");
+            pieces.push(pieces_of(step));
+        }
+        let late = &pieces[pieces.len() / 2..];
+        let without = late.iter().filter(|pieces| **pieces == 0).count();
+        assert!(without * 10 >= late.len() * 9, "{device}, steps of {step_rows}: {late:?}");
+    }
+}
+
+/// The CPU, and a device where there is one to play it.
+fn devices() -> Vec<(Device, u32)> {
+    let mut devices = vec![(Device::Cpu, 1), (Device::Cpu, 50)];
+    #[cfg(feature = "double")]
+    devices.push((Device::Gpu(pelton_kernels::device::double::Double::open(0)), 50));
+    devices
 }

@@ -1,5 +1,5 @@
-//! The largest piece of memory a thread has asked for at once, as the allocator has seen it: the
-//! only way to hold a reader to "never asks for more than there can be".
+//! What a thread has asked of the allocator: the largest piece at once, the only way to hold a reader
+//! to "never asks for more than there can be", and how many pieces.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,6 +8,7 @@ struct Watching;
 
 thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(0) };
+    static PIECES: Cell<u64> = const { Cell::new(0) };
 }
 
 #[global_allocator]
@@ -16,6 +17,7 @@ static ALLOCATOR: Watching = Watching;
 fn note(size: usize) {
     // A thread that is going away notes nothing.
     let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
+    let _ = PIECES.try_with(|pieces| pieces.set(pieces.get() + 1));
 }
 
 // SAFETY: every call goes to the system's allocator unchanged; noting a size in a thread-local cell
@@ -50,4 +52,11 @@ pub fn largest_of(work: impl FnOnce()) -> usize {
     LARGEST.set(0);
     work();
     LARGEST.get()
+}
+
+/// How many pieces this thread asks for while `work` runs.
+pub fn pieces_of(work: impl FnOnce()) -> u64 {
+    PIECES.set(0);
+    work();
+    PIECES.get()
 }

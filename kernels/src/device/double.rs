@@ -49,7 +49,7 @@ pub const GPU_REQUIRED: &str = "PELTON_GPU_REQUIRED";
 #[must_use]
 pub fn tested() -> Vec<std::sync::Arc<Gpu>> {
     let double = Double::open(0);
-    match super::cuda::open(0).map(|driver| Gpu::over(Box::new(driver))) {
+    match Gpu::open(0) {
         Ok(gpu) => vec![double, gpu],
         Err(error) if std::env::var_os(GPU_REQUIRED).is_some() => panic!("no GPU: {error}"),
         Err(_) => vec![double],
