@@ -7,7 +7,7 @@
 //! Windows over events are computed for the whole batch; windows over labels take the labels in
 //! between the rows, at the positions the join has found. Neither depends on the batch cuts. All
 //! else ([`pelton_kernels::assemble`], [`pelton_kernels::moments`]) is done where the engine
-//! computes ([`place`]): on a GPU the columns are on their way there while the windows, which are
+//! computes (`place.rs`): on a GPU the columns are on their way there while the windows, which are
 //! kept here, are walked.
 
 mod place;

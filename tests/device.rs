@@ -166,3 +166,13 @@ fn the_bench_of_a_device_walks_every_kernel_and_finds_the_same_bits() {
     let copies = figures["gpu"]["copies"].as_array().expect("a list");
     assert_eq!(copies.len(), 6, "{figures}");
 }
+
+#[test]
+fn the_program_links_no_library_of_cuda() {
+    let ldd = std::process::Command::new("ldd").arg(env!("CARGO_BIN_EXE_pelton")).output();
+    let linked = String::from_utf8(ldd.expect("ldd, as glibc has it").stdout).expect("a text");
+    assert!(linked.contains("libc.so"), "{linked}");
+    for name in ["cuda", "nvidia", "cublas", "nvrtc"] {
+        assert!(!linked.contains(name), "{linked}");
+    }
+}

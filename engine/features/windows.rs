@@ -2,6 +2,7 @@
 
 use pelton_kernels::KernelError;
 use pelton_kernels::window::{Rows, Target, WindowCounts, WindowTable};
+use smallvec::SmallVec;
 
 use crate::join::{Kind, Resolved};
 use crate::ring::Slot;
@@ -47,8 +48,11 @@ impl EventTable {
 
     /// Enters every row and writes its features.
     pub fn run(&mut self, slot: &Slot, out: &mut [f32], stride: usize) -> Result<(), KernelError> {
-        let values: Vec<&[f32]> = self.plan.values.iter().map(|&c| slot.number(c)).collect();
-        let codes: Vec<&[u64]> = self.plan.codes.iter().map(|&c| slot.category(c)).collect();
+        // Seldom more than these: no memory is asked for.
+        let values: SmallVec<[&[f32]; 8]> =
+            self.plan.values.iter().map(|&c| slot.number(c)).collect();
+        let codes: SmallVec<[&[u64]; 8]> =
+            self.plan.codes.iter().map(|&c| slot.category(c)).collect();
         let keys = keys(&self.plan.key, slot, &mut self.keys);
         let times_ms = &slot.times_ms[..slot.rows];
         let rows = Rows { keys, times_ms, values: &values, codes: &codes };

@@ -37,6 +37,8 @@ pub(super) struct Step {
     /// sizes times stiffness: `[2 classes + 2, stride]`.
     dense: TreeSums,
     sparse: SparseSums,
+    /// Counts of a row's gradients and squares, `[classes]`.
+    of_row: Vec<[i64; 2]>,
 }
 
 /// Sums of the sparse coordinates that a step touches.
@@ -226,15 +228,15 @@ impl Step {
         let stiffness_quantum = Quantum::new(largest, terms);
         let (sums, classes) = (&mut self.sparse, learner.classes);
         sums.slots.resize(learner.absent, 0);
-        let mut counts = vec![[0; 2]; classes];
+        self.of_row.resize(classes, [0; 2]);
         for row in (0..rows.len()).filter(|row| self.importances[*row].is_some()) {
             let gradients = &self.gradients[row * classes..(row + 1) * classes];
-            for (counts, gradient) in counts.iter_mut().zip(gradients) {
+            for (counts, gradient) in self.of_row.iter_mut().zip(gradients) {
                 *counts = quantum.counts(*gradient);
             }
             let stiffness = stiffness_quantum.counts(self.stiffness[row])[0];
             for index in rows.sparse(row).iter().filter(|index| **index != ABSENT) {
-                sums.touch(*index, stiffness, &counts);
+                sums.touch(*index, stiffness, &self.of_row);
             }
         }
         for (slot, index) in sums.touched.iter().enumerate() {
