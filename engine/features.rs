@@ -108,10 +108,13 @@ impl FeatureStage {
             table.run(slot, resolved, key, (given, width))?;
         }
         self.place.make(slot, &mut self.given)?;
+        let (dense_width, sparse_width) = (self.plan.width(), self.plan.sparse.len());
+        let (dense, sparse) = self.place.features();
         for row in 0..slot.rows {
             let entry = join.admitted()[row];
-            let features = self.rows(row, row + 1);
-            join.pending_mut().store_features(entry, features.dense, features.sparse);
+            let dense = &dense[row * dense_width..][..dense_width];
+            let sparse = &sparse[row * sparse_width..][..sparse_width];
+            join.pending_mut().store_features(entry, dense, sparse);
         }
         Ok(())
     }

@@ -128,9 +128,7 @@ impl Learner {
                 if let Some(soon) = resolved.get(next + SOON) {
                     join.pending().prefetch(soon.entry);
                 }
-                let left = &resolved[next..];
-                let end = left.partition_point(|l| l.before_row as usize <= stands_until);
-                self.take(&left[..end], join, Some(slot))?;
+                self.take((&resolved[next..], stands_until), join, Some(slot))?;
                 next += 1;
             }
             if row == slot.rows {
@@ -166,7 +164,7 @@ impl Learner {
     pub fn finish(&mut self, join: &mut Join, resolved: &[Resolved]) -> Result<(), Error> {
         self.ahead.begin();
         for next in 0..resolved.len() {
-            self.take(&resolved[next..], join, None)?;
+            self.take((&resolved[next..], usize::MAX), join, None)?;
         }
         self.learn_step()
     }
@@ -250,10 +248,11 @@ impl Learner {
         self.counts.scored += rows.len() as u64;
     }
 
-    /// Takes the first of the labels that come before the model may change by a step.
+    /// Takes the first of the labels that come; the model may change by a step behind those of this
+    /// row.
     fn take(
         &mut self,
-        upcoming: &[Resolved],
+        (upcoming, stands_until): (&[Resolved], usize),
         join: &mut Join,
         slot: Option<&Slot>,
     ) -> Result<(), Error> {
@@ -269,7 +268,7 @@ impl Learner {
         if is_learned {
             self.learn_now(resolved, join)?;
         }
-        self.watch(resolved, join, (!is_learned).then_some(upcoming))?;
+        self.watch(resolved, join, (!is_learned).then_some((upcoming, stands_until)))?;
         if self.guard.is_paused() {
             join.put_aside(resolved, slot, self.guard.counts().trips_total());
             return Ok(());

@@ -8,6 +8,7 @@ use clap::Parser;
 use pelton::error::{Actor, Error};
 
 fn main() -> ExitCode {
+    end_when_nobody_reads();
     let arguments = cli::Arguments::parse();
     cli::start_log(&arguments);
     match cli::run(arguments) {
@@ -17,6 +18,19 @@ fn main() -> ExitCode {
             ExitCode::from(error.actor().exit_code())
         }
     }
+}
+
+/// Whoever reads what is printed may have had enough (`pelton check --settings | head`): that is
+/// the end, and no bug.
+fn end_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>();
+        if text.is_some_and(|text| text.starts_with("failed printing to stdout")) {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
 }
 
 /// The whole chain of causes, one a line, and whose it is.

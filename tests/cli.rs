@@ -95,6 +95,17 @@ fn a_replay_is_the_same_whatever_the_format_and_the_batch() {
 }
 
 #[test]
+fn nobody_who_reads_is_no_bug() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_pelton"));
+    program.args(["check", "--settings"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{:?}", output.status);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
 fn the_demo_runs_through_the_broker() {
     let Some(brokers) = brokers() else { return };
     let output = pelton(&["demo", "--brokers", &brokers, "--events", "20000"]);

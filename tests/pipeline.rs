@@ -217,7 +217,8 @@ fn no_batch_asks_for_memory() {
              fields.x = {{ type = 'number', missing = 'mean' }}
              fields.shop = {{ type = 'category' }}
              features = [
-                 {{ number = 'x' }}, {{ category = 'shop' }}, {{ calendar = ['hour', 'day_cycle'] }},
+                 {{ number = 'x' }}, {{ category = 'shop' }},
+                 {{ calendar = ['hour', 'day_cycle'] }},
                  {{ window = 'shop', widths = ['2s'], aggregates = ['count', 'mean(x)'] }},
              ]
              evaluate.trailing_rows = 100

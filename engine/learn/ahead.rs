@@ -51,17 +51,18 @@ impl Ahead {
         self.rows_until = until;
     }
 
-    /// Scores of the event whose label comes first among those that come; the features of all are
-    /// as they were scored first.
+    /// Scores of the event whose label comes first among those that come, by their features as they
+    /// were scored first; those of all before the model may change are made together.
     pub fn scores(
         &mut self,
         (model, pending): (&dyn Model, &Pending),
-        upcoming: &[Resolved],
+        (upcoming, stands_until): (&[Resolved], usize),
     ) -> Result<&[f32], Error> {
         let wanted = upcoming.first().map(|label| label.entry);
         if self.version != model.version() || self.entries.get(self.asked).copied() != wanted {
             self.of(model.version());
-            self.score(model, pending, upcoming)?;
+            let end = upcoming.partition_point(|label| label.before_row as usize <= stands_until);
+            self.score(model, pending, &upcoming[..end])?;
         }
         let outputs = model.outputs();
         self.asked += 1;

@@ -61,13 +61,13 @@ impl Learner {
     }
 
     /// Shows the guard a label that judges for the first time, and does as it says. Where it is the
-    /// first of those `unlearned` the model scores its event; else the scores from before it was
-    /// learned are at hand.
+    /// first of those `unlearned` (with the row up to which the model stands) the model scores its
+    /// event; else the scores from before it was learned are at hand.
     pub(super) fn watch(
         &mut self,
         resolved: &Resolved,
         join: &mut Join,
-        unlearned: Option<&[Resolved]>,
+        unlearned: Option<(&[Resolved], usize)>,
     ) -> Result<(), Error> {
         if !is_first(resolved) || !self.guard.is_on() {
             return Ok(());

@@ -1,5 +1,5 @@
-//! What a thread has asked of the allocator: the largest piece at once, the only way to hold a reader
-//! to "never asks for more than there can be", and how many pieces.
+//! What a thread has asked of the allocator: the largest piece at once, the only way to hold a
+//! reader to "never asks for more than there can be", and how many pieces.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -122,8 +122,9 @@ impl EntryLayout {
         read_i64(if self.is_tiled() { &entry[3..5] } else { entry })
     }
 
-    /// What an entry adds to the sums of a value; squares only when asked for.
-    #[inline]
+    /// What an entry adds to the sums of a value; squares only when asked for. Left to itself the
+    /// compiler makes a call of it, or not, as other code of the crate changes: 1 % of a replay.
+    #[inline(always)]
     pub(super) fn share(&self, entry: &[u32], value: usize, with_squares: bool) -> Option<Share> {
         if self.is_tiled() {
             return tile_share(&entry[TILE_HEAD + TILE_VALUE * value..][..TILE_VALUE]);

@@ -15,7 +15,7 @@ use super::kept::{self, Kept, KeptCell};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError};
 
 /// Rows between a prefetch and its use; far enough for main memory, near enough for the cache.
-const AHEAD: usize = 6;
+pub(super) const AHEAD: usize = 6;
 
 /// A row as a learner sees it.
 #[derive(Clone, Copy)]

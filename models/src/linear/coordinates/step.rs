@@ -12,9 +12,10 @@
 use pelton_kernels::coordinate::{
     CoordinateRule, Gathered, NormalizedSgd, Quantum, TreeSums, length_squared, tree_sum,
 };
+use pelton_kernels::prefetch::prefetch;
 
 use super::{Coordinates, LENGTH_MAX};
-use crate::linear::rows::{RowLearner, StepRows, is_finite};
+use crate::linear::rows::{AHEAD, RowLearner, StepRows, is_finite};
 use crate::{ABSENT, LearnOutcome};
 
 /// What a step needs on the way.
@@ -37,8 +38,8 @@ pub(super) struct Step {
     /// sizes times stiffness: `[2 classes + 2, stride]`.
     dense: TreeSums,
     sparse: SparseSums,
-    /// Counts of a row's gradients and squares, `[classes]`.
-    of_row: Vec<[i64; 2]>,
+    /// What a row adds to each of its sparse coordinates, as [`SparseSums::counts`].
+    of_row: Vec<i64>,
 }
 
 /// Sums of the sparse coordinates that a step touches.
@@ -47,10 +48,15 @@ struct SparseSums {
     /// One more than a coordinate's place among the touched; zero when it is not.
     slots: Vec<u32>,
     touched: Vec<u32>,
-    touches: Vec<[i64; 2]>,
-    /// Counts of gradients and squares, `[touched, classes]`.
-    counts: Vec<[i64; 2]>,
+    /// The place of each sparse value of each learned row, one row after another.
+    places: Vec<u32>,
+    /// Touches and stiffness, then gradients and squares of each class, as counts:
+    /// `[touched, 2 + 2 classes]`. One record, so that a touch is one place in memory.
+    counts: Vec<i64>,
 }
+
+/// Values between a hint and its use.
+const SOON: usize = 48;
 
 impl<R: CoordinateRule + Send> Coordinates<R> {
     /// Learns the rows as one step.
@@ -227,25 +233,49 @@ impl Step {
         let largest = self.stiffness.iter().fold(0.0, |largest: f32, g| largest.max(*g));
         let stiffness_quantum = Quantum::new(largest, terms);
         let (sums, classes) = (&mut self.sparse, learner.classes);
+        let width = 2 + 2 * classes;
         sums.slots.resize(learner.absent, 0);
-        self.of_row.resize(classes, [0; 2]);
-        for row in (0..rows.len()).filter(|row| self.importances[*row].is_some()) {
+        let is_learned = |row: &usize| self.importances[*row].is_some();
+        for row in (0..rows.len()).filter(is_learned) {
+            if row + AHEAD < rows.len() {
+                let soon = rows.sparse(row + AHEAD).iter();
+                soon.for_each(|index| prefetch(&sums.slots, *index as usize));
+            }
+            rows.sparse(row).iter().filter(|index| **index != ABSENT).for_each(|i| sums.find(*i));
+        }
+        sums.counts.resize(sums.touched.len() * width, 0);
+        self.of_row.resize(width, 0);
+        let mut next = 0;
+        for row in (0..rows.len()).filter(is_learned) {
+            let (of_touch, of_classes) = self.of_row.split_at_mut(2);
+            of_touch.copy_from_slice(&[1, stiffness_quantum.counts(self.stiffness[row])[0]]);
             let gradients = &self.gradients[row * classes..(row + 1) * classes];
-            for (counts, gradient) in self.of_row.iter_mut().zip(gradients) {
+            for (counts, gradient) in of_classes.as_chunks_mut::<2>().0.iter_mut().zip(gradients) {
                 *counts = quantum.counts(*gradient);
             }
-            let stiffness = stiffness_quantum.counts(self.stiffness[row])[0];
-            for index in rows.sparse(row).iter().filter(|index| **index != ABSENT) {
-                sums.touch(*index, stiffness, &self.of_row);
+            let present = rows.sparse(row).iter().filter(|index| **index != ABSENT).count();
+            for at in next..next + present {
+                if let Some(soon) = sums.places.get(at + SOON) {
+                    prefetch(&sums.counts, *soon as usize * width);
+                }
+                let place = sums.places[at] as usize;
+                let own = &mut sums.counts[place * width..(place + 1) * width];
+                own.iter_mut().zip(&self.of_row).for_each(|(own, count)| *own += count);
             }
+            next += present;
         }
-        for (slot, index) in sums.touched.iter().enumerate() {
-            let [touches, stiffness] = sums.touches[slot];
-            let touches = touches as f32;
-            let [curvature, _] = stiffness_quantum.sums([stiffness, 0]);
+        for (counts, (at, index)) in
+            sums.counts.chunks_exact(width).zip(sums.touched.iter().enumerate())
+        {
+            if let Some(soon) = sums.touched.get(at + SOON) {
+                prefetch(&learner.sparse, *soon as usize * classes);
+                prefetch(&sums.slots, *soon as usize);
+            }
             sums.slots[*index as usize] = 0;
-            for class in 0..classes {
-                let [sum, squares] = quantum.sums(sums.counts[slot * classes + class]);
+            let touches = counts[0] as f32;
+            let [curvature, _] = stiffness_quantum.sums([counts[1], 0]);
+            for (class, counts) in counts[2..].as_chunks::<2>().0.iter().enumerate() {
+                let [sum, squares] = quantum.sums(*counts);
                 let (values_squared, largest, penalty) = (touches, 1.0, 1.0);
                 let gathered =
                     Gathered { sum, squares, values_squared, touches, largest, curvature, penalty };
@@ -262,27 +292,20 @@ impl Step {
 }
 
 impl SparseSums {
+    /// Notes the place of a coordinate, a new one if it has none.
     #[inline]
-    fn touch(&mut self, index: u32, stiffness: i64, counts: &[[i64; 2]]) {
+    fn find(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         if *slot == 0 {
             self.touched.push(index);
-            self.touches.push([0; 2]);
-            self.counts.resize(self.touched.len() * counts.len(), [0; 2]);
             *slot = self.touched.len() as u32;
         }
-        let slot = *slot as usize - 1;
-        let [touches, sum] = &mut self.touches[slot];
-        (*touches, *sum) = (*touches + 1, *sum + stiffness);
-        let own = &mut self.counts[slot * counts.len()..(slot + 1) * counts.len()];
-        for (own, counts) in own.iter_mut().zip(counts) {
-            *own = [own[0] + counts[0], own[1] + counts[1]];
-        }
+        self.places.push(*slot - 1);
     }
 
     fn clear(&mut self) {
         self.touched.clear();
-        self.touches.clear();
+        self.places.clear();
         self.counts.clear();
     }
 }
