@@ -10,7 +10,7 @@ use metrics::{counter, gauge};
 pub use pelton_kernels::device::{Device, DeviceChoice, DeviceError};
 
 use crate::config::Config;
-use crate::config::learn::Optimizer;
+use crate::config::learn::{Kind, Optimizer};
 use crate::control::Control;
 use crate::error::Error;
 
@@ -54,6 +54,13 @@ pub fn choose(config: &Config) -> Result<(Device, Option<String>), Error> {
 /// Why these settings give a GPU too little to do at once.
 fn too_little(config: &Config) -> Option<String> {
     let step_rows = config.learn.step_rows;
+    if config.model.kind != Kind::Linear {
+        return Some(
+            "there is a GPU, but model.kind = \"boost\" learns on the CPU; give \"linear\", or \
+             device = \"cuda:0\" to make the features there all the same"
+                .to_owned(),
+        );
+    }
     if step_rows < STEP_ROWS_MIN {
         return Some(format!(
             "there is a GPU, but with learn.step_rows = {step_rows} it would learn a few labels \

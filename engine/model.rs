@@ -1,9 +1,10 @@
 //! The model a configuration asks for.
 
+use pelton_models::boost::{Boost, BoostConfig};
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::{FeatureShape, Model};
 
-use crate::config::learn::{ModelConfig, Optimizer};
+use crate::config::learn::{Kind, ModelConfig, Optimizer};
 use crate::device::Device;
 use crate::error::Error;
 
@@ -16,6 +17,9 @@ pub fn build(
     shape: FeatureShape,
     device: &Device,
 ) -> Result<Box<dyn Model>, Error> {
+    if config.kind == Kind::Boost {
+        return Ok(Box::new(Boost::new(BoostConfig::new(config.task), shape)?));
+    }
     let rule = match config.optimizer {
         Optimizer::Auto => Rule::AUTO,
         Optimizer::Ftrl => Rule::FTRL,

@@ -16,6 +16,8 @@ pub struct ModelConfig {
     pub task: Task,
     /// Names of the classes, for multi-class.
     pub classes: Vec<String>,
+    /// The family.
+    pub kind: Kind,
     /// The optimiser.
     pub optimizer: Optimizer,
     /// Its rate, if not its default.
@@ -32,6 +34,15 @@ pub struct ModelConfig {
 
 /// Beyond so many, one linear model a class is the wrong tool.
 const CLASSES_MAX: usize = 1024;
+
+/// The family of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Linear, learning every label at once.
+    Linear,
+    /// Boosted trees, grown again and again over a sample.
+    Boost,
+}
 
 /// How weights move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +113,10 @@ impl ModelConfig {
             1 => LabelMeaning::Classes(classes.clone()),
             _ => LabelMeaning::Number,
         };
+        let doc = "linear = a linear model that learns every label at once; boost = boosted trees, \
+                   grown again and again over a bounded sample of the labelled events";
+        let kind_of_model =
+            section.choice(Key("kind", doc), &[("linear", Kind::Linear), ("boost", Kind::Boost)]);
         let optimizer = section.choice(
             Key("optimizer", "how weights move"),
             &[
@@ -119,11 +134,23 @@ impl ModelConfig {
         let l2 = section.float(Key("l2", "strength of the L2 penalty"), 0.0, 0.0..=1e6);
         let doc = "how many negatives a positive counts for; probabilities are corrected for it";
         let positive_weight = section.float(Key("positive_weight", doc), 1.0, 1e-3..=1e6);
+        let is_changed = [
+            ("optimizer", optimizer != Optimizer::Auto),
+            ("rate", rate.is_some()),
+            ("fold", !fold),
+            ("l1", l1 != 0.0),
+            ("l2", l2 != 0.0),
+            ("positive_weight", positive_weight != 1.0),
+        ];
+        for (key, _) in is_changed.iter().filter(|(_, is)| *is && kind_of_model == Kind::Boost) {
+            section.problem(key, "needs kind = \"linear\"");
+        }
         if kind != 0 && positive_weight != 1.0 {
             section.problem("positive_weight", "needs task = \"binary\"");
         }
         section.finish();
-        ModelConfig { task, classes, optimizer, rate, fold, l1, l2, positive_weight }
+        let kind = kind_of_model;
+        ModelConfig { task, classes, kind, optimizer, rate, fold, l1, l2, positive_weight }
     }
 }
 

@@ -3,7 +3,9 @@
 //! A [`Model`] scores by `&self` and learns by `&mut self`: the borrow checker tells the two apart.
 //! It never sees an event, only [`Features`], and the labels that came for them.
 
+pub mod boost;
 pub mod cases;
+mod checks;
 pub mod evaluate;
 pub mod linear;
 

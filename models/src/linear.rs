@@ -24,7 +24,6 @@ mod tests;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-use pelton_kernels::KernelError;
 use pelton_kernels::blend::device::BlendTable;
 use pelton_kernels::coordinate::device::{CoordinateTable, RowsThere};
 use pelton_kernels::coordinate::{AdaGrad, CoordinateRule, FtrlProximal, NormalizedSgd};
@@ -83,33 +82,6 @@ impl Linear {
     pub fn expert_weights(&self) -> Option<[f32; 4]> {
         self.batches.expert_weights()
     }
-
-    fn check_features(
-        &self,
-        features: &Features<'_>,
-        given: Option<usize>,
-    ) -> Result<(), KernelError> {
-        let rows = features.rows;
-        expect("features.dense", rows * self.shape.dense_width, features.dense.len())?;
-        expect("features.sparse", rows * self.shape.sparse_width, features.sparse.len())?;
-        if let Some(given) = given {
-            expect("out", rows * self.outputs, given)?;
-        }
-        let limit = 1_u64 << self.shape.sparse_bits;
-        let is_inside = |index: &u32| u64::from(*index) < limit || *index == crate::ABSENT;
-        // Without a short cut, so that the loop vectorises.
-        if !features.sparse.iter().fold(true, |all, index| all & is_inside(index)) {
-            let reason = "has an index at or above 2^sparse_bits";
-            return Err(KernelError::Value { kernel: NAME, argument: "features.sparse", reason });
-        }
-        Ok(())
-    }
-
-    fn check_batch(&self, batch: &LabeledBatch<'_>) -> Result<(), KernelError> {
-        self.check_features(&batch.features, None)?;
-        expect("labels", batch.features.rows, batch.labels.len())?;
-        expect("weights", batch.features.rows, batch.weights.len())
-    }
 }
 
 impl Model for Linear {
@@ -123,7 +95,7 @@ impl Model for Linear {
 
     /// A row whose score would not be finite gets the score of a row without features.
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
-        self.check_features(features, Some(out.len()))?;
+        self.shape.check(NAME, features, Some((self.outputs, out.len())))?;
         self.batches.score(features, out)
     }
 
@@ -133,12 +105,12 @@ impl Model for Linear {
         there: RowsThere<'_>,
         out: &mut [f32],
     ) -> Result<(), ModelError> {
-        self.check_features(features, Some(out.len()))?;
+        self.shape.check(NAME, features, Some((self.outputs, out.len())))?;
         self.batches.score_there(features, there, out)
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
-        self.check_batch(batch)?;
+        self.shape.check_batch(NAME, batch)?;
         let outcome = self.batches.learn(batch)?;
         self.version += outcome.learned;
         Ok(outcome)
@@ -149,8 +121,8 @@ impl Model for Linear {
         batch: &LabeledBatch<'_>,
         out: &mut [f32],
     ) -> Result<LearnOutcome, ModelError> {
-        self.check_batch(batch)?;
-        self.check_features(&batch.features, Some(out.len()))?;
+        self.shape.check_batch(NAME, batch)?;
+        self.shape.check(NAME, &batch.features, Some((self.outputs, out.len())))?;
         let outcome = self.batches.score_and_learn_each(batch, out)?;
         self.version += outcome.learned;
         Ok(outcome)
@@ -207,13 +179,6 @@ impl Model for Linear {
 }
 
 const NAME: &str = "linear";
-
-fn expect(argument: &'static str, expected: usize, given: usize) -> Result<(), KernelError> {
-    if expected == given {
-        return Ok(());
-    }
-    Err(KernelError::Shape { kernel: NAME, argument, expected, given })
-}
 
 fn batches(
     device: &Device,

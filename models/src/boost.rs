@@ -1,0 +1,267 @@
+//! Boosted trees, grown again and again over a bounded sample of the stream.
+//!
+//! Labelled rows go into a sample ([`sample`]) that keeps rare labels whole. A generation of trees
+//! ([`generation`]) is grown over it from nothing, a round every so many labels, so that the work is
+//! spread over the stream; when it is whole it serves, and the next one begins. The score is the
+//! mean of the last generations. So the model in production is as good as one retrained on all the
+//! past, and never older than two periods; the first generations come at doublings of the labels.
+//!
+//! Invariants: a function of the rows in their order (the sample's random numbers are part of the
+//! state); memory is bounded by the settings; a row that is refused changes nothing. What this does
+//! not do: learn from a label at once (the linear blend beside it does).
+
+mod bins;
+mod config;
+mod encode;
+mod generation;
+mod sample;
+mod state;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+
+use pelton_kernels::math;
+
+pub use config::BoostConfig;
+
+use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
+use encode::Encoder;
+use generation::{Generation, Growing};
+use sample::Sample;
+
+const NAME: &str = "boost";
+/// Labels before the first generation begins.
+const LABELS_MIN: u64 = 256;
+
+/// Boosted trees that are grown again and again.
+pub struct Boost {
+    config: BoostConfig,
+    shape: FeatureShape,
+    learned: u64,
+    encoder: Encoder,
+    sample: Sample,
+    growing: Option<Growing>,
+    /// Whole generations, oldest first.
+    serving: VecDeque<Generation>,
+    /// Kept states, oldest first: the labels learned, and everything as bytes.
+    kept: VecDeque<(u64, Vec<u8>)>,
+    /// Room for a row and its codes.
+    room: Cell<(Vec<f32>, Vec<u8>)>,
+}
+
+impl Boost {
+    /// An untrained model.
+    ///
+    /// # Errors
+    /// [`ModelError::Kernel`] for a setting or shape outside its range.
+    pub fn new(config: BoostConfig, shape: FeatureShape) -> Result<Boost, ModelError> {
+        config.check()?;
+        let encoder = Encoder::new(config.task, shape);
+        Ok(Boost {
+            sample: Sample::new(encoder.width(), config.kinds(), config.sample_rows),
+            learned: 0,
+            encoder,
+            growing: None,
+            serving: VecDeque::new(),
+            kept: VecDeque::new(),
+            room: Cell::default(),
+            config,
+            shape,
+        })
+    }
+
+    /// Rows kept in the sample.
+    #[must_use]
+    pub fn sampled(&self) -> usize {
+        self.sample.len()
+    }
+
+    fn score_row(&self, features: &Features<'_>, row: usize, out: &mut [f32]) {
+        let (mut values, mut codes) = self.room.take();
+        self.encoder.encode(features, row, &mut values);
+        codes.resize(values.len(), 0);
+        out.fill(0.0);
+        for generation in &self.serving {
+            generation.add(&values, &mut codes, out);
+        }
+        let count = self.serving.len().max(1) as f32;
+        out.iter_mut().for_each(|margin| *margin /= count);
+        if self.serving.is_empty() {
+            self.prior(out);
+        }
+        match self.config.task {
+            Task::Binary => out[0] = math::sigmoid_f32(out[0]),
+            Task::MultiClass { .. } => softmax(out),
+            Task::Regression => {}
+        }
+        self.room.set((values, codes));
+    }
+
+    /// Margins before the first generation: what the labels alone say.
+    fn prior(&self, out: &mut [f32]) {
+        let seen = |kind: usize| self.sample.strata[kind].seen as f64 + 0.5;
+        match self.config.task {
+            Task::Binary => out[0] = math::ln(seen(1) / seen(0)) as f32,
+            Task::MultiClass { .. } => {
+                out.iter_mut()
+                    .enumerate()
+                    .for_each(|(class, out)| *out = math::ln(seen(class)) as f32);
+            }
+            Task::Regression => {
+                let rows = self.sample.len().max(1) as f32;
+                out[0] = self.sample.labels.iter().sum::<f32>() / rows;
+            }
+        }
+    }
+
+    fn learn_row(&mut self, batch: &LabeledBatch<'_>, row: usize) -> bool {
+        let (label, weight) = (batch.labels[row], batch.weights[row]);
+        let Some(kind) = self.kind(label) else { return false };
+        if !(weight > 0.0 && weight <= 1e9) {
+            return false;
+        }
+        let (mut values, codes) = self.room.take();
+        self.encoder.encode(&batch.features, row, &mut values);
+        self.encoder.count(&batch.features, row, label);
+        let place = self.sample.offer(&values, (label, weight), kind);
+        self.room.set((values, codes));
+        self.learned += 1;
+        let width = self.encoder.width();
+        if let (Some(growing), Some(place)) = (&mut self.growing, place) {
+            growing.place(&self.sample, place, width);
+        }
+        self.grow(width);
+        true
+    }
+
+    /// Grows the rounds that are due; a generation that is whole serves.
+    fn grow(&mut self, width: usize) {
+        if self.growing.is_none() && self.learned >= LABELS_MIN {
+            self.growing = Some(Growing::new(&self.config, &self.sample, width, self.learned));
+        }
+        let Some(growing) = &mut self.growing else { return };
+        while growing.rounds() < growing.rounds_due(&self.config, self.learned) {
+            growing.round(&self.config, &self.sample, width);
+        }
+        if growing.rounds() == self.config.rounds
+            && let Some(whole) = self.growing.take()
+        {
+            self.serving.push_back(whole.generation);
+            if self.serving.len() > self.config.generations {
+                self.serving.pop_front();
+            }
+        }
+    }
+
+    /// The kind of a label; none for what is no label.
+    fn kind(&self, label: f32) -> Option<usize> {
+        let is_class =
+            |classes: usize| label >= 0.0 && label < classes as f32 && label.fract() == 0.0;
+        match self.config.task {
+            Task::Binary | Task::MultiClass { .. } => {
+                is_class(self.config.kinds()).then_some(label as usize)
+            }
+            Task::Regression => (label.abs() <= 1e30).then_some(0),
+        }
+    }
+}
+
+fn softmax(margins: &mut [f32]) {
+    let most = margins.iter().fold(f32::NEG_INFINITY, |most, margin| most.max(*margin));
+    margins.iter_mut().for_each(|margin| *margin = math::exp_f32(*margin - most));
+    let total: f32 = margins.iter().sum();
+    margins.iter_mut().for_each(|margin| *margin /= total);
+}
+
+impl Model for Boost {
+    fn outputs(&self) -> usize {
+        self.config.task.outputs()
+    }
+
+    fn version(&self) -> u64 {
+        self.learned
+    }
+
+    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        let outputs = self.outputs();
+        self.shape.check(NAME, features, Some((outputs, out.len())))?;
+        for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
+            self.score_row(features, row, out);
+        }
+        Ok(())
+    }
+
+    /// One after another: a step of rows is those rows.
+    fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
+        self.shape.check_batch(NAME, batch)?;
+        let mut outcome = LearnOutcome::default();
+        for row in 0..batch.features.rows {
+            let is_learned = self.learn_row(batch, row);
+            outcome.learned += u64::from(is_learned);
+            outcome.refused += u64::from(!is_learned);
+        }
+        Ok(outcome)
+    }
+
+    fn score_and_learn_each(
+        &mut self,
+        batch: &LabeledBatch<'_>,
+        out: &mut [f32],
+    ) -> Result<LearnOutcome, ModelError> {
+        let outputs = self.outputs();
+        self.shape.check_batch(NAME, batch)?;
+        self.shape.check(NAME, &batch.features, Some((outputs, out.len())))?;
+        let mut outcome = LearnOutcome::default();
+        for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
+            self.score_row(&batch.features, row, out);
+            let is_learned = self.learn_row(batch, row);
+            outcome.learned += u64::from(is_learned);
+            outcome.refused += u64::from(!is_learned);
+        }
+        Ok(outcome)
+    }
+
+    fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write(out)
+    }
+
+    fn read_state(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
+        let mut other = Boost::new(self.config, self.shape)?;
+        other.read(from)?;
+        *self = other;
+        Ok(())
+    }
+
+    /// A kept state is a copy of everything: a few megabytes.
+    fn keep(&mut self) -> Result<(), ModelError> {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes)?;
+        self.kept.push_back((self.learned, bytes));
+        Ok(())
+    }
+
+    fn forget_oldest(&mut self) {
+        self.kept.pop_front();
+    }
+
+    fn go_back(&mut self) -> Result<(), ModelError> {
+        self.kept.truncate(1);
+        let Some((learned, bytes)) = self.kept.pop_front() else { return Ok(()) };
+        self.read_state(&mut &bytes[..])?;
+        self.kept.push_back((learned, bytes));
+        Ok(())
+    }
+
+    fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
+        state::write_kept(&self.kept, out)
+    }
+
+    fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
+        self.kept = state::read_kept(from)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! An ensemble of trees, and the one that grows over the sample.
+
+use pelton_kernels::math;
+
+use super::bins::Bins;
+use super::config::BoostConfig;
+use super::sample::Sample;
+use super::tree::{Pull, Room, Tree};
+use crate::Task;
+
+/// Trees over the same bins; the margin of an output is its base and what its trees add.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Generation {
+    pub bins: Bins,
+    /// Margins before the first tree, `[outputs]`.
+    pub base: Vec<f32>,
+    /// What a margin is in units of the target: mean and deviation (0 and 1 for classes).
+    pub scale: [f32; 2],
+    /// `[rounds, outputs]`.
+    pub trees: Vec<Tree>,
+}
+
+/// A generation that is not whole, with what growing needs of the sample.
+#[derive(Clone, Debug)]
+pub(super) struct Growing {
+    pub generation: Generation,
+    /// Labels learned when it began, and in how many more it is whole.
+    pub began: u64,
+    pub period: u64,
+    /// `[rows, width]` and `[rows, outputs]`, of the sample.
+    codes: Vec<u8>,
+    margins: Vec<f32>,
+    pulls: Vec<Pull>,
+    room: Room,
+}
+
+impl Generation {
+    /// Adds this generation's margins of a row to `out`, in units of the target.
+    pub fn add(&self, row: &[f32], codes: &mut [u8], out: &mut [f32]) {
+        self.bins.encode(row, codes);
+        for (output, out) in out.iter_mut().enumerate() {
+            *out += self.scale[0] + self.scale[1] * self.margin(codes, output);
+        }
+    }
+
+    fn margin(&self, codes: &[u8], output: usize) -> f32 {
+        let outputs = self.base.len();
+        let trees = self.trees.iter().skip(output).step_by(outputs);
+        trees.fold(self.base[output], |margin, tree| margin + tree.value(codes))
+    }
+}
+
+/// The base of each output, and the scale of margins, by the rows seen.
+fn start(task: Task, sample: &Sample) -> (Vec<f32>, [f32; 2]) {
+    let seen = |kind: usize| sample.strata[kind].seen as f64 + 0.5;
+    match task {
+        Task::Binary => (vec![math::ln(seen(1) / seen(0)) as f32], [0.0, 1.0]),
+        Task::MultiClass { classes } => {
+            ((0..classes as usize).map(|class| math::ln(seen(class)) as f32).collect(), [0.0, 1.0])
+        }
+        Task::Regression => {
+            let rows = sample.len().max(1) as f64;
+            let labels = || sample.labels.iter().map(|label| f64::from(*label));
+            let mean = labels().sum::<f64>() / rows;
+            let spread = labels().map(|label| (label - mean) * (label - mean)).sum::<f64>() / rows;
+            let deviation = if spread > 1e-30 { spread.sqrt() } else { 1.0 };
+            (vec![0.0], [mean as f32, deviation as f32])
+        }
+    }
+}
+
+impl Growing {
+    /// Begins over the sample as it is.
+    pub fn new(config: &BoostConfig, sample: &Sample, width: usize, began: u64) -> Growing {
+        let (base, scale) = start(config.task, sample);
+        let generation =
+            Generation { bins: Bins::of(&sample.rows, width), base, scale, trees: Vec::new() };
+        let period = began.clamp(1, config.period_labels);
+        Growing::of(generation, sample, width, (began, period))
+    }
+
+    /// Goes on with a generation that was begun.
+    pub fn of(
+        generation: Generation,
+        sample: &Sample,
+        width: usize,
+        (began, period): (u64, u64),
+    ) -> Growing {
+        let (codes, margins, pulls) = (Vec::new(), Vec::new(), Vec::new());
+        let room = Room::default();
+        let mut growing = Growing { generation, began, period, codes, margins, pulls, room };
+        (0..sample.len()).for_each(|place| growing.place(sample, place, width));
+        growing
+    }
+
+    /// Takes in a row that the sample has put in a place, the one behind the last or an earlier.
+    pub fn place(&mut self, sample: &Sample, place: usize, width: usize) {
+        let outputs = self.generation.base.len();
+        if self.codes.len() < (place + 1) * width || self.margins.len() < (place + 1) * outputs {
+            self.codes.resize((place + 1) * width, 0);
+            self.margins.resize((place + 1) * outputs, 0.0);
+        }
+        let codes = &mut self.codes[place * width..][..width];
+        self.generation.bins.encode(sample.row(place), codes);
+        for output in 0..outputs {
+            self.margins[place * outputs + output] = self.generation.margin(codes, output);
+        }
+    }
+
+    /// Rounds that should be there at so many labels.
+    pub fn rounds_due(&self, config: &BoostConfig, labels: u64) -> usize {
+        let share = (labels - self.began) as f64 / self.period as f64;
+        ((share * config.rounds as f64) as usize).min(config.rounds)
+    }
+
+    /// Rounds there are.
+    pub fn rounds(&self) -> usize {
+        self.generation.trees.len() / self.generation.base.len()
+    }
+
+    /// Grows one tree for each output, all by the margins before the round.
+    pub fn round(&mut self, config: &BoostConfig, sample: &Sample, width: usize) {
+        let outputs = self.generation.base.len();
+        let weights = sample.strata.iter().map(super::sample::Stratum::weight);
+        let least = weights.clone().fold(f64::INFINITY, f64::min).max(1e-30);
+        let weights: Vec<f32> = weights.map(|weight| (weight / least) as f32).collect();
+        let before = self.margins.clone();
+        for output in 0..outputs {
+            self.pulls.clear();
+            for row in 0..sample.len() {
+                let margins = &before[row * outputs..][..outputs];
+                let weight = weights[sample.kinds[row] as usize] * sample.weights[row];
+                let label =
+                    (sample.labels[row] - self.generation.scale[0]) / self.generation.scale[1];
+                let [gradient, hessian] = derivatives(config.task, margins, output, label);
+                let [gradient, hessian] = [gradient, hessian].map(|value| weight * value);
+                self.pulls.push(Pull { row: row as u32, gradient, hessian });
+            }
+            let codes = (&self.codes[..], width);
+            let tree = Tree::grow(&config.growth(), codes, &mut self.pulls, &mut self.room);
+            for (row, codes) in self.codes.chunks_exact(width.max(1)).enumerate() {
+                self.margins[row * outputs + output] += tree.value(codes);
+            }
+            self.generation.trees.push(tree);
+        }
+    }
+}
+
+/// First and second derivative of the loss by the margin of an output.
+pub(super) fn derivatives(task: Task, margins: &[f32], output: usize, label: f32) -> [f32; 2] {
+    let of_share = |share: f32, is: bool| [share - f32::from(u8::from(is)), share * (1.0 - share)];
+    match task {
+        Task::Binary => of_share(math::sigmoid_f32(margins[0]), label == 1.0),
+        Task::MultiClass { .. } => {
+            let most = margins.iter().fold(f32::NEG_INFINITY, |most, margin| most.max(*margin));
+            let total: f32 = margins.iter().map(|margin| math::exp_f32(margin - most)).sum();
+            let share = math::exp_f32(margins[output] - most) / total;
+            of_share(share, label as usize == output)
+        }
+        Task::Regression => [margins[0] - label, 1.0],
+    }
+}

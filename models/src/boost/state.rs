@@ -1,0 +1,164 @@
+//! Boosted trees as bytes. Codes and margins of the sample are not written: they follow from the
+//! sample and the trees, to the bit.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+
+use pelton_kernels::state::{StateReader, StateWriter, invalid};
+
+use super::bins::{BINS, Bins};
+use super::generation::{Generation, Growing};
+use super::tree::{Node, Tree};
+use super::{Boost, BoostConfig};
+use crate::{FeatureShape, Task};
+
+/// No list here can be longer.
+const LENGTH_MAX: usize = 1 << 32;
+/// More than anyone keeps: a damaged count must not ask for memory.
+const KEPT_MAX: usize = 1 << 16;
+
+/// Which model a state is of.
+fn header(config: &BoostConfig, shape: FeatureShape) -> [u64; 10] {
+    let task = match config.task {
+        Task::Binary => 0_u64,
+        Task::MultiClass { classes } => u64::from(classes) << 2 | 1,
+        Task::Regression => 2,
+    };
+    let bits = |high: f32, low: f32| u64::from(high.to_bits()) << 32 | u64::from(low.to_bits());
+    [
+        u64::from_le_bytes(*b"boost--1"),
+        task,
+        config.sample_rows as u64,
+        (config.rounds as u64) << 32 | config.depth as u64,
+        bits(config.rate, config.lambda),
+        bits(config.hessian_min, 0.0),
+        config.period_labels,
+        config.generations as u64,
+        shape.dense_width as u64,
+        (shape.sparse_width as u64) << 8 | u64::from(shape.sparse_bits),
+    ]
+}
+
+impl Boost {
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let state = &mut StateWriter::new(out);
+        state.slice(&header(&self.config, self.shape))?;
+        state.put(self.learned)?;
+        self.encoder.write(state)?;
+        let sample = &self.sample;
+        state.list(&sample.labels)?;
+        state.slice(&sample.rows)?;
+        state.slice(&sample.weights)?;
+        state.slice(&sample.kinds)?;
+        state.put(sample.draws)?;
+        state.each(sample.strata.iter().map(|stratum| stratum.seen))?;
+        state.length(self.serving.len())?;
+        self.serving.iter().try_for_each(|generation| write_generation(generation, state))?;
+        state.put(u8::from(self.growing.is_some()))?;
+        let Some(growing) = &self.growing else { return Ok(()) };
+        state.slice(&[growing.began, growing.period])?;
+        write_generation(&growing.generation, state)
+    }
+
+    /// Reads into an untrained model.
+    pub(super) fn read(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        let state = &mut StateReader::new(from);
+        let header = header(&self.config, self.shape);
+        state.expect(&header, "the model had another shape, task or settings")?;
+        self.learned = state.get()?;
+        self.encoder.read(state)?;
+        let width = self.encoder.width();
+        let sample = &mut self.sample;
+        sample.labels = state.list(LENGTH_MAX)?;
+        let rows = sample.labels.len();
+        if rows > self.config.sample_rows.max(sample.strata.len()) {
+            return Err(invalid("a sample is larger than it can be"));
+        }
+        sample.rows = state.numbers(rows * width)?;
+        sample.weights = state.numbers(rows)?;
+        sample.kinds = state.numbers(rows)?;
+        sample.draws = state.get()?;
+        for (place, kind) in sample.kinds.iter().enumerate() {
+            let stratum = sample.strata.get_mut(*kind as usize);
+            stratum.ok_or_else(|| invalid("a row is of no kind"))?.places.push(place as u32);
+        }
+        for stratum in &mut sample.strata {
+            stratum.seen = state.get()?;
+        }
+        let outputs = self.config.task.outputs();
+        for _ in 0..state.length(self.config.generations)? {
+            self.serving.push_back(read_generation(state, (width, outputs))?);
+        }
+        if state.get::<u8>()? == 0 {
+            return Ok(());
+        }
+        let [began, period] = state.get()?;
+        let generation = read_generation(state, (width, outputs))?;
+        if began > self.learned || period == 0 {
+            return Err(invalid("a generation began behind the last label"));
+        }
+        self.growing = Some(Growing::of(generation, &self.sample, width, (began, period)));
+        Ok(())
+    }
+}
+
+fn write_generation(generation: &Generation, state: &mut StateWriter<'_>) -> io::Result<()> {
+    state.slice(&generation.base)?;
+    state.put(generation.scale)?;
+    generation.bins.edges().iter().try_for_each(|edges| state.list(edges))?;
+    state.length(generation.trees.len())?;
+    for tree in &generation.trees {
+        state.length(tree.nodes.len())?;
+        let numbers = |node: &Node| [node.column, node.bin, node.left, node.value.to_bits()];
+        state.each(tree.nodes.iter().map(numbers))?;
+    }
+    Ok(())
+}
+
+fn read_generation(
+    state: &mut StateReader<'_>,
+    (width, outputs): (usize, usize),
+) -> io::Result<Generation> {
+    let base = state.numbers(outputs)?;
+    let scale = state.get()?;
+    let edges = (0..width).map(|_| state.list(BINS)).collect::<io::Result<_>>()?;
+    let mut trees = Vec::new();
+    for _ in 0..state.length(LENGTH_MAX)? {
+        let nodes = state.list::<[u32; 4]>(LENGTH_MAX)?;
+        let node = |[column, bin, left, value]: [u32; 4]| Node {
+            column,
+            bin,
+            left,
+            value: f32::from_bits(value),
+        };
+        let nodes: Vec<Node> = nodes.into_iter().map(node).collect();
+        // Children lie behind their parent, so that a walk ends.
+        let is_good = |(at, node): (usize, &Node)| {
+            let left = node.left as usize;
+            left == 0 || (left > at && left + 1 < nodes.len() && (node.column as usize) < width)
+        };
+        if nodes.is_empty() || !nodes.iter().enumerate().all(is_good) {
+            return Err(invalid("a tree leads nowhere"));
+        }
+        trees.push(Tree { nodes });
+    }
+    if trees.len() % outputs != 0 {
+        return Err(invalid("a round lacks trees"));
+    }
+    Ok(Generation { bins: Bins::with_edges(edges), base, scale, trees })
+}
+
+pub(super) fn write_kept(kept: &VecDeque<(u64, Vec<u8>)>, out: &mut dyn Write) -> io::Result<()> {
+    let state = &mut StateWriter::new(out);
+    state.length(kept.len())?;
+    kept.iter().try_for_each(|(learned, bytes)| {
+        state.put(*learned)?;
+        state.list(bytes)
+    })
+}
+
+pub(super) fn read_kept(from: &mut dyn Read) -> io::Result<VecDeque<(u64, Vec<u8>)>> {
+    let state = &mut StateReader::new(from);
+    let count = state.length(KEPT_MAX)?;
+    (0..count).map(|_| Ok((state.get()?, state.list(LENGTH_MAX)?))).collect()
+}
