@@ -1,10 +1,11 @@
 //! Boosted trees, grown again and again over a bounded sample of the stream.
 //!
-//! Labelled rows go into a sample ([`sample`]) that keeps rare labels whole. A generation of trees
-//! ([`generation`]) is grown over it from nothing, a round every so many labels, so that the work is
-//! spread over the stream; when it is whole it serves, and the next one begins. The score is the
-//! mean of the last generations. So the model in production is as good as one retrained on all the
-//! past, and never older than two periods; the first generations come at doublings of the labels.
+//! Labelled rows go into a sample (`boost/sample.rs`) that keeps rare labels whole. A generation of
+//! trees (`boost/generation.rs`) is grown over it from nothing, a round every so many labels, so
+//! that the work is spread over the stream; when it is whole it serves, and the next one begins.
+//! The score is the mean of the last generations. So the model in production is about as good as
+//! one retrained on all the past, and never older than some periods; the first generations come at
+//! doublings of the labels.
 //!
 //! Invariants: a function of the rows in their order (the sample's random numbers are part of the
 //! state); memory is bounded by the settings; a row that is refused changes nothing. What this does

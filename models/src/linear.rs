@@ -64,7 +64,7 @@ impl Linear {
     /// An untrained model on a device.
     ///
     /// # Errors
-    /// [`KernelError::Value`] when a setting or the shape is outside its range;
+    /// [`pelton_kernels::KernelError::Value`] when a setting or the shape is outside its range;
     /// [`ModelError::Device`] when the weights do not fit the device.
     pub fn on(
         device: &Device,

@@ -2,8 +2,8 @@
 //!
 //! A tree cannot split on a hashed index. So a sparse feature becomes the mean of the labels seen
 //! with it so far, drawn to the mean of all by [`PRIOR`] of them (Micci-Barreca 2001); for classes,
-//! the share of each. A row is encoded before its own label is counted, so that no row tells its own
-//! label (the ordered statistics of Prokhorenkova et al. 2018, "CatBoost").
+//! the share of each. A row is encoded before its own label is counted, so that no row tells its
+//! own label (the ordered statistics of Prokhorenkova et al. 2018, "CatBoost").
 
 use std::io;
 

@@ -57,7 +57,8 @@ proptest! {
             let own = &codes[pull.row as usize * 2..][..2];
             let at = match root.left {
                 0 => 0,
-                left => left as usize + usize::from(u32::from(own[root.column as usize]) > root.bin),
+                left if u32::from(own[root.column as usize]) > root.bin => left as usize + 1,
+                left => left as usize,
             };
             sums[at] =
                 [sums[at][0] + f64::from(pull.gradient), sums[at][1] + f64::from(pull.hessian)];
@@ -76,7 +77,9 @@ proptest! {
 
     #[test]
     fn derivatives_are_those_of_the_loss(
-        margins in prop::collection::vec(-3.0_f32..3.0, 4), label in 0_usize..4, output in 0_usize..4,
+        margins in prop::collection::vec(-3.0_f32..3.0, 4),
+        label in 0_usize..4,
+        output in 0_usize..4,
     ) {
         let task = Task::MultiClass { classes: 4 };
         let loss = |moved: f64| {

@@ -1,10 +1,10 @@
 //! One regression tree over codes, grown level by level from histograms.
 //!
-//! A split maximises `G_l^2 / (H_l + lambda) + G_r^2 / (H_r + lambda) - G^2 / (H + lambda)` over all
-//! columns and bins, where `G` and `H` are sums of first and second derivatives of the loss by the
-//! margin; a leaf moves the margin by `-rate G / (H + lambda)` (Friedman 2001; Chen, Guestrin 2016,
-//! "XGBoost", equations 6 and 7). Invariant: sums are doubles in the order of the rows, the first
-//! best split wins, so equal rows give equal trees.
+//! A split maximises `G_l^2 / (H_l + lambda) + G_r^2 / (H_r + lambda) - G^2 / (H + lambda)` over
+//! all columns and bins, where `G` and `H` are sums of first and second derivatives of the loss by
+//! the margin; a leaf moves the margin by `-rate G / (H + lambda)` (Friedman 2001; Chen, Guestrin
+//! 2016, "XGBoost", equations 6 and 7). Invariant: sums are doubles in the order of the rows, the
+//! first best split wins, so equal rows give equal trees.
 
 use super::bins::BINS;
 
