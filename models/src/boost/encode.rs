@@ -13,6 +13,9 @@ use crate::{ABSENT, FeatureShape, Features, Task};
 
 /// Labels that the mean of all counts for.
 const PRIOR: f32 = 10.0;
+/// Labels of a value at which all that is known of it counts half from then on: a float counts no
+/// further than 2^24, and a sum of labels stays finite.
+const LABELS_MAX: f32 = 8_388_608.0;
 /// Beyond so many classes a share each would be more columns than features.
 const SHARES_MAX: usize = 10;
 
@@ -79,6 +82,9 @@ impl Encoder {
         let places = places.map(|index| (1 + *index as usize) * width);
         for place in places.chain([0]) {
             let own = &mut self.counts[place..place + width];
+            if own[0] >= LABELS_MAX {
+                own.iter_mut().for_each(|count| *count *= 0.5);
+            }
             own[0] += 1.0;
             if self.is_share {
                 // A class beyond the shares counts in none.

@@ -121,9 +121,7 @@ impl Growing {
     /// Grows one tree for each output, all by the margins before the round.
     pub fn round(&mut self, config: &BoostConfig, sample: &Sample, width: usize) {
         let outputs = self.generation.base.len();
-        let weights = sample.strata.iter().map(super::sample::Stratum::weight);
-        let least = weights.clone().fold(f64::INFINITY, f64::min).max(1e-30);
-        let weights: Vec<f32> = weights.map(|weight| (weight / least) as f32).collect();
+        let weights = sample.weights_by_kind();
         let before = self.margins.clone();
         for output in 0..outputs {
             self.pulls.clear();

@@ -33,9 +33,9 @@ pub(super) struct Stratum {
 }
 
 impl Stratum {
-    /// How many rows seen a kept one stands for.
-    pub fn weight(&self) -> f64 {
-        self.seen as f64 / self.places.len().max(1) as f64
+    /// How many rows seen a kept one stands for; nothing where none was seen.
+    pub fn weight(&self) -> Option<f64> {
+        (self.seen > 0).then(|| self.seen as f64 / self.places.len() as f64)
     }
 }
 
@@ -51,6 +51,15 @@ impl Sample {
     /// Rows kept.
     pub fn len(&self) -> usize {
         self.labels.len()
+    }
+
+    /// How much a row of each kind counts: 1 for the kind that is kept most wholly, so that the
+    /// penalties of a tree are in units of rows.
+    pub fn weights_by_kind(&self) -> Vec<f32> {
+        let weights = self.strata.iter().filter_map(Stratum::weight);
+        let least = weights.fold(f64::INFINITY, f64::min);
+        let of = |stratum: &Stratum| stratum.weight().map_or(0.0, |weight| weight / least) as f32;
+        self.strata.iter().map(of).collect()
     }
 
     /// A kept row.

@@ -265,9 +265,34 @@ fn every_row_is_as_likely_to_be_in_the_sample() {
         for row in 0..600 {
             sample.offer(&[row as f32], (0.0, 1.0), 0);
         }
-        assert_eq!((sample.len(), sample.strata[0].weight()), (50, 12.0));
+        assert_eq!((sample.len(), sample.strata[0].weight()), (50, Some(12.0)));
         sample.rows.iter().for_each(|row| thirds[*row as usize / 200] += 1);
     }
     // 2000 rows, 667 a third; six deviations are 127.
     assert!(thirds.iter().all(|third| third.abs_diff(667) < 127), "{thirds:?}");
+}
+
+/// A class that is configured and never comes must not take the penalties away from the others.
+#[test]
+fn a_kind_that_never_came_changes_no_weight() {
+    let mut sample = Sample::new(1, 3, 60);
+    for row in 0..100 {
+        let kind = usize::from(row % 5 == 0);
+        sample.offer(&[row as f32], (kind as f32, 1.0), kind);
+    }
+    assert_eq!(sample.weights_by_kind(), [4.0, 1.0, 0.0]);
+}
+
+/// Half of the labels are positive, however many there are: floats do not count beyond 2^24.
+#[test]
+fn a_mean_holds_however_long_the_stream_is() {
+    let shape = FeatureShape { dense_width: 0, ..SHAPE };
+    let mut encoder = Encoder::new(Task::Binary, shape);
+    let features = Features { rows: 1, dense: &[], sparse: &[3] };
+    for label in 0..24_000_000_u32 {
+        encoder.count(&features, 0, (label % 2) as f32);
+    }
+    let mut row = Vec::new();
+    encoder.encode(&features, 0, &mut row);
+    assert!((row[0] - 0.5).abs() < 1e-4, "{row:?}");
 }
