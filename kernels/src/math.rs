@@ -79,6 +79,19 @@ pub fn logit_f32(p: f32) -> f32 {
     ln_f32(p / (1.0 - p))
 }
 
+/// Shares from scores, `exp(s) / sum exp(s)`, in place, in their order.
+pub fn softmax_f32(scores: &mut [f32]) {
+    let largest = scores.iter().fold(f32::MIN, |largest, score| largest.max(*score));
+    let mut total = 0.0;
+    for score in scores.iter_mut() {
+        *score = exp_f32(*score - largest);
+        total += *score;
+    }
+    for score in scores.iter_mut() {
+        *score /= total;
+    }
+}
+
 /// The logistic loss of a score in log odds against a label of 0 or 1, in nats.
 #[inline]
 pub fn log_loss(log_odds: f64, is_positive: bool) -> f64 {

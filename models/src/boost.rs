@@ -25,8 +25,6 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-use pelton_kernels::math;
-
 pub use config::BoostConfig;
 
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
@@ -85,45 +83,25 @@ impl Boost {
         let (mut values, mut codes) = self.room.take();
         self.encoder.encode(features, row, &mut values);
         codes.resize(values.len(), 0);
-        out.fill(0.0);
-        for generation in &self.serving {
-            generation.add(&values, &mut codes, out);
-        }
-        let count = self.serving.len().max(1) as f32;
-        out.iter_mut().for_each(|margin| *margin /= count);
         if self.serving.is_empty() {
-            self.prior(out);
+            // What the labels alone say.
+            let (base, [mean, deviation]) = generation::start(self.config.task, &self.sample);
+            out.iter_mut().zip(base).for_each(|(out, base)| *out = mean + deviation * base);
+        } else {
+            out.fill(0.0);
+            self.serving.iter().for_each(|whole| whole.add(&values, &mut codes, out));
+            out.iter_mut().for_each(|margin| *margin /= self.serving.len() as f32);
         }
-        match self.config.task {
-            Task::Binary => out[0] = math::sigmoid_f32(out[0]),
-            Task::MultiClass { .. } => softmax(out),
-            Task::Regression => {}
-        }
+        generation::predict(self.config.task, out);
         self.room.set((values, codes));
     }
 
-    /// Margins before the first generation: what the labels alone say.
-    fn prior(&self, out: &mut [f32]) {
-        let seen = |kind: usize| self.sample.strata[kind].seen as f64 + 0.5;
-        match self.config.task {
-            Task::Binary => out[0] = math::ln(seen(1) / seen(0)) as f32,
-            Task::MultiClass { .. } => {
-                out.iter_mut()
-                    .enumerate()
-                    .for_each(|(class, out)| *out = math::ln(seen(class)) as f32);
-            }
-            Task::Regression => {
-                let rows = self.sample.len().max(1) as f32;
-                out[0] = self.sample.labels.iter().sum::<f32>() / rows;
-            }
-        }
-    }
-
-    fn learn_row(&mut self, batch: &LabeledBatch<'_>, row: usize) -> bool {
+    /// Learns a row, or refuses it.
+    fn learn_row(&mut self, batch: &LabeledBatch<'_>, row: usize) {
         let (label, weight) = (batch.labels[row], batch.weights[row]);
-        let Some(kind) = self.kind(label) else { return false };
+        let Some(kind) = self.kind(label) else { return };
         if !(weight > 0.0 && weight <= 1e9) {
-            return false;
+            return;
         }
         let (mut values, codes) = self.room.take();
         self.encoder.encode(&batch.features, row, &mut values);
@@ -136,7 +114,6 @@ impl Boost {
             growing.place(&self.sample, place, width);
         }
         self.grow(width);
-        true
     }
 
     /// Grows the rounds that are due; a generation that is whole serves.
@@ -171,13 +148,6 @@ impl Boost {
     }
 }
 
-fn softmax(margins: &mut [f32]) {
-    let most = margins.iter().fold(f32::NEG_INFINITY, |most, margin| most.max(*margin));
-    margins.iter_mut().for_each(|margin| *margin = math::exp_f32(*margin - most));
-    let total: f32 = margins.iter().sum();
-    margins.iter_mut().for_each(|margin| *margin /= total);
-}
-
 impl Model for Boost {
     fn outputs(&self) -> usize {
         self.config.task.outputs()
@@ -199,13 +169,10 @@ impl Model for Boost {
     /// One after another: a step of rows is those rows.
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.shape.check_batch(NAME, batch)?;
-        let mut outcome = LearnOutcome::default();
-        for row in 0..batch.features.rows {
-            let is_learned = self.learn_row(batch, row);
-            outcome.learned += u64::from(is_learned);
-            outcome.refused += u64::from(!is_learned);
-        }
-        Ok(outcome)
+        let (before, rows) = (self.learned, batch.features.rows);
+        (0..rows).for_each(|row| self.learn_row(batch, row));
+        let learned = self.learned - before;
+        Ok(LearnOutcome { learned, refused: rows as u64 - learned })
     }
 
     fn score_and_learn_each(
@@ -216,14 +183,13 @@ impl Model for Boost {
         let outputs = self.outputs();
         self.shape.check_batch(NAME, batch)?;
         self.shape.check(NAME, &batch.features, Some((outputs, out.len())))?;
-        let mut outcome = LearnOutcome::default();
+        let before = self.learned;
         for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
             self.score_row(&batch.features, row, out);
-            let is_learned = self.learn_row(batch, row);
-            outcome.learned += u64::from(is_learned);
-            outcome.refused += u64::from(!is_learned);
+            self.learn_row(batch, row);
         }
-        Ok(outcome)
+        let learned = self.learned - before;
+        Ok(LearnOutcome { learned, refused: batch.features.rows as u64 - learned })
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -50,8 +50,17 @@ impl Generation {
     }
 }
 
+/// What is predicted, from the margins of all outputs, in place.
+pub(super) fn predict(task: Task, margins: &mut [f32]) {
+    match task {
+        Task::Binary => margins[0] = math::sigmoid_f32(margins[0]),
+        Task::MultiClass { .. } => math::softmax_f32(margins),
+        Task::Regression => {}
+    }
+}
+
 /// The base of each output, and the scale of margins, by the rows seen.
-fn start(task: Task, sample: &Sample) -> (Vec<f32>, [f32; 2]) {
+pub(super) fn start(task: Task, sample: &Sample) -> (Vec<f32>, [f32; 2]) {
     let seen = |kind: usize| sample.strata[kind].seen as f64 + 0.5;
     match task {
         Task::Binary => (vec![math::ln(seen(1) / seen(0)) as f32], [0.0, 1.0]),
@@ -122,15 +131,16 @@ impl Growing {
     pub fn round(&mut self, config: &BoostConfig, sample: &Sample, width: usize) {
         let outputs = self.generation.base.len();
         let weights = sample.weights_by_kind();
-        let before = self.margins.clone();
+        let mut before = self.margins.clone();
+        before.chunks_exact_mut(outputs).for_each(|margins| predict(config.task, margins));
+        let [mean, deviation] = self.generation.scale;
         for output in 0..outputs {
             self.pulls.clear();
             for row in 0..sample.len() {
-                let margins = &before[row * outputs..][..outputs];
                 let weight = weights[sample.kinds[row] as usize] * sample.weights[row];
-                let label =
-                    (sample.labels[row] - self.generation.scale[0]) / self.generation.scale[1];
-                let [gradient, hessian] = derivatives(config.task, margins, output, label);
+                let label = (sample.labels[row] - mean) / deviation;
+                let predicted = before[row * outputs + output];
+                let [gradient, hessian] = derivatives(config.task, predicted, output, label);
                 let [gradient, hessian] = [gradient, hessian].map(|value| weight * value);
                 self.pulls.push(Pull { row: row as u32, gradient, hessian });
             }
@@ -144,17 +154,12 @@ impl Growing {
     }
 }
 
-/// First and second derivative of the loss by the margin of an output.
-pub(super) fn derivatives(task: Task, margins: &[f32], output: usize, label: f32) -> [f32; 2] {
-    let of_share = |share: f32, is: bool| [share - f32::from(u8::from(is)), share * (1.0 - share)];
-    match task {
-        Task::Binary => of_share(math::sigmoid_f32(margins[0]), label == 1.0),
-        Task::MultiClass { .. } => {
-            let most = margins.iter().fold(f32::NEG_INFINITY, |most, margin| most.max(*margin));
-            let total: f32 = margins.iter().map(|margin| math::exp_f32(margin - most)).sum();
-            let share = math::exp_f32(margins[output] - most) / total;
-            of_share(share, label as usize == output)
-        }
-        Task::Regression => [margins[0] - label, 1.0],
-    }
+/// First and second derivative of the loss by the margin of an output, by what it predicts.
+pub(super) fn derivatives(task: Task, predicted: f32, output: usize, label: f32) -> [f32; 2] {
+    let is_it = match task {
+        Task::Binary => label == 1.0,
+        Task::MultiClass { .. } => label as usize == output,
+        Task::Regression => return [predicted - label, 1.0],
+    };
+    [predicted - f32::from(u8::from(is_it)), predicted * (1.0 - predicted)]
 }

@@ -15,12 +15,13 @@ use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS, FILTERS};
 use pelton_kernels::coordinate::length_squared;
 use pelton_kernels::covariance::Covariance;
 use pelton_kernels::implicit::pulls;
+use pelton_kernels::math::softmax_f32;
 use pelton_kernels::mixture::Mixture;
 use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::kept::{Kept, KeptCell};
-use super::link::{Link, class_log_odds, softmax};
+use super::link::{Link, class_log_odds};
 use super::rows::{Row, RowLearner, is_finite, padded};
 use crate::{ABSENT, FeatureShape, Task};
 
@@ -279,7 +280,7 @@ impl Blend {
                 *slot = scores[lane];
             }
             *loss = self.link.loss(own, label);
-            softmax(own);
+            softmax_f32(own);
         }
         losses
     }

@@ -14,11 +14,12 @@ use pelton_kernels::coordinate::{
     Cell, CoordinateRule, LANES, NormalizedSgd, accumulate, changes, fold_lanes, length_squared,
 };
 use pelton_kernels::implicit::{PROBLEMS, pulls};
+use pelton_kernels::math::softmax_f32;
 use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::kept::Kept;
-use super::link::{Link, class_log_odds, softmax};
+use super::link::{Link, class_log_odds};
 use super::rows::{Row, RowLearner, StepRows, is_finite, learn_in_order, padded};
 use crate::{FeatureShape, LearnOutcome, Task};
 use step::Step;
@@ -114,7 +115,7 @@ impl<R: CoordinateRule> Coordinates<R> {
                 self.gradients[0] = importance * (probability - label);
             }
             Task::MultiClass { .. } => {
-                softmax(&mut self.gradients);
+                softmax_f32(&mut self.gradients);
                 self.gradients[label as usize] -= 1.0;
                 self.gradients.iter_mut().for_each(|gradient| *gradient *= importance);
             }
@@ -138,7 +139,7 @@ impl<R: CoordinateRule> Coordinates<R> {
             }
             Task::MultiClass { .. } => {
                 self.gradients.copy_from_slice(scores);
-                softmax(&mut self.gradients);
+                softmax_f32(&mut self.gradients);
                 for (class, gradient) in self.gradients.iter_mut().enumerate() {
                     let sign = if class == label as usize { 1.0 } else { -1.0 };
                     let margin = sign * class_log_odds(*gradient);

@@ -3,7 +3,7 @@
 use std::io;
 
 use pelton_kernels::coordinate::device::Running;
-use pelton_kernels::math::{exp_f32, ln_f32, logit_f32, sigmoid_f32, softplus_f32};
+use pelton_kernels::math::{exp_f32, ln_f32, logit_f32, sigmoid_f32, softmax_f32, softplus_f32};
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::Task;
@@ -40,7 +40,7 @@ impl Link {
     pub fn predict(&self, scores: &mut [f32]) {
         match self.task {
             Task::Binary => scores[0] = sigmoid_f32(scores[0] - self.shift),
-            Task::MultiClass { .. } => softmax(scores),
+            Task::MultiClass { .. } => softmax_f32(scores),
             Task::Regression => {
                 let value = self.target.mean + f64::from(scores[0]) * self.target.deviation();
                 scores[0] = value as f32;
@@ -194,19 +194,6 @@ impl Target {
 
     fn usual(&self) -> f32 {
         if self.residual > 0.0 { self.residual.max(1e-6) } else { 1.0 }
-    }
-}
-
-/// Probabilities from scores, in place, in class order.
-pub(super) fn softmax(scores: &mut [f32]) {
-    let largest = scores.iter().fold(f32::MIN, |largest, score| largest.max(*score));
-    let mut total = 0.0;
-    for score in scores.iter_mut() {
-        *score = exp_f32(*score - largest);
-        total += *score;
-    }
-    for score in scores.iter_mut() {
-        *score /= total;
     }
 }
 
