@@ -128,5 +128,7 @@ mod tests {
         assert!(why("").is_some_and(|why| why.contains("step_rows = 1 ")));
         assert!(why("learn.step_rows = 256").is_some_and(|why| why.contains("label after label")));
         assert_eq!(why("learn.step_rows = 256\nmodel.optimizer = 'ftrl'"), None);
+        let boost = "learn.step_rows = 256\nmodel.kind = 'boost'";
+        assert!(why(boost).is_some_and(|why| why.contains("learns on the CPU")));
     }
 }

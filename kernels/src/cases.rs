@@ -8,8 +8,6 @@
 mod columns;
 mod features;
 mod launches;
-#[cfg(all(test, feature = "double"))]
-mod tests;
 
 use crate::coordinate::device::TableError;
 use crate::device::{Buffer, Device, Pinned, Pinning, Plain, Stream};

@@ -3,11 +3,11 @@
 //! Here is [`Linear`] on the CPU, there the tables of [`pelton_kernels`] by themselves; what both
 //! have come to is looked at through the scores of the same rows.
 
-use pelton_kernels::cases::{BATCH, CASES, Case, Draw, Work};
-use pelton_kernels::coordinate::device::{RowBuffers, TableError};
-use pelton_kernels::device::{Buffer, Stream};
+use pelton_kernels::cases::{BATCH, CASES, Case, Draw, Open, Work};
+use pelton_kernels::coordinate::device::{RowBuffers, Table, TableError};
+use pelton_kernels::device::{Buffer, DeviceError, Stream};
 
-use crate::linear::cases::{AnyTable, open_table};
+use crate::linear::cases::{blend_table, coordinate_table};
 use crate::linear::{Linear, LinearConfig, Optimizer};
 use crate::{FeatureShape, Features, LabeledBatch, Model, ModelError, Task};
 
@@ -22,53 +22,27 @@ const IN_TURN: usize = 1 << 10;
 const CLICK_BYTES: f64 = (39 * 4 + 26 * 32) as f64;
 
 const LINEAR: &[Case] = &[
-    Case {
-        kernel: "linear_score",
-        shape: "clicks: 13 dense, 26 sparse",
-        bytes_per_row: CLICK_BYTES,
-        rows: BATCH,
-        open: |rows, seed| LinearWork::open((rows, seed), CLICKS, Doing::Score),
-    },
-    Case {
-        kernel: "linear_step",
-        shape: "clicks, ftrl",
-        bytes_per_row: 2.0 * CLICK_BYTES,
-        rows: BATCH,
-        open: |rows, seed| LinearWork::open((rows, seed), CLICKS, Doing::Step),
-    },
-    Case {
-        kernel: "linear_step",
-        shape: "clicks, adagrad",
-        bytes_per_row: 2.0 * CLICK_BYTES,
-        rows: BATCH,
-        open: |rows, seed| {
-            let of = (Optimizer::ADAGRAD, CLICKS.1);
-            LinearWork::open((rows, seed), of, Doing::Step)
-        },
-    },
-    Case {
-        kernel: "linear_step",
-        shape: "clicks, sgd",
-        bytes_per_row: 2.0 * CLICK_BYTES,
-        rows: BATCH,
-        open: |rows, seed| {
-            let of = (Optimizer::SGD, CLICKS.1);
-            LinearWork::open((rows, seed), of, Doing::Step)
-        },
-    },
-    Case {
-        kernel: "linear_each",
-        shape: "clicks, ftrl, one by one",
-        bytes_per_row: 2.0 * CLICK_BYTES,
-        rows: IN_TURN,
-        open: |rows, seed| LinearWork::open((rows, seed), CLICKS, Doing::Each),
-    },
+    clicks("linear_score", "clicks: 13 dense, 26 sparse", 1.0, BATCH, |rows, seed| {
+        open_clicks((rows, seed), Optimizer::FTRL, Doing::Score)
+    }),
+    clicks("linear_step", "clicks, ftrl", 2.0, BATCH, |rows, seed| {
+        open_clicks((rows, seed), Optimizer::FTRL, Doing::Step)
+    }),
+    clicks("linear_step", "clicks, adagrad", 2.0, BATCH, |rows, seed| {
+        open_clicks((rows, seed), Optimizer::ADAGRAD, Doing::Step)
+    }),
+    clicks("linear_step", "clicks, sgd", 2.0, BATCH, |rows, seed| {
+        open_clicks((rows, seed), Optimizer::SGD, Doing::Step)
+    }),
+    clicks("linear_each", "clicks, ftrl, one by one", 2.0, IN_TURN, |rows, seed| {
+        open_clicks((rows, seed), Optimizer::FTRL, Doing::Each)
+    }),
     Case {
         kernel: "blend_score",
         shape: "payments: 15 dense, 2 sparse",
         bytes_per_row: (17 * 4 + 2 * 32) as f64,
         rows: BATCH,
-        open: |rows, seed| LinearWork::open((rows, seed), PAYMENTS, Doing::Score),
+        open: |rows, seed| open_payments((rows, seed), Doing::Score),
     },
     Case {
         kernel: "blend_each",
@@ -76,15 +50,31 @@ const LINEAR: &[Case] = &[
         // Two covariances of 16 inputs, read and written.
         bytes_per_row: (17 * 4 + 2 * 2 * 32 + 2 * 2 * 16 * 16 * 8) as f64,
         rows: IN_TURN,
-        open: |rows, seed| LinearWork::open((rows, seed), PAYMENTS, Doing::Each),
+        open: |rows, seed| open_payments((rows, seed), Doing::Each),
     },
 ];
 
-/// An optimiser with dense and sparse width.
-type Shape = (Optimizer, [usize; 2]);
+const fn clicks(
+    kernel: &'static str,
+    shape: &'static str,
+    passes: f64,
+    rows: usize,
+    open: Open,
+) -> Case {
+    Case { kernel, shape, bytes_per_row: passes * CLICK_BYTES, rows, open }
+}
 
-const CLICKS: Shape = (Optimizer::FTRL, [13, 26]);
-const PAYMENTS: Shape = (Optimizer::AUTO, [15, 2]);
+fn open_clicks(
+    size: (usize, u64),
+    optimizer: Optimizer,
+    doing: Doing,
+) -> Result<Box<dyn Work>, TableError> {
+    LinearWork::open(size, (optimizer, [13, 26]), doing, coordinate_table)
+}
+
+fn open_payments(size: (usize, u64), doing: Doing) -> Result<Box<dyn Work>, TableError> {
+    LinearWork::open(size, (Optimizer::AUTO, [15, 2]), doing, blend_table)
+}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Doing {
@@ -93,7 +83,10 @@ enum Doing {
     Each,
 }
 
-struct LinearWork {
+/// Makes the table of a model on a GPU.
+type Make<T> = fn(&Stream, &LinearConfig, FeatureShape) -> Result<T, DeviceError>;
+
+struct LinearWork<T> {
     doing: Doing,
     dense: Vec<f32>,
     sparse: Vec<u32>,
@@ -103,13 +96,18 @@ struct LinearWork {
     scores: Vec<f32>,
     config: LinearConfig,
     shape: FeatureShape,
-    there: Option<There>,
+    make: Make<T>,
+    there: Option<There<T>>,
 }
 
-struct There {
-    table: Box<dyn AnyTable>,
+struct There<T> {
+    table: T,
     rows: RowBuffers,
     scores: Buffer<f32>,
+}
+
+fn features<'a>(dense: &'a [f32], sparse: &'a [u32], rows: usize) -> Features<'a> {
+    Features { rows, dense, sparse }
 }
 
 /// What went wrong, in the words of a kernel.
@@ -121,11 +119,12 @@ fn kernel_error(error: ModelError) -> TableError {
     }
 }
 
-impl LinearWork {
+impl<T: Table + 'static> LinearWork<T> {
     fn open(
         (rows, seed): (usize, u64),
-        (optimizer, [dense_width, sparse_width]): Shape,
+        (optimizer, [dense_width, sparse_width]): (Optimizer, [usize; 2]),
         doing: Doing,
+        make: Make<T>,
     ) -> Result<Box<dyn Work>, TableError> {
         // A table as large as so many rows deserve.
         let sparse_bits = if rows < BATCH { 12 } else { 22 };
@@ -155,19 +154,15 @@ impl LinearWork {
             labels,
             config,
             shape,
+            make,
             there: None,
         }))
     }
-
-    fn features(&self) -> Features<'_> {
-        Features { rows: self.labels.len(), dense: &self.dense, sparse: &self.sparse }
-    }
 }
 
-impl Work for LinearWork {
+impl<T: Table + 'static> Work for LinearWork<T> {
     fn here(&mut self) -> Result<(), TableError> {
-        let features =
-            Features { rows: self.labels.len(), dense: &self.dense, sparse: &self.sparse };
+        let features = features(&self.dense, &self.sparse, self.labels.len());
         let batch = LabeledBatch { features, labels: &self.labels, weights: &self.weights };
         match self.doing {
             Doing::Score => self.here.score(&features, &mut self.scores),
@@ -185,7 +180,7 @@ impl Work for LinearWork {
         let mut rows = RowBuffers::new(gpu, self.shape.dense_width, self.shape.sparse_width)?;
         let labels = Some((&self.labels[..], &self.weights[..]));
         rows.give(stream, (&self.dense, &self.sparse), count, labels)?;
-        let table = open_table(stream, &self.config, self.shape)?;
+        let table = (self.make)(stream, &self.config, self.shape)?;
         self.there = Some(There { table, rows, scores: Buffer::new(gpu, count)? });
         Ok(())
     }
@@ -194,14 +189,17 @@ impl Work for LinearWork {
         let There { table, rows, scores } = self.there.as_mut().expect("brought there");
         match self.doing {
             Doing::Score => table.score(stream, rows.all(), scores),
-            Doing::Step => table.step(stream, rows.all()),
-            Doing::Each => table.each(stream, rows.all()),
+            // A step of one row is that row.
+            Doing::Step if self.labels.len() > 1 => table.give_step(stream, rows.all()),
+            Doing::Step | Doing::Each => table.each(stream, rows.all(), None).map(drop),
         }
     }
 
     fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError> {
         let mut here = vec![0.0; self.labels.len()];
-        self.here.score(&self.features(), &mut here).map_err(kernel_error)?;
+        self.here
+            .score(&features(&self.dense, &self.sparse, here.len()), &mut here)
+            .map_err(kernel_error)?;
         let There { table, rows, scores } = self.there.as_mut().expect("brought there");
         table.score(stream, rows.all(), scores)?;
         let mut there = vec![0.0; here.len()];

@@ -31,11 +31,12 @@ use pelton_kernels::device::Device;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 pub use config::{LinearConfig, Optimizer};
+pub use device::table_spec;
 
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError};
 use blend::Blend;
 use coordinates::Coordinates;
-use device::{DeviceRows, Twin, table_spec};
+use device::{DeviceRows, Twin};
 use link::Link;
 use rows::{Batches, RowLearner, Rows};
 
@@ -96,7 +97,7 @@ impl Model for Linear {
     /// A row whose score would not be finite gets the score of a row without features.
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         self.shape.check(NAME, features, Some((self.outputs, out.len())))?;
-        self.batches.score(features, out)
+        self.batches.score(features, None, out)
     }
 
     fn score_there(
@@ -106,7 +107,7 @@ impl Model for Linear {
         out: &mut [f32],
     ) -> Result<(), ModelError> {
         self.shape.check(NAME, features, Some((self.outputs, out.len())))?;
-        self.batches.score_there(features, there, out)
+        self.batches.score(features, Some(there), out)
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {

@@ -1,7 +1,5 @@
 //! Features against their definitions, and on a device against the CPU.
 
-use proptest::prelude::*;
-
 use super::*;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -79,6 +77,8 @@ fn shapes_that_do_not_fit_are_refused_before_anything_is_written() {
 
 #[cfg(feature = "double")]
 mod on_a_device {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
     use crate::coordinate::device::RowBuffers;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{BlendCell, EXPERTS, FILTERS};
 use crate::coordinate::LANES;
 use crate::coordinate::device::{
-    ModelArgument, Outcome, RowsThere, Running, TableError, TableSpec,
+    ModelArgument, Outcome, RowsThere, Running, Table, TableError, TableSpec,
 };
 use crate::device::{
     Argument, Buffer, Device, DeviceError, Gpu, Launch, Pinned, Pinning, Plain, Stream,
@@ -128,47 +128,13 @@ impl BlendTable {
         })
     }
 
-    /// The cells.
-    #[must_use]
-    pub fn cells(&self) -> &BlendCells {
-        &self.cells
-    }
-
-    /// The same to be overwritten.
-    pub fn cells_mut(&mut self) -> &mut BlendCells {
-        &mut self.cells
-    }
-
-    /// A copy of the cells in the memory of the GPU, in `room` where there is one to be used again.
-    ///
-    /// # Errors
-    /// [`DeviceError`].
-    pub fn copy(
-        &self,
-        stream: &Stream,
-        room: Option<BlendCells>,
-    ) -> Result<BlendCells, DeviceError> {
-        let mut copy = room.map_or_else(|| BlendCells::new(stream.gpu(), &self.spec), Ok)?;
-        copy.copy_from(stream, &self.cells)?;
-        Ok(copy)
-    }
-
-    /// Takes the cells of a copy.
-    ///
-    /// # Errors
-    /// [`DeviceError`].
-    pub fn restore(&mut self, stream: &Stream, copy: &BlendCells) -> Result<(), DeviceError> {
-        self.cells.copy_from(stream, copy)?;
-        self.look_at_mixture(stream)
-    }
-
     /// Weights of the experts when last looked at: behind whatever was learned or taken.
     #[must_use]
     pub fn mixture(&self) -> [f32; EXPERTS] {
         std::array::from_fn(|expert| self.mixture_here[expert])
     }
 
-    /// Reads the weights of the experts, after [`BlendTable::cells_mut`] was written to.
+    /// Reads the weights of the experts, after [`Table::cells_mut`] was written to.
     ///
     /// # Errors
     /// [`DeviceError`].
@@ -177,14 +143,50 @@ impl BlendTable {
         stream.wait()
     }
 
-    /// Predictions of the rows.
-    ///
-    /// # Shapes
-    /// `predictions`: `[rows, classes]` or longer.
-    ///
-    /// # Errors
-    /// [`TableError`].
-    pub fn score(
+    fn argument(&self) -> BlendArgument {
+        let (spec, cells) = (&self.spec, &self.cells);
+        let mut rates = [0.0; 2 * EXPERTS + FILTERS + 2];
+        let all = spec.dense_priors.iter().chain(&spec.sparse_priors);
+        let all = all.chain(&spec.forgetting).chain(&spec.mixture);
+        rates.iter_mut().zip(all).for_each(|(slot, rate)| *slot = *rate);
+        BlendArgument {
+            base: ModelArgument::of(&spec.table, [0, 0, 0, cells.running.address()]),
+            addresses: [
+                cells.dense.address(),
+                cells.sparse.address(),
+                cells.covariances.address(),
+                cells.variances.address(),
+                cells.mixture.address(),
+            ],
+            numbers: [u32::from(spec.has_covariances), 0],
+            rates,
+        }
+    }
+}
+
+impl Table for BlendTable {
+    type Cells = BlendCells;
+
+    fn cells(&self) -> &BlendCells {
+        &self.cells
+    }
+
+    fn cells_mut(&mut self) -> &mut BlendCells {
+        &mut self.cells
+    }
+
+    fn copy(&self, stream: &Stream, room: Option<BlendCells>) -> Result<BlendCells, DeviceError> {
+        let mut copy = room.map_or_else(|| BlendCells::new(stream.gpu(), &self.spec), Ok)?;
+        copy.copy_from(stream, &self.cells)?;
+        Ok(copy)
+    }
+
+    fn restore(&mut self, stream: &Stream, copy: &BlendCells) -> Result<(), DeviceError> {
+        self.cells.copy_from(stream, copy)?;
+        self.look_at_mixture(stream)
+    }
+
+    fn score(
         &mut self,
         stream: &Stream,
         rows: RowsThere<'_>,
@@ -198,14 +200,7 @@ impl BlendTable {
         unsafe { stream.launch(launch, &arguments) }.map_err(TableError::from)
     }
 
-    /// Scores each row and learns it before the next one; predictions where they are asked for.
-    ///
-    /// # Shapes
-    /// As [`BlendTable::score`].
-    ///
-    /// # Errors
-    /// [`TableError`].
-    pub fn each(
+    fn each(
         &mut self,
         stream: &Stream,
         rows: RowsThere<'_>,
@@ -235,23 +230,12 @@ impl BlendTable {
         Ok([self.outcome_here[0], self.outcome_here[1]])
     }
 
-    fn argument(&self) -> BlendArgument {
-        let (spec, cells) = (&self.spec, &self.cells);
-        let mut rates = [0.0; 2 * EXPERTS + FILTERS + 2];
-        let all = spec.dense_priors.iter().chain(&spec.sparse_priors);
-        let all = all.chain(&spec.forgetting).chain(&spec.mixture);
-        rates.iter_mut().zip(all).for_each(|(slot, rate)| *slot = *rate);
-        BlendArgument {
-            base: ModelArgument::of(&spec.table, [0, 0, 0, cells.running.address()]),
-            addresses: [
-                cells.dense.address(),
-                cells.sparse.address(),
-                cells.covariances.address(),
-                cells.variances.address(),
-                cells.mixture.address(),
-            ],
-            numbers: [u32::from(spec.has_covariances), 0],
-            rates,
-        }
+    /// Row after row, as the CPU does.
+    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
+        self.each(stream, rows, None)
+    }
+
+    fn give_step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<(), TableError> {
+        self.each(stream, rows, None).map(drop)
     }
 }

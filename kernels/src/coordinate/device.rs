@@ -12,10 +12,12 @@ use crate::device::{Argument, Buffer, DeviceError, Gpu, Launch, Pinned, Stream};
 mod launch;
 mod rows;
 mod spec;
+mod table;
 
 pub use rows::{RowBuffers, RowsThere};
 pub(crate) use spec::ModelArgument;
 pub use spec::{Rule, Running, TableSpec, Task};
+pub use table::Table;
 
 /// The cells of a model, and what is remembered besides them.
 #[derive(Debug)]
@@ -110,43 +112,51 @@ impl CoordinateTable {
         &self.spec
     }
 
-    /// The cells.
-    #[must_use]
-    pub fn cells(&self) -> &Cells {
+    fn read_outcome(&mut self, stream: &Stream) -> Result<[u32; 4], DeviceError> {
+        stream.download((&mut self.outcome_here, 0), (&self.outcome, 0), 4)?;
+        stream.wait()?;
+        Ok([0, 1, 2, 3].map(|at| self.outcome_here[at]))
+    }
+
+    fn make_room(&mut self, stream: &Stream, rows: usize) -> Result<(), DeviceError> {
+        let classes = self.spec.classes;
+        self.scores.reserve(rows * classes)?;
+        for buffer in &mut self.room.of_rows {
+            buffer.reserve(rows)?;
+        }
+        self.room.gradients.reserve(rows * classes)?;
+        let tiles = rows.div_ceil(TILE);
+        self.room.tiles.reserve(tiles * (2 * classes + 2) * self.spec.stride())?;
+        if self.sums.is_empty() && self.spec.absent > 0 {
+            self.sums = Buffer::new(stream.gpu(), self.spec.absent * (2 + 2 * classes))?;
+            stream.clear(&mut self.sums)?;
+        }
+        Ok(())
+    }
+}
+
+impl Table for CoordinateTable {
+    type Cells = Cells;
+
+    fn cells(&self) -> &Cells {
         &self.cells
     }
 
-    /// The same to be overwritten.
-    pub fn cells_mut(&mut self) -> &mut Cells {
+    fn cells_mut(&mut self) -> &mut Cells {
         &mut self.cells
     }
 
-    /// A copy of the cells in the memory of the GPU, in `room` where there is one to be used again.
-    ///
-    /// # Errors
-    /// [`DeviceError`].
-    pub fn copy(&self, stream: &Stream, room: Option<Cells>) -> Result<Cells, DeviceError> {
+    fn copy(&self, stream: &Stream, room: Option<Cells>) -> Result<Cells, DeviceError> {
         let mut copy = room.map_or_else(|| Cells::new(stream.gpu(), &self.spec), Ok)?;
         copy.copy_from(stream, &self.cells)?;
         Ok(copy)
     }
 
-    /// Takes the cells of a copy.
-    ///
-    /// # Errors
-    /// [`DeviceError`].
-    pub fn restore(&mut self, stream: &Stream, copy: &Cells) -> Result<(), DeviceError> {
+    fn restore(&mut self, stream: &Stream, copy: &Cells) -> Result<(), DeviceError> {
         self.cells.copy_from(stream, copy)
     }
 
-    /// Predictions of the rows.
-    ///
-    /// # Shapes
-    /// `predictions`: `[rows, classes]` or longer.
-    ///
-    /// # Errors
-    /// [`TableError`].
-    pub fn score(
+    fn score(
         &mut self,
         stream: &Stream,
         rows: RowsThere<'_>,
@@ -159,14 +169,7 @@ impl CoordinateTable {
         unsafe { self.launch_score(stream, rows, predictions) }.map_err(TableError::from)
     }
 
-    /// Scores each row and learns it before the next one; predictions where they are asked for.
-    ///
-    /// # Shapes
-    /// As [`CoordinateTable::score`].
-    ///
-    /// # Errors
-    /// [`TableError`].
-    pub fn each(
+    fn each(
         &mut self,
         stream: &Stream,
         rows: RowsThere<'_>,
@@ -190,47 +193,17 @@ impl CoordinateTable {
         Ok([learned, refused])
     }
 
-    /// Learns the rows as one step: all scored at the cells as they are, then one change a cell.
-    ///
-    /// # Errors
-    /// [`TableError`].
-    pub fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
+    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
         self.give_step(stream, rows)?;
         let [_, _, learned, refused] = self.read_outcome(stream)?;
         Ok([learned, refused])
     }
 
-    /// The same without waiting for what became of the rows.
-    ///
-    /// # Errors
-    /// [`TableError`].
-    pub fn give_step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<(), TableError> {
+    fn give_step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<(), TableError> {
         self.spec.check(rows, None, true)?;
         self.make_room(stream, rows.count())?;
         // SAFETY: the shapes were checked, and there is room for all that the kernels write.
         unsafe { self.launch_step(stream, rows) }.map_err(TableError::from)
-    }
-
-    fn read_outcome(&mut self, stream: &Stream) -> Result<[u32; 4], DeviceError> {
-        stream.download((&mut self.outcome_here, 0), (&self.outcome, 0), 4)?;
-        stream.wait()?;
-        Ok([0, 1, 2, 3].map(|at| self.outcome_here[at]))
-    }
-
-    fn make_room(&mut self, stream: &Stream, rows: usize) -> Result<(), DeviceError> {
-        let classes = self.spec.classes;
-        self.scores.reserve(rows * classes)?;
-        for buffer in &mut self.room.of_rows {
-            buffer.reserve(rows)?;
-        }
-        self.room.gradients.reserve(rows * classes)?;
-        let tiles = rows.div_ceil(TILE);
-        self.room.tiles.reserve(tiles * (2 * classes + 2) * self.spec.stride())?;
-        if self.sums.is_empty() && self.spec.absent > 0 {
-            self.sums = Buffer::new(stream.gpu(), self.spec.absent * (2 + 2 * classes))?;
-            stream.clear(&mut self.sums)?;
-        }
-        Ok(())
     }
 }
 

@@ -15,10 +15,9 @@ use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS, FILTERS};
 use pelton_kernels::coordinate::length_squared;
 use pelton_kernels::covariance::Covariance;
 use pelton_kernels::implicit::pulls;
-use pelton_kernels::math::softmax_f32;
-use pelton_kernels::mixture::Mixture;
 use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
+use pelton_kernels::{math::softmax_f32, mixture::Mixture};
 
 use super::kept::{Kept, KeptCell};
 use super::link::{Link, class_log_odds};

@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 
 use pelton_kernels::coordinate::device::{
-    Outcome, RowBuffers, RowsThere, Rule, TableError, TableSpec, Task as TableTask,
+    Outcome, RowBuffers, RowsThere, Rule, Table, TableError, TableSpec, Task as TableTask,
 };
 use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Stream};
 use pelton_kernels::state::{StateReader, StateWriter};
@@ -24,37 +24,13 @@ use super::rows::{Batches, RowLearner};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError, Task};
 
 /// A table on a GPU that learns as the learner `H` does here.
-pub(super) trait Twin<H>: Sized + Send {
-    /// What learning changes, in the memory of the GPU.
-    type Cells: Send;
-    /// A table with the cells of `here`.
-    fn new(stream: &Stream, spec: TableSpec, here: &mut H) -> Result<Self, DeviceError>;
-    /// Predictions of rows.
-    fn score(
-        &mut self,
-        stream: &Stream,
-        rows: RowsThere<'_>,
-        predictions: &mut Buffer<f32>,
-    ) -> Result<(), TableError>;
-    /// Learns rows one by one; predictions from before each where they are asked for.
-    fn each(
-        &mut self,
-        stream: &Stream,
-        rows: RowsThere<'_>,
-        predictions: Option<&mut Buffer<f32>>,
-    ) -> Result<Outcome, TableError>;
-    /// Learns rows that came as one step.
-    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError>;
-    /// The cells.
-    fn cells(&self) -> &Self::Cells;
-    /// A copy of them, in `room` where there is one to be used again.
-    fn copy(&self, stream: &Stream, room: Option<Self::Cells>) -> Result<Self::Cells, DeviceError>;
-    /// Takes the cells of a copy.
-    fn restore(&mut self, stream: &Stream, copy: &Self::Cells) -> Result<(), DeviceError>;
+pub(super) trait Twin<H>: Table + Sized + Send {
+    /// A table with the cells of `here`, which is untrained.
+    fn new(stream: &Stream, spec: TableSpec, here: &H) -> Result<Self, DeviceError>;
     /// Reads cells into the learner here.
     fn fetch(stream: &Stream, cells: &Self::Cells, here: &mut H) -> Result<(), DeviceError>;
     /// Takes the cells of the learner here.
-    fn send(&mut self, stream: &Stream, here: &mut H) -> Result<(), DeviceError>;
+    fn send(&mut self, stream: &Stream, here: &H) -> Result<(), DeviceError>;
     /// Weights of experts, if there are any.
     fn expert_weights(&self) -> Option<[f32; 4]> {
         None
@@ -89,8 +65,9 @@ impl From<TableError> for ModelError {
     }
 }
 
-/// The settings as the table takes them.
-pub(super) fn table_spec(config: &LinearConfig, shape: FeatureShape) -> TableSpec {
+/// The settings as a table on a GPU takes them.
+#[must_use]
+pub fn table_spec(config: &LinearConfig, shape: FeatureShape) -> TableSpec {
     let (rule, rate, beta) = match config.optimizer {
         Optimizer::Ftrl { rate, beta } => (Rule::Ftrl, rate, beta),
         Optimizer::AdaGrad { rate } => (Rule::AdaGrad, rate, 0.0),
@@ -120,10 +97,10 @@ pub(super) fn table_spec(config: &LinearConfig, shape: FeatureShape) -> TableSpe
 
 impl<H: RowLearner, T: Twin<H>> DeviceRows<H, T> {
     /// A model like `here`.
-    pub fn new(gpu: &Arc<Gpu>, spec: TableSpec, mut here: H) -> Result<Self, ModelError> {
+    pub fn new(gpu: &Arc<Gpu>, spec: TableSpec, here: H) -> Result<Self, ModelError> {
         let stream = Stream::new(gpu)?;
         let there = There {
-            table: T::new(&stream, spec, &mut here)?,
+            table: T::new(&stream, spec, &here)?,
             rows: RowBuffers::new(gpu, spec.dense_width, spec.sparse_width)?,
             predictions: Buffer::new(gpu, 0)?,
             predictions_here: Pinned::ordinary(0),
@@ -181,30 +158,24 @@ fn outcome([learned, refused]: Outcome) -> LearnOutcome {
 }
 
 impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
-    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+    fn score(
+        &self,
+        features: &Features<'_>,
+        there: Option<RowsThere<'_>>,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
         if features.rows == 0 {
             return Ok(());
         }
-        let there = &mut *self.there.borrow_mut();
-        there.give(features, None)?;
-        there.make_room(out.len())?;
-        there.table.score(&there.stream, there.rows.all(), &mut there.predictions)?;
-        Ok(there.read(out)?)
-    }
-
-    fn score_there(
-        &self,
-        features: &Features<'_>,
-        rows: RowsThere<'_>,
-        out: &mut [f32],
-    ) -> Result<(), ModelError> {
-        if features.rows == 0 || !rows.is_on(self.there.borrow().stream.gpu()) {
-            return self.score(features, out);
+        let own = &mut *self.there.borrow_mut();
+        own.make_room(out.len())?;
+        if let Some(rows) = there.filter(|rows| rows.is_on(own.stream.gpu())) {
+            own.table.score(&own.stream, rows, &mut own.predictions)?;
+        } else {
+            own.give(features, None)?;
+            own.table.score(&own.stream, own.rows.all(), &mut own.predictions)?;
         }
-        let there = &mut *self.there.borrow_mut();
-        there.make_room(out.len())?;
-        there.table.score(&there.stream, rows, &mut there.predictions)?;
-        Ok(there.read(out)?)
+        Ok(own.read(out)?)
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {

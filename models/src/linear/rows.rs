@@ -128,17 +128,13 @@ pub(super) trait RowLearner: Send {
 
 /// Whole batches; shapes have been checked.
 pub(super) trait Batches: Send {
-    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
-    /// The same for rows that lie in the memory of a GPU as well.
-    fn score_there(
+    /// Rows that lie in the memory of a GPU as well may be taken from there.
+    fn score(
         &self,
         features: &Features<'_>,
-        there: RowsThere<'_>,
+        there: Option<RowsThere<'_>>,
         out: &mut [f32],
-    ) -> Result<(), ModelError> {
-        let _ = there;
-        self.score(features, out)
-    }
+    ) -> Result<(), ModelError>;
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError>;
     fn score_and_learn_each(
         &mut self,
@@ -199,7 +195,12 @@ impl<L: RowLearner> Rows<L> {
 }
 
 impl<L: RowLearner> Batches for Rows<L> {
-    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+    fn score(
+        &self,
+        features: &Features<'_>,
+        _: Option<RowsThere<'_>>,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
         let (mut values, mut scores) = self.scratch.take();
         let width = out.len().checked_div(features.rows).unwrap_or(0);
         self.prefetch_head(features);

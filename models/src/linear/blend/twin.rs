@@ -2,16 +2,14 @@
 //! the learner is, read into it to be saved, and written from it after a saved state was read.
 
 use pelton_kernels::blend::device::{BlendCells, BlendSpec, BlendTable};
-use pelton_kernels::coordinate::device::{Outcome, RowsThere, Running, TableError, TableSpec};
-use pelton_kernels::device::{Buffer, DeviceError, Stream};
+use pelton_kernels::coordinate::device::{Running, Table, TableSpec};
+use pelton_kernels::device::{DeviceError, Stream};
 
 use super::super::device::Twin;
 use super::{Blend, EXPERTS, FORGETTING, MIXTURE};
 
 impl Twin<Blend> for BlendTable {
-    type Cells = BlendCells;
-
-    fn new(stream: &Stream, table: TableSpec, here: &mut Blend) -> Result<Self, DeviceError> {
+    fn new(stream: &Stream, table: TableSpec, here: &Blend) -> Result<Self, DeviceError> {
         let spec = BlendSpec {
             table,
             has_covariances: !here.covariances.is_empty(),
@@ -23,41 +21,6 @@ impl Twin<Blend> for BlendTable {
         let mut table = BlendTable::new(stream, spec)?;
         table.send(stream, here)?;
         Ok(table)
-    }
-
-    fn score(
-        &mut self,
-        stream: &Stream,
-        rows: RowsThere<'_>,
-        predictions: &mut Buffer<f32>,
-    ) -> Result<(), TableError> {
-        BlendTable::score(self, stream, rows, predictions)
-    }
-
-    fn each(
-        &mut self,
-        stream: &Stream,
-        rows: RowsThere<'_>,
-        predictions: Option<&mut Buffer<f32>>,
-    ) -> Result<Outcome, TableError> {
-        BlendTable::each(self, stream, rows, predictions)
-    }
-
-    /// Row after row, as the learner here.
-    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
-        BlendTable::each(self, stream, rows, None)
-    }
-
-    fn cells(&self) -> &BlendCells {
-        BlendTable::cells(self)
-    }
-
-    fn copy(&self, stream: &Stream, room: Option<BlendCells>) -> Result<BlendCells, DeviceError> {
-        BlendTable::copy(self, stream, room)
-    }
-
-    fn restore(&mut self, stream: &Stream, copy: &BlendCells) -> Result<(), DeviceError> {
-        BlendTable::restore(self, stream, copy)
     }
 
     fn fetch(stream: &Stream, cells: &BlendCells, here: &mut Blend) -> Result<(), DeviceError> {
@@ -81,7 +44,7 @@ impl Twin<Blend> for BlendTable {
         Ok(())
     }
 
-    fn send(&mut self, stream: &Stream, here: &mut Blend) -> Result<(), DeviceError> {
+    fn send(&mut self, stream: &Stream, here: &Blend) -> Result<(), DeviceError> {
         let (mut values, mut variances) = (Vec::new(), Vec::new());
         for covariance in &here.covariances {
             values.extend_from_slice(&covariance.values());

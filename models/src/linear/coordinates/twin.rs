@@ -2,53 +2,15 @@
 //! be saved, and written from it after a saved state was read.
 
 use pelton_kernels::coordinate::CoordinateRule;
-use pelton_kernels::coordinate::device::{
-    Cells, CoordinateTable, Outcome, RowsThere, Running, TableError, TableSpec,
-};
-use pelton_kernels::device::{Buffer, DeviceError, Stream};
+use pelton_kernels::coordinate::device::{Cells, CoordinateTable, Running, Table, TableSpec};
+use pelton_kernels::device::{DeviceError, Stream};
 
 use super::super::device::Twin;
 use super::{Coordinates, Lengths};
 
 impl<R: CoordinateRule + Send> Twin<Coordinates<R>> for CoordinateTable {
-    type Cells = Cells;
-
-    fn new(stream: &Stream, spec: TableSpec, _: &mut Coordinates<R>) -> Result<Self, DeviceError> {
+    fn new(stream: &Stream, spec: TableSpec, _: &Coordinates<R>) -> Result<Self, DeviceError> {
         CoordinateTable::new(stream, spec)
-    }
-
-    fn score(
-        &mut self,
-        stream: &Stream,
-        rows: RowsThere<'_>,
-        predictions: &mut Buffer<f32>,
-    ) -> Result<(), TableError> {
-        CoordinateTable::score(self, stream, rows, predictions)
-    }
-
-    fn each(
-        &mut self,
-        stream: &Stream,
-        rows: RowsThere<'_>,
-        predictions: Option<&mut Buffer<f32>>,
-    ) -> Result<Outcome, TableError> {
-        CoordinateTable::each(self, stream, rows, predictions)
-    }
-
-    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
-        CoordinateTable::step(self, stream, rows)
-    }
-
-    fn cells(&self) -> &Cells {
-        CoordinateTable::cells(self)
-    }
-
-    fn copy(&self, stream: &Stream, room: Option<Cells>) -> Result<Cells, DeviceError> {
-        CoordinateTable::copy(self, stream, room)
-    }
-
-    fn restore(&mut self, stream: &Stream, copy: &Cells) -> Result<(), DeviceError> {
-        CoordinateTable::restore(self, stream, copy)
     }
 
     fn fetch(stream: &Stream, cells: &Cells, here: &mut Coordinates<R>) -> Result<(), DeviceError> {
@@ -62,7 +24,7 @@ impl<R: CoordinateRule + Send> Twin<Coordinates<R>> for CoordinateTable {
         Ok(())
     }
 
-    fn send(&mut self, stream: &Stream, here: &mut Coordinates<R>) -> Result<(), DeviceError> {
+    fn send(&mut self, stream: &Stream, here: &Coordinates<R>) -> Result<(), DeviceError> {
         let target = here.link.target_state();
         let Lengths { rows: length_rows, sum: length_sum } = here.lengths;
         let cells = self.cells_mut();

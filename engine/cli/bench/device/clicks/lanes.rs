@@ -5,15 +5,13 @@ use std::sync::Arc;
 use pelton::error::Error;
 use pelton::generate::clicks::{CATEGORIES, NUMBERS};
 use pelton_kernels::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
-use pelton_kernels::coordinate::device::{
-    CoordinateTable, RowBuffers, Rule, TableSpec, Task as TableTask,
-};
+use pelton_kernels::coordinate::device::{CoordinateTable, RowBuffers, Table};
 use pelton_kernels::device::{Buffer, Device, Event, Gpu, Pinned, Pinning, Stream};
 use pelton_kernels::moments::device::DeviceMoments;
 use pelton_kernels::moments::{Moments, MomentsSpec};
-use pelton_models::linear::Optimizer;
+use pelton_models::linear::table_spec;
 
-use super::{Slot, WEIGHT_BITS, assembly, digest_of, model};
+use super::{Slot, assembly, digest_of, model};
 
 /// What the way of a batch shares with that of the next.
 pub struct Lanes {
@@ -57,38 +55,15 @@ impl Lane {
     }
 }
 
-fn table_spec() -> TableSpec {
-    let (config, _) = model();
-    let (rate, beta) = match Optimizer::FTRL {
-        Optimizer::Ftrl { rate, beta } => (rate, beta),
-        _ => (0.0, 0.0),
-    };
-    TableSpec {
-        task: TableTask::Binary,
-        rule: Rule::Ftrl,
-        classes: 1,
-        dense_width: NUMBERS,
-        fold: config.fold,
-        sparse_width: CATEGORIES,
-        absent: 1 << WEIGHT_BITS,
-        rate,
-        beta,
-        l1: config.l1,
-        l2: config.l2,
-        positive_weight: config.positive_weight,
-        shift: 0.0,
-    }
-}
-
 impl Lanes {
     pub fn new(gpu: &Arc<Gpu>, rows: usize) -> Result<Lanes, Error> {
-        let compute = Stream::new(gpu)?;
+        let (compute, (config, shape)) = (Stream::new(gpu)?, model());
         Ok(Lanes {
             up: Stream::new(gpu)?,
             down: Stream::new(gpu)?,
             assembler: Assembler::new(&compute, &assembly())?,
             moments: DeviceMoments::new(&compute, &Moments::new(MomentsSpec::new(NUMBERS))?)?,
-            table: CoordinateTable::new(&compute, table_spec())?,
+            table: CoordinateTable::new(&compute, table_spec(&config, shape))?,
             lanes: [Lane::new(&compute, rows)?, Lane::new(&compute, rows)?],
             compute,
         })
