@@ -10,8 +10,8 @@ use crate::watchdog::standing::Limits;
 pub fn read_device(root: &mut Section<'_>) -> DeviceChoice {
     let doc = "what computes; \"auto\" is a GPU where there is one, learn.step_rows is wide \
                enough for it (256) and the model learns a step at once (kind \"linear\", another \
-               optimizer than \"auto\"), else the CPU; the same answers everywhere; a GPU that is lost gives way to the CPU, from \
-               the last checkpoint on";
+               optimizer than \"auto\"), else the CPU; the same answers everywhere; a GPU that is \
+               lost gives way to the CPU, from the last checkpoint on";
     let legal = "\"auto\", \"cpu\", or \"cuda:N\" for the GPU of number N";
     root.parsed(Key("device", doc), (DeviceChoice::Auto, "\"auto\""), legal, |value| {
         DeviceChoice::parse(value.as_str()?)
