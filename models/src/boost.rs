@@ -15,6 +15,7 @@ mod bins;
 mod config;
 mod encode;
 mod generation;
+mod pull;
 mod sample;
 mod state;
 #[cfg(test)]
@@ -71,12 +72,6 @@ impl Boost {
             config,
             shape,
         })
-    }
-
-    /// Rows kept in the sample.
-    #[must_use]
-    pub fn sampled(&self) -> usize {
-        self.sample.len()
     }
 
     fn score_row(&self, features: &Features<'_>, row: usize, out: &mut [f32]) {

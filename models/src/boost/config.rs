@@ -52,7 +52,7 @@ impl BoostConfig {
             ("classes", (1..=1024).contains(&classes), "must be in 1..=1024"),
             ("sample_rows", (64..=1 << 26).contains(&self.sample_rows), "must be in 64..=2^26"),
             ("rounds", (1..=10_000).contains(&self.rounds), "must be in 1..=10000"),
-            ("depth", (1..=16).contains(&self.depth), "must be in 1..=16"),
+            ("depth", (1..=10).contains(&self.depth), "must be in 1..=10"),
             ("rate", self.rate > 0.0 && self.rate <= 1.0, "must be above 0, at most 1"),
             ("lambda", self.lambda > 0.0 && self.lambda <= 1e9, "must be above 0, at most 1e9"),
             ("hessian_min", self.hessian_min >= 0.0, "must not be below 0"),

@@ -4,8 +4,9 @@ use pelton_kernels::math;
 
 use super::bins::Bins;
 use super::config::BoostConfig;
+use super::pull::{Pull, Scale};
 use super::sample::Sample;
-use super::tree::{Pull, Room, Tree};
+use super::tree::{Room, Split, Tree, leaf_of};
 use crate::Task;
 
 /// Trees over the same bins; the margin of an output is its base and what its trees add.
@@ -16,8 +17,14 @@ pub(super) struct Generation {
     pub base: Vec<f32>,
     /// What a margin is in units of the target: mean and deviation (0 and 1 for classes).
     pub scale: [f32; 2],
-    /// `[rounds, outputs]`.
-    pub trees: Vec<Tree>,
+    /// Splits from a root to a leaf.
+    pub depth: usize,
+    /// `[rounds, outputs, 2^depth - 1]`.
+    pub splits: Vec<Split>,
+    /// `[rounds, outputs, 2^depth]`.
+    pub leaves: Vec<f32>,
+    /// What the inner nodes would add, `[rounds, outputs, 2^depth - 1]`.
+    pub inner: Vec<f32>,
 }
 
 /// A generation that is not whole, with what growing needs of the sample.
@@ -43,10 +50,26 @@ impl Generation {
         }
     }
 
+    /// Trees of all rounds.
+    pub fn trees(&self) -> usize {
+        self.leaves.len() >> self.depth
+    }
+
     fn margin(&self, codes: &[u8], output: usize) -> f32 {
         let outputs = self.base.len();
-        let trees = self.trees.iter().skip(output).step_by(outputs);
-        trees.fold(self.base[output], |margin, tree| margin + tree.value(codes))
+        let (inner, outer) = ((1 << self.depth) - 1, 1 << self.depth);
+        let splits = self.splits.chunks_exact(inner).skip(output).step_by(outputs);
+        let leaves = self.leaves.chunks_exact(outer).skip(output).step_by(outputs);
+        splits.zip(leaves).fold(self.base[output], |margin, (splits, leaves)| {
+            margin + leaves[leaf_of(splits, self.depth, codes)]
+        })
+    }
+
+    fn push(&mut self, tree: &Tree) {
+        let (inner, leaves) = tree.values.split_at(tree.splits.len());
+        self.splits.extend_from_slice(&tree.splits);
+        self.leaves.extend_from_slice(leaves);
+        self.inner.extend_from_slice(inner);
     }
 }
 
@@ -82,8 +105,9 @@ impl Growing {
     /// Begins over the sample as it is.
     pub fn new(config: &BoostConfig, sample: &Sample, width: usize, began: u64) -> Growing {
         let (base, scale) = start(config.task, sample);
+        let bins = Bins::of(&sample.rows, width);
         let generation =
-            Generation { bins: Bins::of(&sample.rows, width), base, scale, trees: Vec::new() };
+            Generation { bins, base, scale, depth: config.depth, ..Generation::default() };
         let period = began.clamp(1, config.period_labels);
         Growing::of(generation, sample, width, (began, period))
     }
@@ -124,7 +148,7 @@ impl Growing {
 
     /// Rounds there are.
     pub fn rounds(&self) -> usize {
-        self.generation.trees.len() / self.generation.base.len()
+        self.generation.trees() / self.generation.base.len()
     }
 
     /// Grows one tree for each output, all by the margins before the round.
@@ -135,21 +159,28 @@ impl Growing {
         before.chunks_exact_mut(outputs).for_each(|margins| predict(config.task, margins));
         let [mean, deviation] = self.generation.scale;
         for output in 0..outputs {
-            self.pulls.clear();
-            for row in 0..sample.len() {
+            let asks = |row: usize| {
                 let weight = weights[sample.kinds[row] as usize] * sample.weights[row];
                 let label = (sample.labels[row] - mean) / deviation;
                 let predicted = before[row * outputs + output];
-                let [gradient, hessian] = derivatives(config.task, predicted, output, label);
-                let [gradient, hessian] = [gradient, hessian].map(|value| weight * value);
-                self.pulls.push(Pull { row: row as u32, gradient, hessian });
-            }
-            let codes = (&self.codes[..], width);
-            let tree = Tree::grow(&config.growth(), codes, &mut self.pulls, &mut self.room);
-            for (row, codes) in self.codes.chunks_exact(width.max(1)).enumerate() {
-                self.margins[row * outputs + output] += tree.value(codes);
-            }
-            self.generation.trees.push(tree);
+                derivatives(config.task, predicted, output, label).map(|value| weight * value)
+            };
+            let sums = (0..sample.len()).fold([0.0; 2], |[gradient, hessian], row| {
+                let own = asks(row);
+                [gradient + f64::from(own[0].abs()), hessian + f64::from(own[1])]
+            });
+            let scale = Scale::new(sums);
+            let pull = |row: usize| Pull { row: row as u32, packed: scale.pack(asks(row)) };
+            self.pulls.clear();
+            self.pulls.extend((0..sample.len()).map(pull));
+            let (codes, margins) = ((&self.codes[..], width), &mut self.margins);
+            let pulls = (&mut self.pulls[..], scale);
+            let tree = Tree::grow(&config.growth(), codes, pulls, &mut self.room, |value, rows| {
+                for pull in rows {
+                    margins[pull.row as usize * outputs + output] += value;
+                }
+            });
+            self.generation.push(&tree);
         }
     }
 }

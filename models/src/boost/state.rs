@@ -8,7 +8,7 @@ use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
 use super::bins::{BINS, Bins};
 use super::generation::{Generation, Growing};
-use super::tree::{Node, Tree};
+use super::tree::Split;
 use super::{Boost, BoostConfig};
 use crate::{FeatureShape, Task};
 
@@ -26,7 +26,7 @@ fn header(config: &BoostConfig, shape: FeatureShape) -> [u64; 10] {
     };
     let bits = |high: f32, low: f32| u64::from(high.to_bits()) << 32 | u64::from(low.to_bits());
     [
-        u64::from_le_bytes(*b"boost--1"),
+        u64::from_le_bytes(*b"boost--2"),
         task,
         config.sample_rows as u64,
         (config.rounds as u64) << 32 | config.depth as u64,
@@ -85,15 +85,14 @@ impl Boost {
         for stratum in &mut sample.strata {
             stratum.seen = state.get()?;
         }
-        let outputs = self.config.task.outputs();
         for _ in 0..state.length(self.config.generations)? {
-            self.serving.push_back(read_generation(state, (width, outputs))?);
+            self.serving.push_back(read_generation(state, &self.config, width)?);
         }
         if state.get::<u8>()? == 0 {
             return Ok(());
         }
         let [began, period] = state.get()?;
-        let generation = read_generation(state, (width, outputs))?;
+        let generation = read_generation(state, &self.config, width)?;
         if began > self.learned || period == 0 {
             return Err(invalid("a generation began behind the last label"));
         }
@@ -106,46 +105,32 @@ fn write_generation(generation: &Generation, state: &mut StateWriter<'_>) -> io:
     state.slice(&generation.base)?;
     state.put(generation.scale)?;
     generation.bins.edges().iter().try_for_each(|edges| state.list(edges))?;
-    state.length(generation.trees.len())?;
-    for tree in &generation.trees {
-        state.length(tree.nodes.len())?;
-        let numbers = |node: &Node| [node.column, node.bin, node.left, node.value.to_bits()];
-        state.each(tree.nodes.iter().map(numbers))?;
-    }
-    Ok(())
+    state.list(&generation.leaves)?;
+    state.slice(&generation.inner)?;
+    state.each(generation.splits.iter().map(|split| split.0))
 }
 
 fn read_generation(
     state: &mut StateReader<'_>,
-    (width, outputs): (usize, usize),
+    config: &BoostConfig,
+    width: usize,
 ) -> io::Result<Generation> {
+    let (outputs, depth) = (config.task.outputs(), config.depth);
     let base = state.numbers(outputs)?;
     let scale = state.get()?;
     let edges = (0..width).map(|_| state.list(BINS)).collect::<io::Result<_>>()?;
-    let mut trees = Vec::new();
-    for _ in 0..state.length(LENGTH_MAX)? {
-        let nodes = state.list::<[u32; 4]>(LENGTH_MAX)?;
-        let node = |[column, bin, left, value]: [u32; 4]| Node {
-            column,
-            bin,
-            left,
-            value: f32::from_bits(value),
-        };
-        let nodes: Vec<Node> = nodes.into_iter().map(node).collect();
-        // Children lie behind their parent, so that a walk ends.
-        let is_good = |(at, node): (usize, &Node)| {
-            let left = node.left as usize;
-            left == 0 || (left > at && left + 1 < nodes.len() && (node.column as usize) < width)
-        };
-        if nodes.is_empty() || !nodes.iter().enumerate().all(is_good) {
-            return Err(invalid("a tree leads nowhere"));
-        }
-        trees.push(Tree { nodes });
-    }
-    if trees.len() % outputs != 0 {
+    let leaves: Vec<f32> = state.list(LENGTH_MAX)?;
+    let trees = leaves.len() >> depth;
+    if leaves.len() != trees << depth || trees % outputs != 0 {
         return Err(invalid("a round lacks trees"));
     }
-    Ok(Generation { bins: Bins::with_edges(edges), base, scale, trees })
+    let inner = state.numbers(trees * ((1 << depth) - 1))?;
+    let splits = state.numbers::<u32>(inner.len())?;
+    let splits: Vec<Split> = splits.into_iter().map(Split).collect();
+    if splits.iter().any(|split| *split != Split::NONE && split.column() >= width) {
+        return Err(invalid("a tree looks at a column that is not there"));
+    }
+    Ok(Generation { bins: Bins::with_edges(edges), base, scale, depth, splits, leaves, inner })
 }
 
 pub(super) fn write_kept(kept: &VecDeque<(u64, Vec<u8>)>, out: &mut dyn Write) -> io::Result<()> {
