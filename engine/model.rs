@@ -17,6 +17,10 @@ pub fn build(
     shape: FeatureShape,
     device: &Device,
 ) -> Result<Box<dyn Model>, Error> {
+    if config.kind == Kind::Auto {
+        let moments = pelton_kernels::moments::MomentsSpec { clip: 100.0, ..pelton_kernels::moments::MomentsSpec::new(shape.dense_width) };
+        return Ok(Box::new(pelton_models::auto::Auto::new(config.task, shape, moments)?));
+    }
     if config.kind == Kind::Boost {
         return Ok(Box::new(Boost::new(BoostConfig::new(config.task), shape)?));
     }

@@ -40,6 +40,8 @@ const CLASSES_MAX: usize = 1024;
 pub enum Kind {
     /// Linear, learning every label at once.
     Linear,
+    /// A mixture.
+    Auto,
     /// Boosted trees, grown again and again over a sample.
     Boost,
 }
@@ -116,7 +118,7 @@ impl ModelConfig {
         let doc = "linear = a linear model that learns every label at once; boost = boosted trees, \
                    grown again and again over a bounded sample of the labelled events";
         let kind_of_model =
-            section.choice(Key("kind", doc), &[("linear", Kind::Linear), ("boost", Kind::Boost)]);
+            section.choice(Key("kind", doc), &[("linear", Kind::Linear), ("auto", Kind::Auto), ("boost", Kind::Boost)]);
         let optimizer = section.choice(
             Key("optimizer", "how weights move"),
             &[

@@ -137,6 +137,35 @@ impl Moments {
         Ok(())
     }
 
+    /// Standardises a row by the moments as they are, which it does not change.
+    ///
+    /// # Shapes
+    /// `values: [width]`.
+    #[inline]
+    pub fn apply(&self, values: &mut [f32]) {
+        let clip = f64::from(self.spec.clip);
+        let rates = self.means.iter().zip(&self.inverses);
+        for (value, (mean, inverse)) in values.iter_mut().zip(rates) {
+            // The clamp to the fixed point's range also brings infinities in; NaN stays.
+            let x = f64::from(value.clamp(-fixed::VALUE_MAX, fixed::VALUE_MAX));
+            let scaled = ((x - mean) * inverse).clamp(-clip, clip) as f32;
+            *value = if scaled.is_nan() { 0.0 } else { scaled + 0.0 };
+        }
+    }
+
+    /// Takes in the next row of the stream, which [`Moments::apply`] standardises from then on.
+    ///
+    /// # Shapes
+    /// `values: [width]`.
+    pub fn observe(&mut self, values: &[f32]) {
+        self.fade();
+        self.add(values);
+        if self.is_due() {
+            self.refresh();
+        }
+        self.position += 1;
+    }
+
     /// What it was made with.
     pub fn spec(&self) -> &MomentsSpec {
         &self.spec
@@ -194,31 +223,32 @@ impl Moments {
 
     #[inline]
     fn row(&mut self, values: &mut [f32]) {
-        let position = self.position;
-        let half_life = self.spec.half_life_rows;
-        if half_life > 0 && position > 0 && position.is_multiple_of(half_life) {
-            self.columns.iter_mut().for_each(Column::halve);
-        }
-        let is_due = position < self.spec.refresh_dense_rows
-            || position.is_multiple_of(self.spec.refresh_every_rows);
+        self.fade();
         if self.spec.include_current {
             self.add(values);
         }
-        if is_due {
+        if self.is_due() {
             self.refresh();
         }
         if !self.spec.include_current {
             self.add(values);
         }
-        let clip = f64::from(self.spec.clip);
-        let rates = self.means.iter().zip(&self.inverses);
-        for (value, (mean, inverse)) in values.iter_mut().zip(rates) {
-            // The clamp to the fixed point's range also brings infinities in; NaN stays.
-            let x = f64::from(value.clamp(-fixed::VALUE_MAX, fixed::VALUE_MAX));
-            let scaled = ((x - mean) * inverse).clamp(-clip, clip) as f32;
-            *value = if scaled.is_nan() { 0.0 } else { scaled + 0.0 };
-        }
+        self.apply(values);
         self.position += 1;
+    }
+
+    #[inline]
+    fn fade(&mut self) {
+        let half_life = self.spec.half_life_rows;
+        if half_life > 0 && self.position > 0 && self.position.is_multiple_of(half_life) {
+            self.columns.iter_mut().for_each(Column::halve);
+        }
+    }
+
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.position < self.spec.refresh_dense_rows
+            || self.position.is_multiple_of(self.spec.refresh_every_rows)
     }
 
     #[inline]

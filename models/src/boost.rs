@@ -26,7 +26,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-pub use config::BoostConfig;
+pub use config::{BoostConfig, Memory};
 
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 use encode::Encoder;
@@ -62,7 +62,7 @@ impl Boost {
         config.check()?;
         let encoder = Encoder::new(config.task, shape);
         Ok(Boost {
-            sample: Sample::new(encoder.width(), config.kinds(), config.sample_rows),
+            sample: Sample::new(encoder.width(), config.kinds(), config.sample_rows, config.memory),
             learned: 0,
             encoder,
             growing: None,

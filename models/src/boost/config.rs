@@ -2,6 +2,7 @@
 
 use pelton_kernels::KernelError;
 
+pub use super::sample::Memory;
 use super::tree::Growth;
 use crate::Task;
 
@@ -12,6 +13,8 @@ pub struct BoostConfig {
     pub task: Task,
     /// Labelled rows kept, all kinds of labels together.
     pub sample_rows: usize,
+    /// Which of them.
+    pub memory: Memory,
     /// Rounds of a generation: a tree for each output.
     pub rounds: usize,
     /// Splits from the root to a leaf.
@@ -35,6 +38,7 @@ impl BoostConfig {
         BoostConfig {
             task,
             sample_rows: 100_000,
+            memory: Memory::Even,
             rounds: 100,
             depth: 4,
             rate: 0.1,

@@ -84,7 +84,7 @@ pub(super) fn predict(task: Task, margins: &mut [f32]) {
 
 /// The base of each output, and the scale of margins, by the rows seen.
 pub(super) fn start(task: Task, sample: &Sample) -> (Vec<f32>, [f32; 2]) {
-    let seen = |kind: usize| sample.strata[kind].seen as f64 + 0.5;
+    let seen = |kind: usize| sample.strata[kind].mass + 0.5;
     match task {
         Task::Binary => (vec![math::ln(seen(1) / seen(0)) as f32], [0.0, 1.0]),
         Task::MultiClass { classes } => {
