@@ -63,7 +63,7 @@ fn pass(model: &mut Linear, clicks: &Clicks, salts: &[u64; CATEGORIES]) -> f32 {
                 *index = bucket(*code, *salt, BITS);
             }
         }
-        let features = Features { rows: CHUNK, dense, sparse: &sparse };
+        let features = Features { rows: CHUNK, dense, sparse: &sparse, notes: &[] };
         let batch = LabeledBatch { features, labels, weights: &weights };
         model.score_and_learn_each(&batch, &mut out).expect("shapes fit");
         sum += out.iter().sum::<f32>();

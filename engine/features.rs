@@ -119,7 +119,7 @@ impl FeatureStage {
         Ok(())
     }
 
-    /// The features of rows `from..to` of the batch last run.
+    /// The features of rows `from..to` of the batch last run, without notes.
     #[must_use]
     pub fn rows(&self, from: usize, to: usize) -> Features<'_> {
         let (dense_width, sparse_width) = (self.plan.width(), self.plan.sparse.len());
@@ -128,6 +128,7 @@ impl FeatureStage {
             rows: to - from,
             dense: &dense[from * dense_width..to * dense_width],
             sparse: &sparse[from * sparse_width..to * sparse_width],
+            notes: &[],
         }
     }
 

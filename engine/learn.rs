@@ -54,6 +54,8 @@ pub struct Learner {
     step_rows: u64,
     step: Step,
     ahead: Ahead,
+    /// What the model noted of the rows of the batch, `[rows, notes_width]`.
+    notes: Vec<f32>,
     guard: Guard,
     kept: KeptModels,
     counts: LearnCounts,
@@ -66,6 +68,7 @@ struct Step {
     shape: FeatureShape,
     dense: Vec<f32>,
     sparse: Vec<u32>,
+    notes: Vec<f32>,
     labels: Vec<f32>,
     weights: Vec<f32>,
 }
@@ -94,10 +97,12 @@ impl Learner {
                 shape,
                 dense: Vec::new(),
                 sparse: Vec::new(),
+                notes: Vec::new(),
                 labels: Vec::new(),
                 weights: Vec::new(),
             },
             ahead: Ahead::default(),
+            notes: Vec::new(),
             guard: Guard::new(&config.guard, config.model.task),
             kept: KeptModels::default(),
             counts: LearnCounts::default(),
@@ -119,6 +124,7 @@ impl Learner {
     ) -> Result<(), Error> {
         slot.scores.resize(slot.rows * self.model.outputs(), f32::NAN);
         slot.versions.resize(slot.rows, 0);
+        self.notes.resize(slot.rows * self.model.notes_width(), 0.0);
         self.begin_keeping(join)?;
         self.ahead.begin();
         let (mut row, mut next) = (0, 0);
@@ -187,6 +193,12 @@ impl Learner {
         self.counts
     }
 
+    /// Numbers that the model notes of a row when it is scored.
+    #[must_use]
+    pub fn notes_width(&self) -> usize {
+        self.model.notes_width()
+    }
+
     /// Version of the model: names its weights.
     #[must_use]
     pub fn model_version(&self) -> u64 {
@@ -225,7 +237,10 @@ impl Learner {
     ) -> Result<(), Error> {
         let outputs = self.model.outputs();
         let scores = &mut slot.scores[rows.start * outputs..rows.end * outputs];
-        let here = features.rows(rows.start, rows.end);
+        let width = self.model.notes_width();
+        let notes = &mut self.notes[rows.start * width..rows.end * width];
+        self.model.note(&features.rows(rows.start, rows.end), notes)?;
+        let here = Features { notes, ..features.rows(rows.start, rows.end) };
         match features.rows_there(rows.start, rows.end) {
             Some(there) => self.model.score_there(&here, there, scores)?,
             None => self.model.score(&here, scores)?,
@@ -239,9 +254,11 @@ impl Learner {
         let outputs = self.model.outputs();
         let scores = &slot.scores[rows.start * outputs..rows.end * outputs];
         slot.versions[rows.clone()].fill(self.model.version());
+        let width = self.model.notes_width();
         for (row, scores) in rows.clone().zip(scores.chunks_exact(outputs)) {
             let entry = join.admitted()[row];
-            join.pending_mut().store_scores(entry, scores);
+            let notes = &self.notes[row * width..][..width];
+            join.pending_mut().store_scores(entry, scores, notes);
             let is_finite = scores.iter().all(|score| score.is_finite());
             self.counts.scores_nonfinite += u64::from(!is_finite);
         }
@@ -336,20 +353,22 @@ impl Step {
     fn push(&mut self, features: &Features<'_>, label: f32) {
         self.dense.extend_from_slice(features.dense);
         self.sparse.extend_from_slice(features.sparse);
+        self.notes.extend_from_slice(features.notes);
         self.labels.push(label);
         self.weights.push(1.0);
     }
 
     fn batch(&self) -> LabeledBatch<'_> {
         debug_assert_eq!(self.dense.len(), self.labels.len() * self.shape.dense_width);
-        let (dense, sparse) = (&self.dense[..], &self.sparse[..]);
-        let features = Features { rows: self.labels.len(), dense, sparse };
+        let (dense, sparse, notes) = (&self.dense[..], &self.sparse[..], &self.notes[..]);
+        let features = Features { rows: self.labels.len(), dense, sparse, notes };
         LabeledBatch { features, labels: &self.labels, weights: &self.weights }
     }
 
     fn clear(&mut self) {
         self.dense.clear();
         self.sparse.clear();
+        self.notes.clear();
         self.labels.clear();
         self.weights.clear();
     }

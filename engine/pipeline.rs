@@ -45,10 +45,12 @@ impl Pipeline {
     pub fn on(config: &Config, device: &Device) -> Result<Pipeline, Error> {
         let features = FeatureStage::on(config, device)?;
         let shape = features.shape();
+        let learner = Learner::new(config, shape, device)?;
         let pending = PendingShape {
             dense_width: shape.dense_width,
             sparse_width: shape.sparse_width,
             outputs: config.model.task.outputs(),
+            notes_width: learner.notes_width(),
             label_keys: features.plan().label_tables.iter().map(|t| t.key.clone()).collect(),
             group: config.evaluate.group,
         };
@@ -56,7 +58,7 @@ impl Pipeline {
             clean: Clean::new(&config.event, config.features.keys_max),
             join: Join::new(&config.labels, pending).guarded(config.guard.action == Action::Pause),
             features,
-            learner: Learner::new(config, shape, device)?,
+            learner,
             resolved: Vec::new(),
             clock: StageClock::default(),
             device: device.clone(),

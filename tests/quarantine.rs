@@ -59,7 +59,7 @@ fn model_digest<'a>(job: &Job, scored: &Trace, labels: impl Iterator<Item = &'a 
         // Labels of events that were filtered have nothing to learn from.
         let Some(bits) = scored.dense.get(&id) else { continue };
         let (dense, sparse): (Vec<f32>, &[u32]) = (floats(bits), &scored.sparse[&id]);
-        let features = Features { rows: 1, dense: &dense, sparse };
+        let features = Features { rows: 1, dense: &dense, sparse, notes: &[] };
         let batch = LabeledBatch { features, labels: &[label], weights: &[1.0] };
         model.score_and_learn_each(&batch, &mut [0.0]).expect("it takes what the engine made");
     }

@@ -27,6 +27,8 @@ pub struct PendingShape {
     pub sparse_width: usize,
     /// Scores of an event.
     pub outputs: usize,
+    /// What the model notes of an event.
+    pub notes_width: usize,
     /// Category columns of each label window's key.
     pub label_keys: Vec<Vec<usize>>,
     /// Category column of the evaluation's groups.
@@ -47,6 +49,7 @@ pub struct Pending {
     pub(super) dense: Vec<f32>,
     pub(super) sparse: Vec<u32>,
     pub(super) scores: Vec<f32>,
+    pub(super) notes: Vec<f32>,
     pub(super) features_free: Vec<u32>,
     pub(super) features_len: usize,
 }
@@ -67,6 +70,7 @@ impl Pending {
             dense: Vec::new(),
             sparse: Vec::new(),
             scores: Vec::new(),
+            notes: Vec::new(),
             features_free: Vec::new(),
             features_len: 0,
         }
@@ -108,21 +112,24 @@ impl Pending {
         self.sparse[row * sparse_width..][..sparse_width].copy_from_slice(sparse);
     }
 
-    /// Stores the scores of an entry.
-    pub fn store_scores(&mut self, entry: Entry, scores: &[f32]) {
+    /// Stores the scores of an entry, and what the model has noted.
+    pub fn store_scores(&mut self, entry: Entry, scores: &[f32], notes: &[f32]) {
         let row = self.features[entry as usize] as usize;
-        self.scores[row * self.shape.outputs..][..self.shape.outputs].copy_from_slice(scores);
+        let PendingShape { outputs, notes_width, .. } = self.shape;
+        self.scores[row * outputs..][..outputs].copy_from_slice(scores);
+        self.notes[row * notes_width..][..notes_width].copy_from_slice(notes);
     }
 
     /// The features of the moment the entry was scored.
     #[must_use]
     pub fn features(&self, entry: Entry) -> Features<'_> {
         let row = self.features[entry as usize] as usize;
-        let (dense_width, sparse_width) = (self.shape.dense_width, self.shape.sparse_width);
+        let PendingShape { dense_width, sparse_width, notes_width, .. } = self.shape;
         Features {
             rows: 1,
             dense: &self.dense[row * dense_width..][..dense_width],
             sparse: &self.sparse[row * sparse_width..][..sparse_width],
+            notes: &self.notes[row * notes_width..][..notes_width],
         }
     }
 
@@ -140,6 +147,7 @@ impl Pending {
         prefetch(&self.dense, ((row + 1) * self.shape.dense_width).saturating_sub(1));
         prefetch(&self.sparse, row * self.shape.sparse_width);
         prefetch(&self.scores, row * self.shape.outputs);
+        prefetch(&self.notes, row * self.shape.notes_width);
         prefetch(&self.groups, entry as usize);
         prefetch(&self.times_ms, entry as usize);
     }
@@ -166,8 +174,8 @@ impl Pending {
     #[must_use]
     pub fn byte_count(&self) -> usize {
         let entry = 16 + 8 + 8 + 8 + 4 + 4 + 8 * self.shape.label_keys.len();
-        let features =
-            4 * (self.shape.dense_width + self.shape.sparse_width + self.shape.outputs + 1);
+        let PendingShape { dense_width, sparse_width, outputs, notes_width, .. } = self.shape;
+        let features = 4 * (dense_width + sparse_width + outputs + notes_width + 1);
         self.ids.capacity() * entry + self.features_len * features
     }
 
@@ -211,6 +219,7 @@ impl Pending {
         self.dense.resize(self.features_len * self.shape.dense_width, 0.0);
         self.sparse.resize(self.features_len * self.shape.sparse_width, 0);
         self.scores.resize(self.features_len * self.shape.outputs, f32::NAN);
+        self.notes.resize(self.features_len * self.shape.notes_width, 0.0);
         u32::try_from(self.features_len - 1).expect("pending_max is below 2^31")
     }
 }

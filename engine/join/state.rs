@@ -138,10 +138,11 @@ fn read_orphans(state: &mut StateReader<'_>) -> io::Result<IdMap<LabelRecord>> {
 }
 
 impl Pending {
-    /// Numbers of an entry: dense, sparse, scores, keys.
-    fn widths(&self) -> [u64; 4] {
-        let PendingShape { dense_width, sparse_width, outputs, .. } = self.shape;
-        [dense_width, sparse_width, outputs, self.shape.label_keys.len()].map(|width| width as u64)
+    /// Numbers of an entry: dense, sparse, scores, notes, keys.
+    fn widths(&self) -> [u64; 5] {
+        let PendingShape { dense_width, sparse_width, outputs, notes_width, .. } = self.shape;
+        let keys = self.shape.label_keys.len();
+        [dense_width, sparse_width, outputs, notes_width, keys].map(|width| width as u64)
     }
 
     /// Rows of the slabs, free ones included.
@@ -168,11 +169,12 @@ impl Pending {
         }))?;
         let features = order.iter().map(|entry| self.features[at(entry)]);
         let rows: Vec<u32> = features.filter(|&row| row != NO_FEATURES).collect();
-        let PendingShape { dense_width, sparse_width, outputs, .. } = self.shape;
+        let PendingShape { dense_width, sparse_width, outputs, notes_width, .. } = self.shape;
         let of = |row: &u32, width: usize| *row as usize * width..(*row as usize + 1) * width;
         state.slices(rows.iter().map(|row| &self.dense[of(row, dense_width)]))?;
         state.slices(rows.iter().map(|row| &self.sparse[of(row, sparse_width)]))?;
-        state.slices(rows.iter().map(|row| &self.scores[of(row, outputs)]))
+        state.slices(rows.iter().map(|row| &self.scores[of(row, outputs)]))?;
+        state.slices(rows.iter().map(|row| &self.notes[of(row, notes_width)]))
     }
 
     fn mark(&self, at: usize, named: &[bool]) -> u8 {
@@ -205,6 +207,7 @@ impl Pending {
         self.dense = state.numbers(self.features_len * self.shape.dense_width)?;
         self.sparse = state.numbers(self.features_len * self.shape.sparse_width)?;
         self.scores = state.numbers(self.features_len * self.shape.outputs)?;
+        self.notes = state.numbers(self.features_len * self.shape.notes_width)?;
         (self.free, self.features_free) = (Vec::new(), Vec::new());
         let named = (0..).zip(&marks).filter(|(_, mark)| *mark & IS_NAMED != 0);
         Ok(named.map(|(entry, _)| entry).collect())

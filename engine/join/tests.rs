@@ -26,8 +26,9 @@ fn config(unlabelled: &str) -> Config {
 }
 
 fn shape() -> PendingShape {
-    let (dense_width, sparse_width, outputs) = (1, 1, 1);
-    PendingShape { dense_width, sparse_width, outputs, label_keys: Vec::new(), group: None }
+    let (dense_width, sparse_width, outputs, notes_width) = (1, 1, 1, 1);
+    let (label_keys, group) = (Vec::new(), None);
+    PendingShape { dense_width, sparse_width, outputs, notes_width, label_keys, group }
 }
 
 /// Runs the join over the stream, cut after every `cut` events.

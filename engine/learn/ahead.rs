@@ -23,6 +23,7 @@ pub(super) struct Ahead {
     asked: usize,
     dense: Vec<f32>,
     sparse: Vec<u32>,
+    notes: Vec<f32>,
     /// `[entries, outputs]`.
     scores: Vec<f32>,
 }
@@ -80,14 +81,17 @@ impl Ahead {
         self.entries.extend(upcoming.iter().filter(|label| is_first(label)).map(|l| l.entry));
         self.dense.clear();
         self.sparse.clear();
+        self.notes.clear();
         for entry in &self.entries {
             let features = pending.features(*entry);
             self.dense.extend_from_slice(features.dense);
             self.sparse.extend_from_slice(features.sparse);
+            self.notes.extend_from_slice(features.notes);
         }
         let rows = self.entries.len();
         self.scores.resize(rows * model.outputs(), 0.0);
-        let features = Features { rows, dense: &self.dense, sparse: &self.sparse };
+        let (dense, sparse, notes) = (&self.dense, &self.sparse, &self.notes);
+        let features = Features { rows, dense, sparse, notes };
         Ok(model.score(&features, &mut self.scores)?)
     }
 

@@ -1,325 +1,261 @@
-//! EXPERIMENT
-use std::cell::RefCell;
+//! Members of the family that learn side by side and choose among themselves: the model without a
+//! knob.
+//!
+//! A linear model that learns every label at once, and boosted trees that are grown over a sample
+//! of the past, see the same rows; what the last labels were is noted of each
+//! ([`memory`](crate::memory)). A second linear model, the *stack*, learns from what the members
+//! predict and from the notes: it corrects them within a few labels of a change (Wolpert 1992,
+//! "Stacked generalization"). The mixture pools members and stack in log odds, each by how well it
+//! has predicted lately (`auto/share.rs`).
+//!
+//! Numbers come unscaled: trees take them as they are, for the linear model they are standardised
+//! here, by the moments of the rows learned so far.
+//!
+//! Invariants: a function of the rows in their order; a row is judged by all members before any of
+//! them learns it; learning rows one by one and [`Model::score_and_learn_each`] give the same bits;
+//! a row that is refused changes nothing.
+
+mod predict;
+mod share;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-use pelton_kernels::math::{self, exp, ln_f32, logit_f32};
 use pelton_kernels::moments::{Moments, MomentsSpec};
 
-use crate::boost::{Boost, BoostConfig, Memory};
+use crate::boost::{Boost, BoostConfig};
 use crate::linear::{Linear, LinearConfig};
-use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
+use crate::memory::LabelMemory;
+use crate::{
+    FeatureShape, Features, LabeledBatch, LearnOutcome, MemberStatus, Model, ModelError, Task,
+};
+use predict::Room;
+use share::Shares;
 
-fn knob(name: &str, default: f64) -> f64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+const NAME: &str = "auto";
+/// Inputs of the stack beyond the members' predictions.
+const STACK_MAX: usize = 60;
+/// Inputs of the stack up to which each also counts by its size.
+const FOLD_MAX: usize = 16;
+
+/// Settings of [`Auto`]; the defaults need no tuning.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AutoConfig {
+    /// What is learned.
+    pub task: Task,
+    /// Whether numbers are standardised for the linear model.
+    pub standardize: bool,
+    /// To how many deviations they are clipped then.
+    pub clip: f32,
 }
 
+impl AutoConfig {
+    /// The defaults.
+    #[must_use]
+    pub fn new(task: Task) -> AutoConfig {
+        AutoConfig { task, standardize: true, clip: 100.0 }
+    }
+}
+
+/// A model of the family.
+struct Member {
+    name: &'static str,
+    sees: Sees,
+    model: Box<dyn Model>,
+}
+
+/// What a member sees of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sees {
+    /// Standardised numbers, and categories.
+    Scaled,
+    /// Numbers as they are, and notes on the categories.
+    Noted,
+}
+
+/// Models that choose among themselves.
 pub struct Auto {
-    task: Task,
+    config: AutoConfig,
     shape: FeatureShape,
-    outputs: usize,
     version: u64,
+    memory: LabelMemory,
     moments: Moments,
-    members: Vec<(bool, Box<dyn Model>)>,
+    members: Vec<Member>,
     stack: Linear,
-    with_x: bool,
-    weights: Vec<f64>,
-    share: f64,
-    eta: f64,
-    scratch: RefCell<Scratch>,
-    losses: Vec<f64>,
-    pooled_loss: f64,
-    count: u64,
-    notes: Notes,
-    stack_notes: bool,
-    linear_in: bool,
-}
-
-const RATES: [f32; 4] = [0.5, 0.0625, 0.0078125, 0.0002];
-
-pub struct Notes {
-    shape: FeatureShape,
-    kinds: usize,
-    on: bool,
-    all: Vec<[f32; 4]>,
-    by_index: Vec<([f32; 4], u32)>,
-}
-
-impl Notes {
-    fn new(shape: FeatureShape, task: Task) -> Notes {
-        let on = knob("NOTES", 1.0) > 0.0;
-        let kinds = if let Task::MultiClass { classes } = task { classes as usize } else { 1 };
-        let size = if shape.sparse_width > 0 { (1 << shape.sparse_bits) * kinds } else { 0 };
-        Notes { shape, kinds, on, all: vec![[1.0 / kinds as f32; 4]; kinds], by_index: vec![([0.0; 4], 0); size] }
-    }
-    fn width(&self) -> usize {
-        if self.on { (1 + self.shape.sparse_width) * 4 * self.kinds } else { 0 }
-    }
-    fn add(&self, sparse: &[u32], out: &mut Vec<f32>) {
-        if !self.on { return; }
-        for kind in 0..self.kinds {
-            out.extend(self.all[kind]);
-        }
-        for index in sparse {
-            for kind in 0..self.kinds {
-                if *index == crate::ABSENT { out.extend(self.all[kind]); continue; }
-                let (own, count) = &self.by_index[*index as usize * self.kinds + kind];
-                if *count == 0 { out.extend([self.all[kind][3]; 4]) } else { out.extend(own) }
-            }
-        }
-    }
-    fn learn(&mut self, sparse: &[u32], label: f32) {
-        if !self.on { return; }
-        let prior = self.all.clone();
-        for kind in 0..self.kinds {
-            let y = if self.kinds == 1 { label } else { f32::from(u8::from(label as usize == kind)) };
-            for (mean, rate) in self.all[kind].iter_mut().zip(RATES) { *mean += rate * (y - *mean); }
-            for index in sparse.iter().filter(|i| **i != crate::ABSENT) {
-                let (own, count) = &mut self.by_index[*index as usize * self.kinds + kind];
-                if *count == 0 { *own = [prior[kind][3]; 4]; *count = 10; }
-                *count += 1;
-                for (mean, rate) in own.iter_mut().zip(RATES) { *mean += rate.max(1.0 / *count as f32) * (y - *mean); }
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Scratch {
-    own: Vec<f32>,
-    noted: Vec<f32>,
-    dense: Vec<f32>,
-    out: Vec<f32>,
-    stacked: Vec<f32>,
-    logits: Vec<f32>,
+    /// Inputs of the stack are of any unit.
+    inputs: Moments,
+    /// Notes among the inputs of the stack.
+    stack_notes: usize,
+    /// Of the members, then of the stack.
+    shares: Shares,
+    /// The usual size of a residual (regression).
+    residual: f64,
+    /// Kept states, oldest first: the rows learned, and what is not of a member as bytes.
+    kept: VecDeque<(u64, Vec<u8>)>,
+    room: Cell<Room>,
 }
 
 impl Auto {
-    pub fn new(task: Task, shape: FeatureShape, moments: MomentsSpec) -> Result<Auto, ModelError> {
-        let mut members: Vec<(bool, Box<dyn Model>)> = Vec::new();
-        members.push((true, Box::new(Linear::new(LinearConfig::new(task), shape)?)));
-        let notes = Notes::new(shape, task);
-        let linear_in = knob("LINEAR_IN", 0.0) > 0.0;
-        let tree_shape = FeatureShape {
-            dense_width: shape.dense_width + notes.width() + if linear_in { task.outputs() } else { 0 },
-            sparse_width: if notes.on { 0 } else { shape.sparse_width }, ..shape };
-        for at in 0..knob("BOOSTS", 2.0) as usize {
-            let key = |name: &str, default: [f64; 3]| knob(&format!("B{at}_{name}"), default[at]);
-            let base = BoostConfig::new(task);
-            let config = BoostConfig {
-                memory: if key("RECENT", [0.0, 1.0, 1.0]) > 0.0 { Memory::Recent } else { Memory::Even },
-                sample_rows: key("ROWS", [1e5, 8e3, 1e3]) as usize,
-                period_labels: key("PERIOD", [4e4, 4e3, 500.0]) as u64,
-                rounds: key("ROUNDS", [100.0, 100.0, 30.0]) as usize,
-                depth: key("DEPTH", [4.0, 4.0, 3.0]) as usize,
-                rate: key("RATE", [0.1, 0.1, 0.2]) as f32,
-                lambda: key("LAMBDA", [3.0, 3.0, 3.0]) as f32,
-                hessian_min: key("MINH", [3.0, 3.0, 3.0]) as f32,
-                generations: key("GENS", [2.0, 2.0, 2.0]) as usize,
-                ..base
-            };
-            members.push((false, Box::new(Boost::new(config, tree_shape)?)));
-        }
-        let with_x = knob("WITHX", 0.0) > 0.0;
-        let outputs = task.outputs();
-        let dense_width = members.len() * outputs + if with_x { shape.dense_width } else { 0 } + if knob("STACK_NOTES", 0.0) > 0.0 { notes.width() } else { 0 };
+    /// An untrained model, on the CPU.
+    ///
+    /// # Errors
+    /// [`ModelError::Kernel`] for a setting or shape outside its range.
+    pub fn new(config: AutoConfig, shape: FeatureShape) -> Result<Auto, ModelError> {
+        let task = config.task;
+        let memory = LabelMemory::new(task, shape);
+        let noted_width = shape.dense_width + memory.categories_width();
+        let noted = FeatureShape { dense_width: noted_width, sparse_width: 0, ..shape };
+        let linear = Linear::new(LinearConfig::new(task), shape)?;
+        let boost = Boost::new(BoostConfig::new(task), noted)?;
+        let members = vec![
+            Member { name: "linear", sees: Sees::Scaled, model: Box::new(linear) },
+            Member { name: "boost", sees: Sees::Noted, model: Box::new(boost) },
+        ];
+        let (overall, all) =
+            (memory.overall_width(), memory.overall_width() + memory.categories_width());
+        let fits = |width: &usize| *width <= STACK_MAX;
+        let stack_notes = [all, overall].into_iter().find(fits).unwrap_or(0);
+        let dense_width = members.len() * task.outputs() + stack_notes;
         let stack_shape = FeatureShape { dense_width, sparse_width: 0, ..shape };
-        let fold = knob("FOLD", 0.0) > 0.0;
+        let fold = dense_width <= FOLD_MAX;
         let stack = Linear::new(LinearConfig { fold, ..LinearConfig::new(task) }, stack_shape)?;
-        let count = members.len() + 1;
+        let spec = |width| MomentsSpec {
+            clip: config.clip,
+            include_current: false,
+            ..MomentsSpec::new(width)
+        };
         Ok(Auto {
-            task,
-            shape,
-            outputs,
+            shares: Shares::new(members.len() + 1),
+            moments: Moments::new(spec(shape.dense_width))?,
+            inputs: Moments::new(spec(dense_width))?,
             version: 0,
-            moments: Moments::new(MomentsSpec { include_current: false, ..moments })?,
+            residual: 0.0,
+            kept: VecDeque::new(),
+            room: Cell::default(),
+            config,
+            shape,
+            memory,
             members,
             stack,
-            with_x,
-            weights: vec![1.0 / count as f64; count],
-            share: knob("SHARE", 1e-4),
-            eta: knob("ETA", 0.5),
-            scratch: RefCell::default(),
-            losses: vec![0.0; count],
-            pooled_loss: 0.0,
-            count: 0,
-            notes,
-            stack_notes: knob("STACK_NOTES", 0.0) > 0.0,
-            linear_in,
+            stack_notes,
         })
     }
 
-    pub fn probe(&self) -> Vec<f32> {
-        self.scratch.borrow().logits.clone()
-    }
-    /// logits: [members + 1, rows, outputs]
-    fn predict(&self, features: &Features<'_>, scratch: &mut Scratch) -> Result<(), ModelError> {
-        let rows = features.rows;
-        let width = self.shape.dense_width;
-        scratch.dense.clear();
-        scratch.dense.extend_from_slice(features.dense);
-        for row in scratch.dense.chunks_exact_mut(width.max(1)) {
-            self.moments.apply(row);
+    /// Learns rows that can be learned, as one step; what is predicted of them lies in the room.
+    fn learn_predicted(
+        &mut self,
+        batch: &LabeledBatch<'_>,
+        room: &Room,
+    ) -> Result<LearnOutcome, ModelError> {
+        for (row, (label, weight)) in batch.labels.iter().zip(batch.weights).enumerate() {
+            self.judge(room, row, *label, *weight);
         }
-        let scaled = Features { rows, dense: &scratch.dense, sparse: features.sparse };
-        let part = rows * self.outputs;
-        scratch.logits.resize((self.members.len() + 1) * part, 0.0);
-        let (dw, sw) = (width, self.shape.sparse_width);
-        scratch.noted.clear();
-        let mut own = std::mem::take(&mut scratch.own);
-        own.resize(part, 0.0);
-        if self.linear_in { self.members[0].1.score(&scaled, &mut own)?; self.to_logits(&mut own); }
-        for row in 0..rows {
-            scratch.noted.extend_from_slice(&features.dense[row * dw..][..dw]);
-            self.notes.add(&features.sparse[row * sw..][..sw], &mut scratch.noted);
-            if self.linear_in { scratch.noted.extend_from_slice(&own[row * self.outputs..][..self.outputs]); }
+        let inputs = room.inputs(batch.features.rows);
+        self.stack.learn(&LabeledBatch { features: inputs, ..*batch })?;
+        let mut outcome = LearnOutcome::default();
+        for member in &mut self.members {
+            let features = room.seen(member.sees, &batch.features);
+            outcome = member.model.learn(&LabeledBatch { features, ..*batch })?;
         }
-        scratch.own = own;
-        let noted = Features { rows, dense: &scratch.noted, sparse: if self.notes.on { &[] } else { features.sparse } };
-        for ((is_scaled, member), logits) in self.members.iter().zip(scratch.logits.chunks_exact_mut(part)) {
-            member.score(if *is_scaled { &scaled } else { &noted }, logits)?;
-            self.to_logits(logits);
+        let (width, sparse_width) = (self.shape.dense_width, self.shape.sparse_width);
+        for row in 0..batch.features.rows {
+            self.moments.observe(&batch.features.dense[row * width..][..width]);
+            self.inputs.observe(room.unscaled(row));
+            let sparse = &batch.features.sparse[row * sparse_width..][..sparse_width];
+            self.memory.learn(sparse, batch.labels[row]);
         }
-        let extra = if self.with_x { width } else { 0 };
-        let stack_width = self.members.len() * self.outputs + extra;
-        scratch.stacked.clear();
-        for row in 0..rows {
-            for member in 0..self.members.len() {
-                for output in 0..self.outputs {
-                    scratch.stacked.push(scratch.logits[member * part + row * self.outputs + output]);
-                }
-            }
-            scratch.stacked.extend_from_slice(&scratch.dense[row * width..][..extra]);
-            if self.stack_notes {
-                let n = self.notes.width();
-                let full = width + n + if self.linear_in { self.outputs } else { 0 };
-                let own = &scratch.noted[row * full + width..][..n];
-                scratch.stacked.extend(own.iter().map(|p| if self.task == Task::Regression { *p } else { logit_f32(p.clamp(0.01, 0.99)) }));
-            }
-        }
-        let _ = stack_width;
-        let stacked = Features { rows, dense: &scratch.stacked, sparse: &[] };
-        let logits = &mut scratch.logits[self.members.len() * part..];
-        self.stack.score(&stacked, logits)?;
-        self.to_logits(logits);
-        Ok(())
+        self.version += batch.features.rows as u64;
+        Ok(outcome)
     }
 
-    fn to_logits(&self, out: &mut [f32]) {
-        match self.task {
-            Task::Binary => out.iter_mut().for_each(|p| *p = logit_f32(p.clamp(1e-7, 1.0 - 1e-7))),
-            Task::MultiClass { .. } => out.iter_mut().for_each(|p| *p = ln_f32(p.max(1e-7))),
-            Task::Regression => {}
-        }
+    /// The rows of a batch that can be learned, one by one.
+    fn each<'a>(
+        &self,
+        batch: &LabeledBatch<'a>,
+    ) -> impl Iterator<Item = LabeledBatch<'a>> + use<'a> {
+        let batch = *batch;
+        let (dense, sparse) = (self.shape.dense_width, self.shape.sparse_width);
+        let notes = self.notes_width();
+        (0..batch.features.rows).map(move |row| LabeledBatch {
+            features: Features {
+                rows: 1,
+                dense: &batch.features.dense[row * dense..][..dense],
+                sparse: &batch.features.sparse[row * sparse..][..sparse],
+                notes: &batch.features.notes[row * notes..][..notes],
+            },
+            labels: &batch.labels[row..=row],
+            weights: &batch.weights[row..=row],
+        })
     }
 
-    fn pool(&self, scratch: &Scratch, rows: usize, out: &mut [f32]) {
-        let part = rows * self.outputs;
-        out.fill(0.0);
-        for (weight, logits) in self.weights.iter().zip(scratch.logits.chunks_exact(part)) {
-            for (out, logit) in out.iter_mut().zip(logits) {
-                *out += *weight as f32 * logit;
-            }
-        }
-        for out in out.chunks_exact_mut(self.outputs) {
-            match self.task {
-                Task::Binary => out[0] = math::sigmoid_f32(out[0]),
-                Task::MultiClass { .. } => math::softmax_f32(out),
-                Task::Regression => {}
-            }
-        }
+    fn can_learn(&self, batch: &LabeledBatch<'_>) -> bool {
+        let mut rows = batch.labels.iter().zip(batch.weights);
+        rows.all(|(label, weight)| self.config.task.can_learn(*label, *weight))
     }
 
-    fn loss(&self, logits: &[f32], label: f32) -> f64 {
-        match self.task {
-            Task::Binary => math::log_loss(f64::from(logits[0]), label == 1.0),
-            Task::MultiClass { .. } => -f64::from(logits[label as usize]),
-            Task::Regression => f64::from((logits[0] - label).abs()),
-        }
-    }
-
-    fn observe(&mut self, scratch: &Scratch, batch: &LabeledBatch<'_>) {
-        let rows = batch.features.rows;
-        let part = rows * self.outputs;
-        for (row, label) in batch.labels.iter().enumerate() {
-            let at = |member: usize| &scratch.logits[member * part + row * self.outputs..][..self.outputs];
-            let losses: Vec<f64> = (0..self.weights.len()).map(|m| self.loss(at(m), *label)).collect();
-            let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
-            let mut total = 0.0;
-            let mut pooled = 0.0;
-            for ((weight, loss), m) in self.weights.iter_mut().zip(&losses).zip(0..) {
-                pooled += *weight * f64::from(at(m)[0]);
-                *weight *= exp(-self.eta * (loss - least).min(80.0));
-                total += *weight;
-            }
-            let even = self.share / self.weights.len() as f64;
-            for weight in &mut self.weights {
-                *weight = *weight / total * (1.0 - self.share) + even;
-            }
-            self.pooled_loss += math::log_loss(pooled, *label == 1.0);
-            self.losses.iter_mut().zip(&losses).for_each(|(sum, loss)| *sum += loss);
-            self.count += 1;
-            let every = knob("EVERY", 2e5) as u64;
-            if self.count % every == 0 {
-                let n = every as f64;
-                eprintln!("{} losses {:.4?} pooled {:.4} weights {:.3?}", self.count,
-                    self.losses.iter().map(|l| l / n).collect::<Vec<_>>(), self.pooled_loss / n, self.weights);
-                self.losses.fill(0.0);
-                self.pooled_loss = 0.0;
-            }
-        }
+    fn check(&self, features: &Features<'_>, out: Option<usize>) -> Result<(), ModelError> {
+        self.shape.check(NAME, features, out.map(|out| (self.outputs(), out)))?;
+        Ok(self.shape.check_notes(NAME, features, self.notes_width())?)
     }
 }
 
 impl Model for Auto {
     fn outputs(&self) -> usize {
-        self.outputs
+        self.config.task.outputs()
     }
 
     fn version(&self) -> u64 {
         self.version
     }
 
-    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
-        if features.rows == 0 { return Ok(()); }
-        if DUMP.with(|dump| dump.borrow().is_some()) {
-            for row in 0..features.rows {
-                dump_row(0, features, row, self.shape, 0.0);
-            }
-            out.fill(0.1);
-            return Ok(());
+    fn notes_width(&self) -> usize {
+        self.memory.overall_width() + self.memory.categories_width()
+    }
+
+    fn note(&self, features: &Features<'_>, notes: &mut [f32]) -> Result<(), ModelError> {
+        let (width, sparse_width) = (self.notes_width(), self.shape.sparse_width);
+        self.check(&Features { notes, ..*features }, None)?;
+        for (row, notes) in notes.chunks_exact_mut(width.max(1)).enumerate() {
+            let (overall, categories) = notes.split_at_mut(self.memory.overall_width());
+            self.memory.note_overall(overall);
+            let sparse = &features.sparse[row * sparse_width..][..sparse_width];
+            self.memory.note_categories(sparse, categories);
         }
-        let mut scratch = self.scratch.take();
-        self.predict(features, &mut scratch)?;
-        self.pool(&scratch, features.rows, out);
-        self.scratch.replace(scratch);
         Ok(())
     }
 
+    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        self.check(features, Some(out.len()))?;
+        let mut room = self.room.take();
+        let predicted = self.predict(features, &mut room);
+        self.pool(&room, out);
+        self.room.set(room);
+        predicted
+    }
+
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
-        if batch.features.rows == 0 { return Ok(LearnOutcome::default()); }
-        let mut scratch = self.scratch.take();
-        self.predict(&batch.features, &mut scratch)?;
-        self.observe(&scratch, batch);
-        let rows = batch.features.rows;
-        let stacked = Features { rows, dense: &scratch.stacked, sparse: &[] };
-        self.stack.learn(&LabeledBatch { features: stacked, ..*batch })?;
-        let scaled = Features { rows, dense: &scratch.dense, sparse: batch.features.sparse };
-        let noted = Features { rows, dense: &scratch.noted, sparse: if self.notes.on { &[] } else { batch.features.sparse } };
-        let mut outcome = LearnOutcome::default();
-        for (is_scaled, member) in &mut self.members {
-            let features = if *is_scaled { scaled } else { noted };
-            outcome = member.learn(&LabeledBatch { features, ..*batch })?;
+        self.shape.check_batch(NAME, batch)?;
+        self.check(&batch.features, None)?;
+        if batch.features.rows > 1 && !self.can_learn(batch) {
+            // A row that is refused takes the others of its step with it into steps of one.
+            let mut outcome = LearnOutcome::default();
+            for own in self.each(batch) {
+                outcome.add(self.learn(&own)?);
+            }
+            return Ok(outcome);
         }
-        for row in batch.features.dense.chunks_exact(self.shape.dense_width.max(1)) {
-            self.moments.observe(row);
+        if !self.can_learn(batch) {
+            return Ok(LearnOutcome { learned: 0, refused: batch.features.rows as u64 });
         }
-        let sw = self.shape.sparse_width;
-        for (row, label) in batch.labels.iter().enumerate() {
-            self.notes.learn(&batch.features.sparse[row * sw..][..sw], *label);
-        }
-        self.version += outcome.learned;
-        self.scratch.replace(scratch);
-        Ok(outcome)
+        let mut room = self.room.take();
+        self.predict(&batch.features, &mut room)?;
+        let outcome = self.learn_predicted(batch, &room);
+        self.room.set(room);
+        outcome
     }
 
     fn score_and_learn_each(
@@ -327,70 +263,78 @@ impl Model for Auto {
         batch: &LabeledBatch<'_>,
         out: &mut [f32],
     ) -> Result<LearnOutcome, ModelError> {
+        self.shape.check_batch(NAME, batch)?;
+        self.check(&batch.features, Some(out.len()))?;
+        let outputs = self.outputs();
+        let mut room = self.room.take();
         let mut outcome = LearnOutcome::default();
-        let Features { rows, dense, sparse } = batch.features;
-        if DUMP.with(|dump| dump.borrow().is_some()) {
-            for row in 0..rows {
-                dump_row(1, &batch.features, row, self.shape, batch.labels[row]);
-            }
-            out.fill(0.1);
-            return Ok(LearnOutcome { learned: rows as u64, refused: 0 });
+        for (own, out) in self.each(batch).zip(out.chunks_exact_mut(outputs)) {
+            self.predict(&own.features, &mut room)?;
+            self.pool(&room, out);
+            outcome.add(match self.can_learn(&own) {
+                true => self.learn_predicted(&own, &room)?,
+                false => LearnOutcome { learned: 0, refused: 1 },
+            });
         }
-        let (dense_width, sparse_width) = (self.shape.dense_width, self.shape.sparse_width);
-        for row in 0..rows {
-            let features = Features {
-                rows: 1,
-                dense: &dense[row * dense_width..][..dense_width],
-                sparse: &sparse[row * sparse_width..][..sparse_width],
-            };
-            let own = LabeledBatch {
-                features,
-                labels: &batch.labels[row..=row],
-                weights: &batch.weights[row..=row],
-            };
-            self.score(&features, &mut out[row * self.outputs..][..self.outputs])?;
-            let one = self.learn(&own)?;
-            outcome.learned += one.learned;
-            outcome.refused += one.refused;
-        }
+        self.room.set(room);
         Ok(outcome)
     }
 
-    fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.members.iter().try_for_each(|(_, member)| member.write_state(out))
+    fn members(&self) -> Vec<MemberStatus> {
+        let names = self.members.iter().map(|member| member.name).chain(["stack"]);
+        let rows = self.shares.rows.max(1) as f64;
+        let own = names.zip(self.shares.weights.iter().zip(&self.shares.losses));
+        own.map(|(name, (weight, loss))| MemberStatus { name, weight: *weight, loss: loss / rows })
+            .collect()
     }
-    fn read_state(&mut self, _: &mut dyn Read) -> Result<(), ModelError> {
-        Ok(())
-    }
-    fn keep(&mut self) -> Result<(), ModelError> {
-        Ok(())
-    }
-    fn forget_oldest(&mut self) {}
-    fn go_back(&mut self) -> Result<(), ModelError> {
-        Ok(())
-    }
-    fn write_kept(&self, _: &mut dyn Write) -> io::Result<()> {
-        Ok(())
-    }
-    fn read_kept(&mut self, _: &mut dyn Read) -> Result<(), ModelError> {
-        Ok(())
-    }
-}
 
-thread_local! {
-    static DUMP: RefCell<Option<io::BufWriter<std::fs::File>>> = RefCell::new(std::env::var("DUMP").ok().map(|path| io::BufWriter::new(std::fs::File::create(path).expect("dump"))));
-}
-fn dump_row(tag: u32, features: &Features<'_>, row: usize, shape: FeatureShape, label: f32) {
-    DUMP.with(|dump| {
-        let mut dump = dump.borrow_mut();
-        let out = dump.as_mut().expect("on");
-        out.write_all(&tag.to_le_bytes()).expect("dump");
-        out.write_all(&label.to_le_bytes()).expect("dump");
-        for value in &features.dense[row * shape.dense_width..][..shape.dense_width] {
-            out.write_all(&value.to_le_bytes()).expect("dump");
+    fn regret(&self) -> f64 {
+        self.shares.regret()
+    }
+
+    fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write(out)
+    }
+
+    fn read_state(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
+        let mut other = Auto::new(self.config, self.shape)?;
+        other.read(from)?;
+        *self = other;
+        Ok(())
+    }
+
+    fn keep(&mut self) -> Result<(), ModelError> {
+        let mut bytes = Vec::new();
+        self.write_own(&mut bytes)?;
+        for member in &mut self.members {
+            member.model.keep()?;
         }
-        for value in &features.sparse[row * shape.sparse_width..][..shape.sparse_width] {
-            out.write_all(&value.to_le_bytes()).expect("dump");
+        self.kept.push_back((self.version, bytes));
+        Ok(())
+    }
+
+    fn forget_oldest(&mut self) {
+        self.kept.pop_front();
+        self.members.iter_mut().for_each(|member| member.model.forget_oldest());
+    }
+
+    fn go_back(&mut self) -> Result<(), ModelError> {
+        self.kept.truncate(1);
+        let Some((version, bytes)) = self.kept.pop_front() else { return Ok(()) };
+        self.read_own(&mut &bytes[..])?;
+        for member in &mut self.members {
+            member.model.go_back()?;
         }
-    });
+        self.version = version;
+        self.kept.push_back((version, bytes));
+        Ok(())
+    }
+
+    fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write_all_kept(out)
+    }
+
+    fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
+        self.read_all_kept(from)
+    }
 }

@@ -13,7 +13,6 @@
 
 mod bins;
 mod config;
-mod encode;
 mod generation;
 mod pull;
 mod sample;
@@ -29,7 +28,7 @@ use std::io::{self, Read, Write};
 pub use config::{BoostConfig, Memory};
 
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
-use encode::Encoder;
+use crate::memory::LabelMemory;
 use generation::{Generation, Growing};
 use sample::Sample;
 
@@ -42,7 +41,9 @@ pub struct Boost {
     config: BoostConfig,
     shape: FeatureShape,
     learned: u64,
-    encoder: Encoder,
+    memory: LabelMemory,
+    /// Columns of a row: dense features, and notes on its categories.
+    width: usize,
     sample: Sample,
     growing: Option<Growing>,
     /// Whole generations, oldest first.
@@ -60,11 +61,13 @@ impl Boost {
     /// [`ModelError::Kernel`] for a setting or shape outside its range.
     pub fn new(config: BoostConfig, shape: FeatureShape) -> Result<Boost, ModelError> {
         config.check()?;
-        let encoder = Encoder::new(config.task, shape);
+        let memory = LabelMemory::new(config.task, shape);
+        let width = shape.dense_width + memory.categories_width();
         Ok(Boost {
-            sample: Sample::new(encoder.width(), config.kinds(), config.sample_rows, config.memory),
+            sample: Sample::new(width, config.kinds(), config.sample_rows, config.memory),
             learned: 0,
-            encoder,
+            memory,
+            width,
             growing: None,
             serving: VecDeque::new(),
             kept: VecDeque::new(),
@@ -76,7 +79,7 @@ impl Boost {
 
     fn score_row(&self, features: &Features<'_>, row: usize, out: &mut [f32]) {
         let (mut values, mut codes) = self.room.take();
-        self.encoder.encode(features, row, &mut values);
+        self.values(features, row, &mut values);
         codes.resize(values.len(), 0);
         if self.serving.is_empty() {
             // What the labels alone say.
@@ -91,20 +94,34 @@ impl Boost {
         self.room.set((values, codes));
     }
 
+    /// The columns of a row; what is not finite counts as 0.
+    fn values(&self, features: &Features<'_>, row: usize, out: &mut Vec<f32>) {
+        let dense_width = self.shape.dense_width;
+        let dense = &features.dense[row * dense_width..][..dense_width];
+        let notes = &features.notes[row * (self.width - dense_width)..][..self.width - dense_width];
+        let finite = |value: &f32| if value.is_finite() { *value } else { 0.0 };
+        out.clear();
+        out.extend(dense.iter().chain(notes).map(finite));
+    }
+
     /// Learns a row, or refuses it.
     fn learn_row(&mut self, batch: &LabeledBatch<'_>, row: usize) {
         let (label, weight) = (batch.labels[row], batch.weights[row]);
-        let Some(kind) = self.kind(label) else { return };
-        if !(weight > 0.0 && weight <= 1e9) {
+        if !self.config.task.can_learn(label, weight) {
             return;
         }
+        let kind = match (self.config.memory, self.config.task) {
+            (Memory::Recent, _) | (_, Task::Regression) => 0,
+            _ => label as usize,
+        };
         let (mut values, codes) = self.room.take();
-        self.encoder.encode(&batch.features, row, &mut values);
-        self.encoder.count(&batch.features, row, label);
+        self.values(&batch.features, row, &mut values);
+        let sparse_width = self.shape.sparse_width;
+        self.memory.learn(&batch.features.sparse[row * sparse_width..][..sparse_width], label);
         let place = self.sample.offer(&values, (label, weight), kind);
         self.room.set((values, codes));
         self.learned += 1;
-        let width = self.encoder.width();
+        let width = self.width;
         if let (Some(growing), Some(place)) = (&mut self.growing, place) {
             growing.place(&self.sample, place, width);
         }
@@ -129,18 +146,6 @@ impl Boost {
             }
         }
     }
-
-    /// The kind of a label; none for what is no label.
-    fn kind(&self, label: f32) -> Option<usize> {
-        let is_class =
-            |classes: usize| label >= 0.0 && label < classes as f32 && label.fract() == 0.0;
-        match self.config.task {
-            Task::Binary | Task::MultiClass { .. } => {
-                is_class(self.config.kinds()).then_some(label as usize)
-            }
-            Task::Regression => (label.abs() <= 1e30).then_some(0),
-        }
-    }
 }
 
 impl Model for Boost {
@@ -152,9 +157,25 @@ impl Model for Boost {
         self.learned
     }
 
+    fn notes_width(&self) -> usize {
+        self.memory.categories_width()
+    }
+
+    fn note(&self, features: &Features<'_>, notes: &mut [f32]) -> Result<(), ModelError> {
+        let (width, sparse_width) = (self.notes_width(), self.shape.sparse_width);
+        self.shape.check(NAME, features, None)?;
+        self.shape.check_notes(NAME, &Features { notes, ..*features }, width)?;
+        for (row, notes) in notes.chunks_exact_mut(width.max(1)).enumerate() {
+            let sparse = &features.sparse[row * sparse_width..][..sparse_width];
+            self.memory.note_categories(sparse, notes);
+        }
+        Ok(())
+    }
+
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         let outputs = self.outputs();
         self.shape.check(NAME, features, Some((outputs, out.len())))?;
+        self.shape.check_notes(NAME, features, self.notes_width())?;
         for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
             self.score_row(features, row, out);
         }
@@ -164,6 +185,7 @@ impl Model for Boost {
     /// One after another: a step of rows is those rows.
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.shape.check_batch(NAME, batch)?;
+        self.shape.check_notes(NAME, &batch.features, self.notes_width())?;
         let (before, rows) = (self.learned, batch.features.rows);
         (0..rows).for_each(|row| self.learn_row(batch, row));
         let learned = self.learned - before;
@@ -178,6 +200,7 @@ impl Model for Boost {
         let outputs = self.outputs();
         self.shape.check_batch(NAME, batch)?;
         self.shape.check(NAME, &batch.features, Some((outputs, out.len())))?;
+        self.shape.check_notes(NAME, &batch.features, self.notes_width())?;
         let before = self.learned;
         for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
             self.score_row(&batch.features, row, out);

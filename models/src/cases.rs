@@ -107,7 +107,7 @@ struct There<T> {
 }
 
 fn features<'a>(dense: &'a [f32], sparse: &'a [u32], rows: usize) -> Features<'a> {
-    Features { rows, dense, sparse }
+    Features { rows, dense, sparse, notes: &[] }
 }
 
 /// What went wrong, in the words of a kernel.

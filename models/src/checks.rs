@@ -40,6 +40,16 @@ impl FeatureShape {
         Ok(())
     }
 
+    /// Refuses notes of another width.
+    pub(crate) fn check_notes(
+        &self,
+        kernel: &'static str,
+        features: &Features<'_>,
+        notes_width: usize,
+    ) -> Result<(), KernelError> {
+        expect(kernel, "features.notes", features.rows * notes_width, features.notes.len())
+    }
+
     /// The same of labelled rows.
     pub(crate) fn check_batch(
         &self,

@@ -3,13 +3,15 @@
 //! A [`Model`] scores by `&self` and learns by `&mut self`: the borrow checker tells the two apart.
 //! It never sees an event, only [`Features`], and the labels that came for them.
 
-#[allow(missing_docs)]
 pub mod auto;
 pub mod boost;
 pub mod cases;
 mod checks;
 pub mod evaluate;
 pub mod linear;
+mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Read, Write};
 
@@ -40,6 +42,18 @@ impl Task {
             Task::MultiClass { classes } => classes as usize,
         }
     }
+
+    /// Whether a label can be one, and a row can count for this much.
+    pub(crate) fn can_learn(self, label: f32, weight: f32) -> bool {
+        let is_label = match self {
+            Task::Binary => label == 0.0 || label == 1.0,
+            Task::MultiClass { classes } => {
+                label >= 0.0 && label < classes as f32 && label.fract() == 0.0
+            }
+            Task::Regression => label.abs() <= 1e30,
+        };
+        is_label && weight > 0.0 && weight <= 1e9
+    }
 }
 
 /// A sparse feature that a row does not have.
@@ -54,6 +68,8 @@ pub struct Features<'a> {
     pub dense: &'a [f32],
     /// `[rows, sparse_width]`, row-major; each below `2^sparse_bits`, or [`ABSENT`].
     pub sparse: &'a [u32],
+    /// `[rows, notes_width]`, row-major: what [`Model::note`] has noted of them at scoring time.
+    pub notes: &'a [f32],
 }
 
 /// The shape of [`Features`].
@@ -87,6 +103,25 @@ pub struct LearnOutcome {
     pub refused: u64,
 }
 
+impl LearnOutcome {
+    /// Adds what became of other rows.
+    pub(crate) fn add(&mut self, other: LearnOutcome) {
+        self.learned += other.learned;
+        self.refused += other.refused;
+    }
+}
+
+/// How a member of a mixture does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MemberStatus {
+    /// Its name.
+    pub name: &'static str,
+    /// How much it counts now; all weights sum to 1.
+    pub weight: f64,
+    /// Its mean loss over all rows learned: log loss, or residuals in usual ones.
+    pub loss: f64,
+}
+
 /// Something that scores and learns.
 pub trait Model: Send {
     /// Scores per row.
@@ -94,6 +129,24 @@ pub trait Model: Send {
 
     /// Rows learned so far: names the weights that gave a score.
     fn version(&self) -> u64;
+
+    /// Numbers that [`Model::note`] notes of a row.
+    fn notes_width(&self) -> usize {
+        0
+    }
+
+    /// Notes what this model knows about each row by itself, such as the last labels of its
+    /// categories, at the moment it is scored: with these notes it is scored and, later, learned.
+    ///
+    /// # Shapes
+    /// `notes: [rows, notes_width]`, row-major.
+    ///
+    /// # Errors
+    /// [`ModelError::Kernel`] when a shape does not fit.
+    fn note(&self, features: &Features<'_>, notes: &mut [f32]) -> Result<(), ModelError> {
+        let _ = (features, notes);
+        Ok(())
+    }
 
     /// Writes a probability (per class), or the value, of each row to `out`.
     ///
@@ -139,6 +192,16 @@ pub trait Model: Send {
         batch: &LabeledBatch<'_>,
         out: &mut [f32],
     ) -> Result<LearnOutcome, ModelError>;
+
+    /// The members of a mixture; none for what is none.
+    fn members(&self) -> Vec<MemberStatus> {
+        Vec::new()
+    }
+
+    /// What a mixture has lost more than the best of its members would have, over all rows.
+    fn regret(&self) -> f64 {
+        0.0
+    }
 
     /// Writes everything that learning changes.
     ///

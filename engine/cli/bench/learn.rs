@@ -107,7 +107,7 @@ impl Learn {
             let end = columns.labels.len().min(start + BATCH_ROWS);
             let rows = end - start;
             columns.features(start..end, &mut dense, &mut sparse);
-            let features = Features { rows, dense: &dense, sparse: &sparse };
+            let features = Features { rows, dense: &dense, sparse: &sparse, notes: &[] };
             let labels = &columns.labels[start..end];
             let batch = LabeledBatch { features, labels, weights: &weights[..rows] };
             model.score_and_learn_each(&batch, &mut scores[..rows])?;

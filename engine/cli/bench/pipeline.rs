@@ -86,8 +86,9 @@ pub fn features(size: &Size) -> Result<Map<String, Value>, Error> {
         let shape = stage.shape();
         let label_keys = stage.plan().label_tables.iter().map(|t| t.key.clone()).collect();
         let (dense_width, sparse_width) = (shape.dense_width, shape.sparse_width);
+        let (outputs, notes_width, group) = (1, 0, None);
         let pending =
-            PendingShape { dense_width, sparse_width, outputs: 1, label_keys, group: None };
+            PendingShape { dense_width, sparse_width, outputs, notes_width, label_keys, group };
         let mut clean = Clean::new(&config.event, config.features.keys_max);
         let mut join = Join::new(&config.labels, pending);
         let mut batcher = Batcher::new(source, 0);

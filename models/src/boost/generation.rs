@@ -1,12 +1,13 @@
 //! An ensemble of trees, and the one that grows over the sample.
 
+use pelton_kernels::hash::mix64;
 use pelton_kernels::math;
 
 use super::bins::Bins;
 use super::config::BoostConfig;
 use super::pull::{Pull, Scale};
 use super::sample::Sample;
-use super::tree::{Room, Split, Tree, leaf_of};
+use super::tree::{Codes, Room, Split, Tree, leaf_of};
 use crate::Task;
 
 /// Trees over the same bins; the margin of an output is its base and what its trees add.
@@ -19,11 +20,11 @@ pub(super) struct Generation {
     pub scale: [f32; 2],
     /// Splits from a root to a leaf.
     pub depth: usize,
-    /// `[rounds, outputs, 2^depth - 1]`.
+    /// `[rounds, outputs, 2^depth]`.
     pub splits: Vec<Split>,
     /// `[rounds, outputs, 2^depth]`.
     pub leaves: Vec<f32>,
-    /// What the inner nodes would add, `[rounds, outputs, 2^depth - 1]`.
+    /// What the inner nodes would add, `[rounds, outputs, 2^depth]`.
     pub inner: Vec<f32>,
 }
 
@@ -37,7 +38,12 @@ pub(super) struct Growing {
     /// `[rows, width]` and `[rows, outputs]`, of the sample.
     codes: Vec<u8>,
     margins: Vec<f32>,
-    pulls: Vec<Pull>,
+    /// What is predicted for each, before a round.
+    pub before: Vec<f32>,
+    asks: Vec<[f32; 2]>,
+    pub pulls: Vec<Pull>,
+    left_out: Vec<u32>,
+    columns: Vec<u32>,
     room: Room,
 }
 
@@ -56,13 +62,38 @@ impl Generation {
     }
 
     fn margin(&self, codes: &[u8], output: usize) -> f32 {
-        let outputs = self.base.len();
-        let (inner, outer) = ((1 << self.depth) - 1, 1 << self.depth);
-        let splits = self.splits.chunks_exact(inner).skip(output).step_by(outputs);
-        let leaves = self.leaves.chunks_exact(outer).skip(output).step_by(outputs);
-        splits.zip(leaves).fold(self.base[output], |margin, (splits, leaves)| {
-            margin + leaves[leaf_of(splits, self.depth, codes)]
-        })
+        // The depth as a constant where it is a usual one: the walk is unrolled.
+        match self.depth {
+            3 => self.margin_of::<8>(3, codes, output),
+            4 => self.margin_of::<16>(4, codes, output),
+            5 => self.margin_of::<32>(5, codes, output),
+            6 => self.margin_of::<64>(6, codes, output),
+            depth => {
+                let size = 1 << depth;
+                let trees = self.splits.chunks_exact(size).zip(self.leaves.chunks_exact(size));
+                let own = trees.skip(output).step_by(self.base.len());
+                own.fold(self.base[output], |margin, (splits, leaves)| {
+                    margin + leaves[leaf_of(splits, depth, codes)]
+                })
+            }
+        }
+    }
+
+    #[inline]
+    fn margin_of<const SIZE: usize>(&self, depth: usize, codes: &[u8], output: usize) -> f32 {
+        let (splits, _) = self.splits.as_chunks::<SIZE>();
+        let (leaves, _) = self.leaves.as_chunks::<SIZE>();
+        let add = |margin: f32, (splits, leaves): (&[Split; SIZE], &[f32; SIZE])| {
+            margin + leaves[leaf_of(splits, depth, codes) & (SIZE - 1)]
+        };
+        match self.base.len() {
+            1 => splits.iter().zip(leaves).fold(self.base[0], add),
+            outputs => {
+                let splits = splits.iter().skip(output).step_by(outputs);
+                let leaves = leaves.iter().skip(output).step_by(outputs);
+                splits.zip(leaves).fold(self.base[output], add)
+            }
+        }
     }
 
     fn push(&mut self, tree: &Tree) {
@@ -84,7 +115,7 @@ pub(super) fn predict(task: Task, margins: &mut [f32]) {
 
 /// The base of each output, and the scale of margins, by the rows seen.
 pub(super) fn start(task: Task, sample: &Sample) -> (Vec<f32>, [f32; 2]) {
-    let seen = |kind: usize| sample.strata[kind].mass + 0.5;
+    let seen = |class: usize| sample.mass(class) + 0.5;
     match task {
         Task::Binary => (vec![math::ln(seen(1) / seen(0)) as f32], [0.0, 1.0]),
         Task::MultiClass { classes } => {
@@ -119,9 +150,19 @@ impl Growing {
         width: usize,
         (began, period): (u64, u64),
     ) -> Growing {
-        let (codes, margins, pulls) = (Vec::new(), Vec::new(), Vec::new());
-        let room = Room::default();
-        let mut growing = Growing { generation, began, period, codes, margins, pulls, room };
+        let mut growing = Growing {
+            generation,
+            began,
+            period,
+            codes: Vec::new(),
+            margins: Vec::new(),
+            before: Vec::new(),
+            asks: Vec::new(),
+            pulls: Vec::new(),
+            left_out: Vec::new(),
+            columns: Vec::new(),
+            room: Room::default(),
+        };
         (0..sample.len()).for_each(|place| growing.place(sample, place, width));
         growing
     }
@@ -154,34 +195,101 @@ impl Growing {
     /// Grows one tree for each output, all by the margins before the round.
     pub fn round(&mut self, config: &BoostConfig, sample: &Sample, width: usize) {
         let outputs = self.generation.base.len();
-        let weights = sample.weights_by_kind();
-        let mut before = self.margins.clone();
-        before.chunks_exact_mut(outputs).for_each(|margins| predict(config.task, margins));
-        let [mean, deviation] = self.generation.scale;
+        self.before.clone_from(&self.margins);
+        predict_all(config.task, outputs, &mut self.before);
         for output in 0..outputs {
-            let asks = |row: usize| {
-                let weight = weights[sample.kinds[row] as usize] * sample.weights[row];
-                let label = (sample.labels[row] - mean) / deviation;
-                let predicted = before[row * outputs + output];
-                derivatives(config.task, predicted, output, label).map(|value| weight * value)
-            };
-            let sums = (0..sample.len()).fold([0.0; 2], |[gradient, hessian], row| {
-                let own = asks(row);
-                [gradient + f64::from(own[0].abs()), hessian + f64::from(own[1])]
-            });
-            let scale = Scale::new(sums);
-            let pull = |row: usize| Pull { row: row as u32, packed: scale.pack(asks(row)) };
-            self.pulls.clear();
-            self.pulls.extend((0..sample.len()).map(pull));
-            let (codes, margins) = ((&self.codes[..], width), &mut self.margins);
+            self.ask(config.task, sample, (output, outputs));
+            let seed = mix64(self.began.wrapping_mul(1 << 20) + self.generation.trees() as u64);
+            let scale = self.draw_rows(config.rows_share, seed);
+            self.draw_columns(config.columns_share, width, seed);
+            let codes = Codes { codes: &self.codes, width, columns: &self.columns };
+            let margins = &mut self.margins;
             let pulls = (&mut self.pulls[..], scale);
             let tree = Tree::grow(&config.growth(), codes, pulls, &mut self.room, |value, rows| {
                 for pull in rows {
                     margins[pull.row as usize * outputs + output] += value;
                 }
             });
+            let leaves = &tree.values[tree.splits.len()..];
+            for row in &self.left_out {
+                let row = *row as usize;
+                let codes = &self.codes[row * width..][..width];
+                let leaf = leaf_of(&tree.splits, config.depth, codes);
+                self.margins[row * outputs + output] += leaves[leaf];
+            }
             self.generation.push(&tree);
         }
+    }
+
+    /// What each row asks of the tree of an output, with its weight.
+    pub fn ask(&mut self, task: Task, sample: &Sample, (output, outputs): (usize, usize)) {
+        let weights = sample.weights_by_kind();
+        let [mean, deviation] = self.generation.scale;
+        let own = self.before.iter().skip(output).step_by(outputs).zip(&sample.labels);
+        let own = own.zip(sample.weights.iter().zip(&sample.kinds));
+        self.asks.clear();
+        self.asks.extend(own.map(|((predicted, label), (weight, kind))| {
+            let weight = weights[*kind as usize] * weight;
+            let label = (label - mean) / deviation;
+            derivatives(task, *predicted, output, label).map(|value| weight * value)
+        }));
+    }
+
+    /// Draws the rows that a tree is grown from, each about as likely as it is wrong, and counting
+    /// for as much more as it is less likely (Ibragimov, Gusev 2019, "Minimal variance sampling in
+    /// stochastic gradient boosting").
+    pub fn draw_rows(&mut self, share: f32, seed: u64) -> Scale {
+        (self.pulls.clear(), self.left_out.clear());
+        let size = |[gradient, hessian]: [f32; 2]| (gradient * gradient + 0.1 * hessian * hessian).sqrt();
+        if share < 1.0 {
+            let total: f64 = self.asks.iter().map(|ask| f64::from(size(*ask))).sum();
+            let likely = (f64::from(share) * self.asks.len() as f64 / total) as f32;
+            for (row, ask) in self.asks.iter_mut().enumerate() {
+                let probability = size(*ask) * likely;
+                if probability >= 1.0 {
+                    continue;
+                }
+                let drawn = (mix64(seed ^ row as u64) >> 40) as f32 / 16_777_216.0;
+                let factor = if drawn < probability { 1.0 / probability } else { 0.0 };
+                *ask = ask.map(|value| value * factor);
+                if factor == 0.0 {
+                    self.left_out.push(row as u32);
+                }
+            }
+        }
+        let sums = self.asks.iter().fold([0.0; 2], |[gradient, hessian], ask| {
+            [gradient + f64::from(ask[0].abs()), hessian + f64::from(ask[1])]
+        });
+        let scale = Scale::new(sums);
+        let mut out = self.left_out.iter().peekable();
+        for (row, ask) in self.asks.iter().enumerate() {
+            if out.next_if(|left_out| **left_out == row as u32).is_none() {
+                self.pulls.push(Pull { row: row as u32, packed: scale.pack(*ask) });
+            }
+        }
+        scale
+    }
+
+    /// Draws the columns that a tree may look at.
+    fn draw_columns(&mut self, share: f32, width: usize, seed: u64) {
+        self.columns.clear();
+        self.columns.extend(0..width as u32);
+        let count = ((width as f32 * share) as usize).clamp(1.min(width), width);
+        for place in 0..count {
+            let drawn = mix64(seed ^ (place as u64 + 1) << 32) % (width - place) as u64;
+            self.columns.swap(place, place + drawn as usize);
+        }
+        self.columns.truncate(count);
+        self.columns.sort_unstable();
+    }
+}
+
+/// [`predict`] of many rows.
+fn predict_all(task: Task, outputs: usize, margins: &mut [f32]) {
+    match task {
+        // One loop over all, which is one of vectors.
+        Task::Binary => margins.iter_mut().for_each(|margin| *margin = math::sigmoid_f32(*margin)),
+        _ => margins.chunks_exact_mut(outputs).for_each(|margins| predict(task, margins)),
     }
 }
 

@@ -75,6 +75,14 @@ impl Sample {
         self.strata.iter().map(of).collect()
     }
 
+    /// How many rows of a class there are to be, of those seen.
+    pub fn mass(&self, class: usize) -> f64 {
+        match self.strata.len() {
+            1 => self.labels.iter().filter(|label| **label as usize == class).count() as f64,
+            _ => self.strata[class].mass,
+        }
+    }
+
     /// A kept row.
     pub fn row(&self, place: usize) -> &[f32] {
         &self.rows[place * self.width..][..self.width]

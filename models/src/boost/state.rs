@@ -44,7 +44,7 @@ impl Boost {
         let state = &mut StateWriter::new(out);
         state.slice(&header(&self.config, self.shape))?;
         state.put(self.learned)?;
-        self.encoder.write(state)?;
+        self.memory.write(state)?;
         let sample = &self.sample;
         state.list(&sample.labels)?;
         state.slice(&sample.rows)?;
@@ -67,8 +67,8 @@ impl Boost {
         let header = header(&self.config, self.shape);
         state.expect(&header, "the model had another shape, task or settings")?;
         self.learned = state.get()?;
-        self.encoder.read(state)?;
-        let width = self.encoder.width();
+        self.memory.read(state)?;
+        let width = self.width;
         let sample = &mut self.sample;
         sample.labels = state.list(LENGTH_MAX)?;
         let rows = sample.labels.len();
@@ -128,7 +128,7 @@ fn read_generation(
     if leaves.len() != trees << depth || trees % outputs != 0 {
         return Err(invalid("a round lacks trees"));
     }
-    let inner = state.numbers(trees * ((1 << depth) - 1))?;
+    let inner = state.numbers(trees << depth)?;
     let splits = state.numbers::<u32>(inner.len())?;
     let splits: Vec<Split> = splits.into_iter().map(Split).collect();
     if splits.iter().any(|split| *split != Split::NONE && split.column() >= width) {

@@ -1,13 +1,12 @@
 //! Trees against a slow reference, derivatives against differences, and the model on streams that
 //! a linear one cannot learn.
 
-use pelton_kernels::cases::Draw;
 use proptest::prelude::*;
 
 use super::pull::{Pull, Scale};
-use super::tree::{Growth, Room, Split, Tree, leaf_of};
+use super::tree::{Codes, Growth, Room, Split, Tree, leaf_of};
 use super::*;
-use crate::ABSENT;
+use crate::tests::{SHAPE, Stream, small, walk};
 
 /// A row asks for a first and a second derivative.
 type Ask = [f32; 2];
@@ -63,8 +62,8 @@ fn check_node(growth: &Growth, codes: &[u8], tree: &Tree, node: usize, asks: &[(
     let gain = worth(sum(&left)) + worth(sum(&right)) - worth(all);
     let wanted = wanted.unwrap_or(1e-3);
     assert!((gain - wanted).abs() <= 1e-5 * (1.0 + wanted), "{gain} {wanted}");
-    check_node(growth, codes, tree, 2 * node + 1, &left);
-    check_node(growth, codes, tree, 2 * node + 2, &right);
+    check_node(growth, codes, tree, 2 * node, &left);
+    check_node(growth, codes, tree, 2 * node + 1, &right);
 }
 
 proptest! {
@@ -85,10 +84,11 @@ proptest! {
         let mut pulls: Vec<Pull> = asks.iter().map(pull).collect();
         let mut values = vec![f32::NAN; rows.len()];
         let room = &mut Room::default();
-        let tree = Tree::grow(&growth, (&codes, 2), (&mut pulls, scale), room, |value, own| {
+        let of = Codes { codes: &codes, width: 2, columns: &[0, 1] };
+        let tree = Tree::grow(&growth, of, (&mut pulls, scale), room, |value, own| {
             own.iter().for_each(|pull| values[pull.row as usize] = value);
         });
-        check_node(&growth, &codes, &tree, 0, &asks);
+        check_node(&growth, &codes, &tree, 1, &asks);
         // The leaf a row is told is the one a walk comes to.
         let leaves = &tree.values[tree.splits.len()..];
         for (codes, value) in codes.chunks_exact(2).zip(&values) {
@@ -96,7 +96,7 @@ proptest! {
         }
         // The order of the rows tells nothing.
         let mut turned: Vec<Pull> = asks.iter().rev().map(pull).collect();
-        let again = Tree::grow(&growth, (&codes, 2), (&mut turned, scale), room, |_, _| {});
+        let again = Tree::grow(&growth, of, (&mut turned, scale), room, |_, _| {});
         prop_assert_eq!(tree, again);
     }
 
@@ -123,51 +123,6 @@ proptest! {
         prop_assert!((f64::from(gradient) - first).abs() < 1e-4);
         prop_assert!((f64::from(hessian) - second).abs() < 1e-4);
     }
-}
-
-const SHAPE: FeatureShape = FeatureShape { dense_width: 2, sparse_width: 1, sparse_bits: 6 };
-
-/// A stream whose label no linear model can tell: two numbers of unequal signs, or a category.
-struct Stream {
-    draw: Draw,
-    dense: Vec<f32>,
-    sparse: Vec<u32>,
-    labels: Vec<f32>,
-}
-
-impl Stream {
-    fn new(seed: u64, rows: usize, label: impl Fn(f32, f32, u32) -> f32) -> Stream {
-        let draw = Draw::new(seed);
-        let mut stream = Stream { draw, dense: vec![], sparse: vec![], labels: vec![] };
-        for _ in 0..rows {
-            let [x, y] = [(); 2].map(|()| stream.draw.unit() * 2.0 - 1.0);
-            let category = (stream.draw.unit() * 40.0) as u32;
-            stream.dense.extend([x, y]);
-            stream.sparse.push(if category == 39 { ABSENT } else { category });
-            stream.labels.push(label(x, y, category));
-        }
-        stream
-    }
-
-    fn batch(&self, from: usize, to: usize) -> (Features<'_>, &[f32]) {
-        let (dense, sparse) = (&self.dense[2 * from..2 * to], &self.sparse[from..to]);
-        (Features { rows: to - from, dense, sparse }, &self.labels[from..to])
-    }
-}
-
-fn small(task: Task) -> BoostConfig {
-    BoostConfig { sample_rows: 2000, rounds: 20, period_labels: 1000, ..BoostConfig::new(task) }
-}
-
-/// Scores and learns the rows from one to another; the scores.
-fn walk(model: &mut Boost, stream: &Stream, from: usize, to: usize) -> Vec<f32> {
-    let (features, labels) = stream.batch(from, to);
-    let weights = vec![1.0; to - from];
-    let mut scores = vec![0.0; (to - from) * model.outputs()];
-    let batch = LabeledBatch { features, labels, weights: &weights };
-    model.score_and_learn_each(&batch, &mut scores).expect("the shapes fit");
-    assert!(scores.iter().all(|score| score.is_finite()));
-    scores
 }
 
 #[test]
@@ -210,85 +165,17 @@ fn it_learns_classes_and_values() {
     assert!(error < 0.2 * spread, "{error} of {spread}");
 }
 
-fn saved(model: &Boost) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    model.write_state(&mut bytes).expect("a vector takes all bytes");
-    bytes
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
-
-    /// Wherever the stream is cut: saved and read, kept and gone back to, it goes on to the bit.
-    #[test]
-    fn a_restart_and_a_way_back_show_nothing(seed: u64, cut in 0_usize..2500, kind in 0..3) {
-        let task = [Task::Binary, Task::MultiClass { classes: 3 }, Task::Regression][kind as usize];
-        let classes = if kind == 1 { 3.0 } else { 2.0 };
-        let stream = Stream::new(seed, 2600, |x, y, _| ((x * y + 1.0) / 2.0 * classes).floor());
-        let mut whole = Boost::new(small(task), SHAPE).expect("possible");
-        walk(&mut whole, &stream, 0, cut);
-        let bytes = saved(&whole);
-        let mut resumed = Boost::new(small(task), SHAPE).expect("possible");
-        resumed.read_state(&mut &bytes[..]).expect("own bytes");
-        prop_assert!(saved(&resumed) == bytes);
-        whole.keep().expect("kept");
-        let mut kept = Vec::new();
-        whole.write_kept(&mut kept).expect("a vector takes all bytes");
-        let first = walk(&mut whole, &stream, cut, 2600);
-        prop_assert_eq!(&walk(&mut resumed, &stream, cut, 2600), &first);
-        prop_assert!(saved(&resumed) == saved(&whole));
-        resumed.read_kept(&mut &kept[..]).expect("own bytes");
-        for model in [&mut whole, &mut resumed] {
-            model.go_back().expect("kept before");
-            prop_assert!(saved(model) == bytes);
-            prop_assert_eq!(&walk(model, &stream, cut, 2600), &first);
-        }
-    }
-}
-
 #[test]
-fn damaged_bytes_are_an_error_or_a_state() {
-    let stream = Stream::new(5, 700, |x, y, _| f32::from(u8::from(x > y)));
-    let mut model = Boost::new(small(Task::Binary), SHAPE).expect("possible");
-    walk(&mut model, &stream, 0, 700);
-    let bytes = saved(&model);
-    let mut draw = Draw::new(6);
-    for _ in 0..300 {
-        let mut damaged = bytes.clone();
-        let at = (draw.bits() % bytes.len() as u64) as usize;
-        damaged[at] ^= 1 << (draw.bits() % 8);
-        if draw.unit() < 0.2 {
-            damaged.truncate(at);
-        }
-        let mut other = Boost::new(small(Task::Binary), SHAPE).expect("possible");
-        if other.read_state(&mut &damaged[..]).is_ok() {
-            let (features, _) = stream.batch(0, 5);
-            other.score(&features, &mut [0.0; 5]).expect("the shapes fit");
-        }
-    }
-}
-
-#[test]
-fn what_is_refused_changes_nothing() {
-    let stream = Stream::new(7, 600, |x, _, _| f32::from(u8::from(x > 0.0)));
-    let mut model = Boost::new(small(Task::Binary), SHAPE).expect("possible");
-    walk(&mut model, &stream, 0, 600);
-    let before = saved(&model);
-    let (features, _) = stream.batch(0, 1);
-    for (label, weight) in [(f32::NAN, 1.0), (2.0, 1.0), (0.5, 1.0), (1.0, f32::NAN), (1.0, 0.0)] {
-        let (labels, weights) = (&[label], &[weight]);
-        let outcome = model.learn(&LabeledBatch { features, labels, weights }).expect("a shape");
-        assert_eq!(outcome, LearnOutcome { learned: 0, refused: 1 });
-    }
-    assert!(saved(&model) == before);
+fn settings_outside_their_ranges_are_refused() {
     assert!(Boost::new(BoostConfig { depth: 0, ..small(Task::Binary) }, SHAPE).is_err());
+    assert!(Boost::new(BoostConfig { rows_share: 0.0, ..small(Task::Binary) }, SHAPE).is_err());
 }
 
 #[test]
 fn every_row_is_as_likely_to_be_in_the_sample() {
     let mut thirds = [0_u32; 3];
     for seed in 0..40_u64 {
-        let mut sample = Sample::new(1, 1, 50);
+        let mut sample = Sample::new(1, 1, 50, Memory::Even);
         sample.draws = seed << 32;
         for row in 0..600 {
             sample.offer(&[row as f32], (0.0, 1.0), 0);
@@ -303,7 +190,7 @@ fn every_row_is_as_likely_to_be_in_the_sample() {
 /// A class that is configured and never comes must not take the penalties away from the others.
 #[test]
 fn a_kind_that_never_came_changes_no_weight() {
-    let mut sample = Sample::new(1, 3, 60);
+    let mut sample = Sample::new(1, 3, 60, Memory::Even);
     for row in 0..100 {
         let kind = usize::from(row % 5 == 0);
         sample.offer(&[row as f32], (kind as f32, 1.0), kind);
@@ -311,16 +198,36 @@ fn a_kind_that_never_came_changes_no_weight() {
     assert_eq!(sample.weights_by_kind(), [4.0, 1.0, 0.0]);
 }
 
-/// Half of the labels are positive, however many there are: floats do not count beyond 2^24.
+/// The last rows of all kinds together, however many there were.
 #[test]
-fn a_mean_holds_however_long_the_stream_is() {
-    let shape = FeatureShape { dense_width: 0, ..SHAPE };
-    let mut encoder = Encoder::new(Task::Binary, shape);
-    let features = Features { rows: 1, dense: &[], sparse: &[3] };
-    for label in 0..24_000_000_u32 {
-        encoder.count(&features, 0, (label % 2) as f32);
+fn a_recent_sample_holds_the_last_rows() {
+    let mut sample = Sample::new(1, 1, 50, Memory::Recent);
+    for row in 0..230 {
+        sample.offer(&[row as f32], (f32::from(u8::from(row % 10 == 0)), 1.0), 0);
     }
-    let mut row = Vec::new();
-    encoder.encode(&features, 0, &mut row);
-    assert!((row[0] - 0.5).abs() < 1e-4, "{row:?}");
+    let mut rows = sample.rows.clone();
+    rows.sort_unstable_by(f32::total_cmp);
+    assert_eq!(rows, (180..230).map(|row| row as f32).collect::<Vec<_>>());
+    assert_eq!((sample.mass(0), sample.mass(1)), (45.0, 5.0));
+}
+
+/// Rows are drawn by how wrong they are, and counted for it: sums are those of all rows, about.
+#[test]
+fn a_draw_of_rows_keeps_the_sums() {
+    let stream = Stream::new(8, 3000, |x, y, _| f32::from(u8::from(x * y > 0.0)));
+    let sums = |share: f32| {
+        let config = BoostConfig { rows_share: share, depth: 1, rounds: 1, ..small(Task::Binary) };
+        let mut model = Boost::new(config, SHAPE).expect("possible");
+        walk(&mut model, &stream, 0, 3000);
+        let growing = model.growing.as_mut().expect("between two generations");
+        growing.before =
+            model.sample.rows.chunks_exact(model.width).map(|row| row[0].abs().min(0.9)).collect();
+        growing.ask(Task::Binary, &model.sample, (0, 1));
+        let scale = growing.draw_rows(share, 7);
+        let total = growing.pulls.iter().map(|pull| pull.packed).sum();
+        (growing.pulls.len() as f64, scale.sums(total)[1])
+    };
+    let ((all, whole), (some, drawn)) = (sums(1.0), sums(0.3));
+    assert!(some < 0.4 * all, "{some} of {all}");
+    assert!((drawn / whole - 1.0).abs() < 0.1, "{drawn} {whole}");
 }

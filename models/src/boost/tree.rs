@@ -52,14 +52,31 @@ impl Split {
     }
 }
 
-/// A tree of full depth: node `i` has the children `2 i + 1` and `2 i + 2`.
+/// A tree of full depth: the root is node 1, node `i` has the children `2 i` and `2 i + 1`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tree {
-    /// `[2^depth - 1]`.
+    /// `[2^depth]`; the first one is none.
     pub splits: Vec<Split>,
     /// What each node would add to a margin were it a leaf, which the last half are:
-    /// `[2^(depth + 1) - 1]`. Below a node that does not split only the way to the left is filled.
+    /// `[2^(depth + 1)]`. Below a node that does not split only the way to the left is filled.
     pub values: Vec<f32>,
+}
+
+/// The codes of the sample, and which columns a tree may look at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Codes<'a> {
+    /// `[rows, width]`.
+    pub codes: &'a [u8],
+    pub width: usize,
+    /// Increasing.
+    pub columns: &'a [u32],
+}
+
+impl Codes<'_> {
+    #[inline]
+    fn row(&self, pull: &Pull) -> &[u8] {
+        &self.codes[pull.row as usize * self.width..][..self.width]
+    }
 }
 
 /// Least gain of a split.
@@ -94,32 +111,31 @@ struct Best {
 /// The leaf that a row of these codes comes to, of a tree of this depth.
 #[inline]
 pub(super) fn leaf_of(splits: &[Split], depth: usize, codes: &[u8]) -> usize {
-    let mut node = 0;
+    let mut node = 1;
     for _ in 0..depth {
-        node = 2 * node + 1 + usize::from(splits[node].goes_right(codes));
+        // The mask says to the compiler what is so anyway.
+        let split = splits[node & (splits.len() - 1)];
+        node = 2 * node + usize::from(split.goes_right(codes));
     }
-    node - ((1 << depth) - 1)
+    node - (1 << depth)
 }
 
 impl Tree {
     /// A tree for these pulls, whose order it changes; `leaves` is told each leaf's value and rows.
     ///
-    /// # Shapes
-    /// `codes: [rows, width]`.
     pub fn grow(
         growth: &Growth,
-        (codes, width): (&[u8], usize),
+        codes: Codes<'_>,
         (pulls, scale): (&mut [Pull], Scale),
         room: &mut Room,
         mut leaves: impl FnMut(f32, &[Pull]),
     ) -> Tree {
-        let inner = (1_usize << growth.depth) - 1;
-        let mut tree =
-            Tree { splits: vec![Split::NONE; inner], values: vec![0.0; 2 * inner + 1] };
-        room.make(width, growth.depth);
+        let inner = 1_usize << growth.depth;
+        let mut tree = Tree { splits: vec![Split::NONE; inner], values: vec![0.0; 2 * inner] };
+        room.make(codes.columns.len(), growth.depth);
         let total = pulls.iter().fold(0_i64, |sum, pull| sum.wrapping_add(pull.packed));
-        fill(&mut room.histograms[0], (codes, width), pulls);
-        let mut level = vec![Open { node: 0, rows: 0..pulls.len(), total, histogram: 0 }];
+        fill(&mut room.histograms[0], codes, pulls);
+        let mut level = vec![Open { node: 1, rows: 0..pulls.len(), total, histogram: 0 }];
         let mut histograms = 1;
         while !level.is_empty() {
             let mut next = Vec::new();
@@ -132,13 +148,13 @@ impl Tree {
                     leaves(value, &pulls[open.rows]);
                     continue;
                 };
-                let split = Split::new(best.column, best.bin);
+                let split = Split::new(codes.columns[best.column] as usize, best.bin);
                 tree.splits[open.node] = split;
                 let own = &mut pulls[open.rows.clone()];
-                let row = |pull: &Pull| &codes[pull.row as usize * width..][..width];
-                let middle = open.rows.start + partition(own, |pull| !split.goes_right(row(pull)));
+                let goes_left = |pull: &Pull| !split.goes_right(codes.row(pull));
+                let middle = open.rows.start + partition(own, goes_left);
                 let (left, right) = (open.rows.start..middle, middle..open.rows.end);
-                let first = 2 * open.node + 1;
+                let first = 2 * open.node;
                 let mut own = [open.histogram; 2];
                 // Leaves need no histogram.
                 if first < inner {
@@ -148,7 +164,7 @@ impl Tree {
                         (1, &pulls[right.clone()])
                     };
                     own[smaller] = histograms;
-                    room.split((codes, width), rows, [open.histogram, histograms]);
+                    room.split(codes, rows, [open.histogram, histograms]);
                     histograms += 1;
                 }
                 let rest = open.total.wrapping_sub(best.left);
@@ -166,7 +182,7 @@ impl Tree {
     fn fill_left(&mut self, node: usize, value: f32) {
         let mut node = node;
         while node < self.splits.len() {
-            node = 2 * node + 1;
+            node *= 2;
             self.values[node] = value;
         }
     }
@@ -182,7 +198,7 @@ impl Room {
     }
 
     /// Fills one histogram with rows and takes it from another.
-    fn split(&mut self, codes: (&[u8], usize), rows: &[Pull], [parent, own]: [usize; 2]) {
+    fn split(&mut self, codes: Codes<'_>, rows: &[Pull], [parent, own]: [usize; 2]) {
         let (before, behind) = self.histograms.split_at_mut(own);
         let (parent, own) = (&mut before[parent], &mut behind[0]);
         fill(own, codes, rows);
@@ -225,12 +241,21 @@ impl Room {
 }
 
 /// The sums of these rows by column and code.
-fn fill(histogram: &mut Histogram, (codes, width): (&[u8], usize), pulls: &[Pull]) {
+fn fill(histogram: &mut Histogram, codes: Codes<'_>, pulls: &[Pull]) {
     histogram.iter_mut().for_each(|bins| bins.fill(0));
+    if codes.columns.len() == codes.width {
+        for pull in pulls {
+            for (bins, code) in histogram.iter_mut().zip(codes.row(pull)) {
+                let bin = &mut bins[usize::from(*code)];
+                *bin = bin.wrapping_add(pull.packed);
+            }
+        }
+        return;
+    }
     for pull in pulls {
-        let row = &codes[pull.row as usize * width..][..width];
-        for (bins, code) in histogram.iter_mut().zip(row) {
-            let bin = &mut bins[usize::from(*code)];
+        let row = codes.row(pull);
+        for (bins, column) in histogram.iter_mut().zip(codes.columns) {
+            let bin = &mut bins[usize::from(row[*column as usize])];
             *bin = bin.wrapping_add(pull.packed);
         }
     }

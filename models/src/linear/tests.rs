@@ -37,6 +37,7 @@ impl Stream {
                 rows: to - from,
                 dense: &self.dense[from * dense..to * dense],
                 sparse: &self.sparse[from * sparse..to * sparse],
+                notes: &[],
             },
             labels: &self.labels[from..to],
             weights: &self.weights[from..to],
@@ -254,7 +255,7 @@ fn l1_of_ftrl_leaves_noise_at_zero() {
         run(&mut model, &stream);
         let probe = [3.0, 0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0];
         let mut out = [0.0; 3];
-        let features = Features { rows: 3, dense: &probe, sparse: &[ABSENT; 6] };
+        let features = Features { rows: 3, dense: &probe, sparse: &[ABSENT; 6], notes: &[] };
         model.score(&features, &mut out).expect("shapes fit");
         out
     };

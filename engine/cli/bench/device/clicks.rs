@@ -182,7 +182,7 @@ impl Here {
             };
             self.spec.run(&columns, (&mut self.dense, &mut self.sparse))?;
             self.moments.standardize(&mut self.dense, NUMBERS, 0)?;
-            let features = Features { rows, dense: &self.dense, sparse: &self.sparse };
+            let features = Features { rows, dense: &self.dense, sparse: &self.sparse, notes: &[] };
             self.model.score(&features, &mut self.scores)?;
             let (labels, weights) = (&slot.labels[..], &slot.weights[..]);
             self.model.learn(&LabeledBatch { features, labels, weights })?;

@@ -82,7 +82,7 @@ fn draw(seed: u64, rows: usize, shape: FeatureShape, task: Task) -> Drawn {
 impl Drawn {
     fn batch(&self) -> LabeledBatch<'_> {
         let (dense, sparse) = (&self.dense[..], &self.sparse[..]);
-        let features = Features { rows: self.labels.len(), dense, sparse };
+        let features = Features { rows: self.labels.len(), dense, sparse, notes: &[] };
         LabeledBatch { features, labels: &self.labels, weights: &self.weights }
     }
 }

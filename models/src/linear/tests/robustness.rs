@@ -55,7 +55,7 @@ fn what_cannot_be_learned_is_counted_and_changes_nothing() {
             ];
             for (dense, label, weight) in cases {
                 let batch = LabeledBatch {
-                    features: Features { rows: 1, dense: &dense, sparse: &[1, 2] },
+                    features: Features { rows: 1, dense: &dense, sparse: &[1, 2], notes: &[] },
                     labels: &[label],
                     weights: &[weight],
                 };
@@ -81,7 +81,7 @@ fn a_row_that_cannot_be_scored_gets_the_score_of_an_empty_one() {
         run(&mut model, &stream(Task::Binary, 500, 500, 14));
         let mut out = [0.0; 2];
         let dense = [f32::NAN, 1.0, 1.0, 0.0, 0.0, 0.0];
-        let features = Features { rows: 2, dense: &dense, sparse: &[1, 2, ABSENT, ABSENT] };
+        let features = Features { rows: 2, dense: &dense, sparse: &[1, 2, ABSENT, ABSENT], notes: &[] };
         model.score(&features, &mut out).expect("shapes fit");
         assert_eq!(out[0], out[1]);
     }
@@ -123,10 +123,10 @@ fn empty_shapes_and_batches_work() {
                 let shape = FeatureShape { dense_width, sparse_width, sparse_bits: 4 };
                 let config = LinearConfig { optimizer, ..LinearConfig::new(task) };
                 let mut model = Linear::new(config, shape).expect("in range");
-                let empty = Features { rows: 0, dense: &[], sparse: &[] };
+                let empty = Features { rows: 0, dense: &[], sparse: &[], notes: &[] };
                 model.score(&empty, &mut []).expect("nothing fits nothing");
                 let (dense, sparse) = (vec![0.5; 3 * dense_width], vec![ABSENT; 3 * sparse_width]);
-                let features = Features { rows: 3, dense: &dense, sparse: &sparse };
+                let features = Features { rows: 3, dense: &dense, sparse: &sparse, notes: &[] };
                 let batch = LabeledBatch { features, labels: &[1.0, 0.0, 1.0], weights: &[1.0; 3] };
                 let mut out = vec![f32::NAN; 3 * model.outputs()];
                 model.score_and_learn_each(&batch, &mut out).expect("shapes fit");

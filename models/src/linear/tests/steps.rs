@@ -175,12 +175,12 @@ fn a_wide_step_does_not_overshoot() {
     for optimizer in ALL {
         let config = LinearConfig { optimizer, ..LinearConfig::new(Task::Binary) };
         let mut model = Linear::new(config, shape).expect("a possible model");
-        let features = Features { rows: 1000, dense: &[], sparse: &[] };
+        let features = Features { rows: 1000, dense: &[], sparse: &[], notes: &[] };
         let batch = LabeledBatch { features, labels: &labels, weights: &[1.0; 1000] };
         let mut score = [0.0];
         for step in 0..200 {
             model.learn(&batch).expect("shapes fit");
-            let one = Features { rows: 1, dense: &[], sparse: &[] };
+            let one = Features { rows: 1, dense: &[], sparse: &[], notes: &[] };
             model.score(&one, &mut score).expect("shapes fit");
             assert!((0.04..0.51).contains(&score[0]), "{optimizer:?}, step {step}: {score:?}");
         }
@@ -200,7 +200,7 @@ fn the_order_within_a_step_does_not_show() {
             let state = |stream: &Stream| {
                 let mut model = Linear::new(config, shape).expect("a possible model");
                 let batch = LabeledBatch {
-                    features: Features { rows: 500, dense: &[], sparse: &stream.sparse },
+                    features: Features { rows: 500, dense: &[], sparse: &stream.sparse, notes: &[] },
                     labels: &stream.labels,
                     weights: &stream.weights,
                 };
