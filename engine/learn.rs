@@ -89,7 +89,7 @@ impl Learner {
             ..EvaluateSpec::new(config.model.task, config.evaluate.metrics.clone())
         };
         Ok(Learner {
-            model: crate::model::build(&config.model, shape, device)?,
+            model: crate::model::build(config, shape, device)?,
             evaluator: Evaluator::new(spec)?,
             lateness_ms: config.event.lateness_ms,
             step_rows: config.learn.step_rows,

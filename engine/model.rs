@@ -1,9 +1,11 @@
 //! The model a configuration asks for.
 
+use pelton_models::auto::{Auto, AutoConfig};
 use pelton_models::boost::{Boost, BoostConfig};
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::{FeatureShape, Model};
 
+use crate::config::Config;
 use crate::config::learn::{Kind, ModelConfig, Optimizer};
 use crate::device::Device;
 use crate::error::Error;
@@ -13,30 +15,35 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Model`] when the shape is not possible.
 pub fn build(
-    config: &ModelConfig,
+    config: &Config,
     shape: FeatureShape,
     device: &Device,
 ) -> Result<Box<dyn Model>, Error> {
-    if config.kind == Kind::Auto {
-        let moments = pelton_kernels::moments::MomentsSpec { clip: 100.0, ..pelton_kernels::moments::MomentsSpec::new(shape.dense_width) };
-        return Ok(Box::new(pelton_models::auto::Auto::new(config.task, shape, moments)?));
-    }
-    if config.kind == Kind::Boost {
-        return Ok(Box::new(Boost::new(BoostConfig::new(config.task), shape)?));
-    }
+    let task = config.model.task;
+    Ok(match config.model.kind {
+        Kind::Auto => {
+            let features = &config.features;
+            let (standardize, clip) = (features.standardize, features.clip_sigma);
+            Box::new(Auto::new(AutoConfig { task, standardize, clip }, shape)?)
+        }
+        Kind::Linear => Box::new(Linear::on(device, linear(&config.model), shape)?),
+        Kind::Boost => Box::new(Boost::new(BoostConfig::new(task), shape)?),
+    })
+}
+
+fn linear(config: &ModelConfig) -> LinearConfig {
     let rule = match config.optimizer {
         Optimizer::Auto => Rule::AUTO,
         Optimizer::Ftrl => Rule::FTRL,
         Optimizer::AdaGrad => Rule::ADAGRAD,
         Optimizer::Sgd => Rule::SGD,
     };
-    let linear = LinearConfig {
+    LinearConfig {
         optimizer: config.rate.map_or(rule, |rate| rule.with_rate(rate as f32)),
         fold: config.fold,
         l1: config.l1 as f32,
         l2: config.l2 as f32,
         positive_weight: config.positive_weight as f32,
         ..LinearConfig::new(config.task)
-    };
-    Ok(Box::new(Linear::on(device, linear, shape)?))
+    }
 }

@@ -52,7 +52,7 @@ fn id_and_label(label: &[u8]) -> (i64, f32) {
 fn model_digest<'a>(job: &Job, scored: &Trace, labels: impl Iterator<Item = &'a [u8]>) -> String {
     let config = job.parsed();
     let shape = FeatureStage::new(&config).expect("possible features").shape();
-    let mut model = build(&config.model, shape, &Device::Cpu).expect("a possible model");
+    let mut model = build(&config, shape, &Device::Cpu).expect("a possible model");
     let floats = |bits: &Vec<u32>| bits.iter().map(|&bits| f32::from_bits(bits)).collect();
     for (id, label) in labels.map(id_and_label) {
         let id = identity(Scalar::Int(id)).expect("a number is an id");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pelton::config::Config;
 use pelton::config::emit::SinkConfig;
+use pelton::config::learn::Kind;
 use pelton::config::stream::SourceConfig;
 use pelton::device;
 use pelton::error::Error;
@@ -87,7 +88,11 @@ fn sink(sink: &SinkConfig) -> String {
 
 fn explain_features(config: &Config, features: &FeatureStage) {
     let plan = features.plan();
-    let scaled = if config.features.standardize { ", standardised" } else { "" };
+    let scaled = match (config.features.standardize, config.model.kind) {
+        (false, _) | (_, Kind::Boost) => "",
+        (true, Kind::Linear) => ", standardised",
+        (true, Kind::Auto) => ", standardised for the members that need it",
+    };
     println!("dense    {} features{scaled}", plan.dense_names.len());
     for name in &plan.dense_names {
         println!("    {name}");

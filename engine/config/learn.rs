@@ -35,15 +35,24 @@ pub struct ModelConfig {
 /// Beyond so many, one linear model a class is the wrong tool.
 const CLASSES_MAX: usize = 1024;
 
-/// The family of a model.
+/// The member of the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// The members below, which choose among themselves.
+    Auto,
     /// Linear, learning every label at once.
     Linear,
-    /// A mixture.
-    Auto,
     /// Boosted trees, grown again and again over a sample.
     Boost,
+}
+
+impl Kind {
+    /// Whether numbers are standardised before a model of this kind sees them. Trees take them as
+    /// they are; the mixture standardises them for those that need it.
+    #[must_use]
+    pub fn sees_standardized(self) -> bool {
+        self == Kind::Linear
+    }
 }
 
 /// How weights move.
@@ -115,10 +124,13 @@ impl ModelConfig {
             1 => LabelMeaning::Classes(classes.clone()),
             _ => LabelMeaning::Number,
         };
-        let doc = "linear = a linear model that learns every label at once; boost = boosted trees, \
-                   grown again and again over a bounded sample of the labelled events";
-        let kind_of_model =
-            section.choice(Key("kind", doc), &[("linear", Kind::Linear), ("auto", Kind::Auto), ("boost", Kind::Boost)]);
+        let doc = "auto = the others side by side, mixed by how well each predicts; linear = a \
+                   linear model that learns every label at once; boost = boosted trees, grown \
+                   again and again over a bounded sample of the labelled events";
+        let kind_of_model = section.choice(
+            Key("kind", doc),
+            &[("auto", Kind::Auto), ("linear", Kind::Linear), ("boost", Kind::Boost)],
+        );
         let optimizer = section.choice(
             Key("optimizer", "how weights move"),
             &[
@@ -144,7 +156,7 @@ impl ModelConfig {
             ("l2", l2 != 0.0),
             ("positive_weight", positive_weight != 1.0),
         ];
-        for (key, _) in is_changed.iter().filter(|(_, is)| *is && kind_of_model == Kind::Boost) {
+        for (key, _) in is_changed.iter().filter(|(_, is)| *is && kind_of_model != Kind::Linear) {
             section.problem(key, "needs kind = \"linear\"");
         }
         if kind != 0 && positive_weight != 1.0 {

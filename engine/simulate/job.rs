@@ -166,7 +166,7 @@ fn configuration(dice: &mut Dice, is_recorded: bool) -> String {
          duplicates_within = '{}' }}\nlabels = {{ {labels}, pending_max = {} }}\n\
          batch = {{ rows_max = {}, linger = '0ms' }}\n\
          transform = {{ hash_bits = 8, keys_max = {} }}\n\
-         model = {{ optimizer = '{}' }}\nlearn.step_rows = {}\n\
+         model = {{ kind = 'linear', optimizer = '{}' }}\nlearn.step_rows = {}\n\
          evaluate = {{ metrics = ['log_loss', 'accuracy'], trailing_rows = 40 }}\n\
          checkpoint = {{ every = '{}ms', keep = {}, order_sync = {}, settle = '1s' }}\n\
          emit = {{ topic = 'scores', fields = ['shop'] }}\ndead_letters.topic = 'dead'\n{FIELDS}",

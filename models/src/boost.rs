@@ -27,8 +27,8 @@ use std::io::{self, Read, Write};
 
 pub use config::{BoostConfig, Memory};
 
-use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 use crate::memory::LabelMemory;
+use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 use generation::{Generation, Growing};
 use sample::Sample;
 

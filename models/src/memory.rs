@@ -131,8 +131,10 @@ impl LabelMemory {
         };
         if width > 0 {
             for index in sparse.iter().filter(|index| **index != ABSENT) {
-                let (own, count) =
-                    (&mut self.own[*index as usize * width..][..width], &mut self.counts[*index as usize]);
+                let (own, count) = (
+                    &mut self.own[*index as usize * width..][..width],
+                    &mut self.counts[*index as usize],
+                );
                 if *count == 0 {
                     *count = PRIOR;
                     let overall = self.overall.chunks_exact(rates);

@@ -1,6 +1,6 @@
 //! Rows of `[transform]` and `[[features]]`.
 
-use super::look::features;
+use super::look::{features, scores};
 use super::row::{Row, row};
 
 /// Windows wide enough that what is forgotten is missed.
@@ -11,14 +11,17 @@ const MANY: &[(&str, &str)] = &[
     ("features[3].widths", "['1d']"),
     ("features[3].aggregates", "['sum(OTHER)', 'min(NUMBER)', 'distinct(SHOP)', 'last(OTHER)']"),
 ];
+const LINEAR: &[(&str, &str)] = &[("model.kind", "'linear'")];
 const LABELS: &[(&str, &str)] = &[("features[3].aggregates", "['count']")];
 
 pub const ROWS: &[Row] = &[
     row("transform.time_zone", &["'UTC'", "'Asia/Tokyo'"], "'Mars/Olympus'", features),
     row("transform.night", &["[0, 6]", "[2, 3]", "[22, 1]"], "[0, 24]", features)
         .with(&[("features[2].calendar", "['night']")]),
-    row("transform.standardize", &["true", "false"], "1", features),
-    row("transform.clip_sigma", &["100.0", "1.0"], "0.5", features),
+    row("transform.standardize", &["true", "false"], "1", features).with(LINEAR),
+    row("transform.standardize", &["true", "false"], "'no'", scores),
+    row("transform.clip_sigma", &["100.0", "1.0"], "0.5", features).with(LINEAR),
+    row("transform.clip_sigma", &["100.0", "1.0"], "'none'", scores),
     row("transform.hash_bits", &["18", "4"], "29", features),
     row("transform.keys_max", &["10000000", "20"], "0", features).with(WIDE),
     row("transform.bytes_max", &["4294967296", "65536"], "1", features).with(MANY),

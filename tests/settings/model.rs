@@ -4,31 +4,33 @@ use super::look::{metrics, scores, trailing};
 use super::row::{NONE, Row, row};
 
 const CLASSES: &[(&str, &str)] = &[("model.task", "'multiclass'")];
-const FTRL: &[(&str, &str)] = &[("model.optimizer", "'ftrl'")];
-const ADAGRAD: &[(&str, &str)] = &[("model.optimizer", "'adagrad'")];
-const SGD: &[(&str, &str)] = &[("model.optimizer", "'sgd'")];
+const LINEAR: &[(&str, &str)] = &[("model.kind", "'linear'")];
+const FTRL: &[(&str, &str)] = &[("model.kind", "'linear'"), ("model.optimizer", "'ftrl'")];
+const ADAGRAD: &[(&str, &str)] = &[("model.kind", "'linear'"), ("model.optimizer", "'adagrad'")];
+const SGD: &[(&str, &str)] = &[("model.kind", "'linear'"), ("model.optimizer", "'sgd'")];
 const GROUPED: &[(&str, &str)] =
     &[("evaluate.metrics", "['grouped_precision_at_k']"), ("evaluate.group", "'CATEGORY'")];
 
 pub const ROWS: &[Row] = &[
     row("model.task", &["'binary'", "'regression'"], "'ranking'", scores),
     row("model.classes", &["['0', '1']", "['0', '1', '2']"], "['0']", scores).with(CLASSES),
-    row("model.kind", &["'linear'", "'boost'"], "'forest'", scores),
-    row("model.optimizer", &["'auto'", "'ftrl'", "'adagrad'", "'sgd'"], "'adam'", scores),
-    row("model.rate", &[NONE, "0.2"], "0", scores),
+    row("model.kind", &["'auto'", "'linear'", "'boost'"], "'forest'", scores),
+    row("model.optimizer", &["'auto'", "'ftrl'", "'adagrad'", "'sgd'"], "'adam'", scores)
+        .with(LINEAR),
+    row("model.rate", &[NONE, "0.2"], "0", scores).with(LINEAR),
     row("model.rate", &[NONE, "0.2"], "1e3", scores).with(FTRL),
     row("model.rate", &[NONE, "0.2"], "'fast'", scores).with(ADAGRAD),
     row("model.rate", &[NONE, "0.2"], "nan", scores).with(SGD),
-    row("model.fold", &["true", "false"], "1", scores),
-    row("model.l1", &["0.0", "0.01"], "-1", scores),
+    row("model.fold", &["true", "false"], "1", scores).with(LINEAR),
+    row("model.l1", &["0.0", "0.01"], "-1", scores).with(LINEAR),
     row("model.l1", &["0.0", "0.01"], "nan", scores).with(FTRL),
     row("model.l1", &["0.0", "0.01"], "inf", scores).with(ADAGRAD),
     row("model.l1", &["0.0", "0.01"], "'none'", scores).with(SGD),
-    row("model.l2", &["0.0", "0.01"], "-1", scores),
+    row("model.l2", &["0.0", "0.01"], "-1", scores).with(LINEAR),
     row("model.l2", &["0.0", "0.01"], "nan", scores).with(FTRL),
     row("model.l2", &["0.0", "0.01"], "1e7", scores).with(ADAGRAD),
     row("model.l2", &["0.0", "0.01"], "'none'", scores).with(SGD),
-    row("model.positive_weight", &["1.0", "5.0"], "0", scores),
+    row("model.positive_weight", &["1.0", "5.0"], "0", scores).with(LINEAR),
     row("model.positive_weight", &["1.0", "5.0"], "nan", scores).with(FTRL),
     row("model.positive_weight", &["1.0", "5.0"], "'5'", scores).with(ADAGRAD),
     row("model.positive_weight", &["1.0", "5.0"], "inf", scores).with(SGD),

@@ -146,9 +146,7 @@ impl Auto {
         let loss = |own: &[f32]| match self.config.task {
             Task::Binary => math::log_loss(f64::from(own[0]), label == 1.0),
             Task::MultiClass { .. } => -f64::from(own[label as usize]),
-            Task::Regression => {
-                (f64::from((own[0] - label).abs()) / usual).min(RESIDUALS_MAX)
-            }
+            Task::Regression => (f64::from((own[0] - label).abs()) / usual).min(RESIDUALS_MAX),
         };
         let mut pooled = vec![0.0; outputs];
         self.pool_row(room, row, &mut pooled);

@@ -240,7 +240,8 @@ impl Growing {
     /// stochastic gradient boosting").
     pub fn draw_rows(&mut self, share: f32, seed: u64) -> Scale {
         (self.pulls.clear(), self.left_out.clear());
-        let size = |[gradient, hessian]: [f32; 2]| (gradient * gradient + 0.1 * hessian * hessian).sqrt();
+        let size =
+            |[gradient, hessian]: [f32; 2]| (gradient * gradient + 0.1 * hessian * hessian).sqrt();
         if share < 1.0 {
             let total: f64 = self.asks.iter().map(|ask| f64::from(size(*ask))).sum();
             let likely = (f64::from(share) * self.asks.len() as f64 / total) as f32;

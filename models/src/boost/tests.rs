@@ -54,9 +54,8 @@ fn check_node(growth: &Growth, codes: &[u8], tree: &Tree, node: usize, asks: &[(
         assert!(wanted.is_none_or(|gain| gain < 1e-3 + 1e-5), "{wanted:?}");
         return;
     }
-    let goes_left = |(row, _): &(usize, Ask)| {
-        u32::from(codes[row * 2 + split.column()]) <= split.0 & 255
-    };
+    let goes_left =
+        |(row, _): &(usize, Ask)| u32::from(codes[row * 2 + split.column()]) <= split.0 & 255;
     let (left, right): (Vec<_>, Vec<_>) = asks.iter().copied().partition(goes_left);
     let worth = |[g, h]: [f64; 2]| g * g / (h + growth.lambda);
     let gain = worth(sum(&left)) + worth(sum(&right)) - worth(all);

@@ -81,7 +81,8 @@ fn a_row_that_cannot_be_scored_gets_the_score_of_an_empty_one() {
         run(&mut model, &stream(Task::Binary, 500, 500, 14));
         let mut out = [0.0; 2];
         let dense = [f32::NAN, 1.0, 1.0, 0.0, 0.0, 0.0];
-        let features = Features { rows: 2, dense: &dense, sparse: &[1, 2, ABSENT, ABSENT], notes: &[] };
+        let features =
+            Features { rows: 2, dense: &dense, sparse: &[1, 2, ABSENT, ABSENT], notes: &[] };
         model.score(&features, &mut out).expect("shapes fit");
         assert_eq!(out[0], out[1]);
     }

@@ -200,7 +200,12 @@ fn the_order_within_a_step_does_not_show() {
             let state = |stream: &Stream| {
                 let mut model = Linear::new(config, shape).expect("a possible model");
                 let batch = LabeledBatch {
-                    features: Features { rows: 500, dense: &[], sparse: &stream.sparse, notes: &[] },
+                    features: Features {
+                        rows: 500,
+                        dense: &[],
+                        sparse: &stream.sparse,
+                        notes: &[],
+                    },
                     labels: &stream.labels,
                     weights: &stream.weights,
                 };
