@@ -73,8 +73,10 @@ fn a_device_gives_the_scores_and_the_state_of_the_cpu() {
     let records = records(31, 5000, 3000..3400);
     for optimizer in ["auto", "ftrl", "adagrad", "sgd"] {
         for (step_rows, cut) in [(1, 64), (50, 7), (300, 256)] {
-            let text =
-                format!("model.optimizer = '{optimizer}'\nlearn.step_rows = {step_rows}\n{CONFIG}");
+            let text = format!(
+                "model = {{ kind = 'linear', optimizer = '{optimizer}' }}\n\
+                 learn.step_rows = {step_rows}\n{CONFIG}"
+            );
             let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
             let stay = |_| false;
             let here = run(&config, [&Device::Cpu; 2], (&records, cut), stay);

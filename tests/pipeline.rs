@@ -211,7 +211,7 @@ fn no_batch_asks_for_memory() {
     let records = crate::guard::records(7, 20_000, 0..0);
     for (device, step_rows) in devices() {
         let text = format!(
-            "model.optimizer = 'ftrl'\nlearn.step_rows = {step_rows}\n
+            "model = {{ kind = 'linear', optimizer = 'ftrl' }}\nlearn.step_rows = {step_rows}\n
              event = {{ id = 'id', time = 't', duplicates_within = '1s' }}
              labels = {{ topic = 'l', id = 'id', field = 'y', time = 't', horizon = '40s' }}
              fields.x = {{ type = 'number', missing = 'mean' }}

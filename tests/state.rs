@@ -227,6 +227,7 @@ fn a_state_of_another_configuration_is_refused() {
     let text = "event = { id = 'id', time = 't' }\nfields.a.type = 'number'\n\
                 features = [{ number = 'a' }]\n";
     let parse = |text: &str| Config::parse(text).expect("a valid configuration");
+    let text = &format!("model.kind = 'linear'\n{text}");
     let saved = save(&Pipeline::new(&parse(text)).expect("a possible configuration"));
     let refused = |other: &str, section: &str| {
         let mut pipeline = Pipeline::new(&parse(other)).expect("a possible configuration");

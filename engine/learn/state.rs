@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Write};
 
-use pelton_kernels::state::{StateReader, StateWriter};
+use pelton_kernels::state::{StateReader, StateWriter, invalid};
 use pelton_models::evaluate::EvaluateError;
 use pelton_models::{FeatureShape, ModelError};
 
@@ -74,7 +74,7 @@ impl Learner {
         let [scored, scores_nonfinite, learned, refused, unlearned] = state.get()?;
         self.counts = LearnCounts { scored, scores_nonfinite, learned, refused, unlearned };
         self.digest.read(state)?;
-        self.step.read(state)
+        self.step.read(state, self.model.notes_width())
     }
 }
 
@@ -85,15 +85,20 @@ impl Step {
         state.slice(&[dense_width as u64, sparse_width as u64])?;
         state.list(&self.labels)?;
         state.slice(&self.dense)?;
-        state.slice(&self.sparse)
+        state.slice(&self.sparse)?;
+        state.list(&self.notes)
     }
 
-    fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+    fn read(&mut self, state: &mut StateReader<'_>, notes_width: usize) -> io::Result<()> {
         let FeatureShape { dense_width, sparse_width, .. } = self.shape;
         state.expect(&[dense_width as u64, sparse_width as u64], "there were other features")?;
         self.labels = state.list(LABELS_MAX)?;
         self.dense = state.numbers(self.labels.len() * dense_width)?;
         self.sparse = state.numbers(self.labels.len() * sparse_width)?;
+        self.notes = state.list(self.labels.len() * notes_width)?;
+        if self.notes.len() != self.labels.len() * notes_width {
+            return Err(invalid("a label that waits lacks its notes"));
+        }
         self.weights = vec![1.0; self.labels.len()];
         Ok(())
     }

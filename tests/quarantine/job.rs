@@ -32,6 +32,7 @@ const CONFIG: &str = "
     dead_letters.topic = '{dead}'
     checkpoint = { dir = '{dir}/state', every = '200ms', settle = '200ms' }
     batch.rows_max = 64
+    model.kind = 'linear'
     metrics.listen = '127.0.0.1:{port}'
     guard = { window_labels = 160, warm_up_windows = 4, cool_down_labels = 200 }";
 
