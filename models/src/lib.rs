@@ -6,6 +6,7 @@
 pub mod boost;
 pub mod cases;
 mod checks;
+pub mod drift;
 pub mod evaluate;
 pub mod linear;
 
