@@ -42,7 +42,7 @@ impl Reference {
         }
         self.seen += 1;
         let mut is_shrunk = false;
-        while self.seen % 32 == 0 && self.has_cut() {
+        while self.seen.is_multiple_of(32) && self.has_cut() {
             self.buckets.remove(0);
             is_shrunk = true;
         }
