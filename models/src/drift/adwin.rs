@@ -95,12 +95,14 @@ impl Adwin {
     /// Their variance; 0 of none.
     #[must_use]
     pub fn variance(&self) -> f64 {
-        let mean = self.mean();
-        let add = |sum: f64, (size, bucket): (u64, Bucket)| {
-            let miss = bucket.sum * inverse_of_power(size) - mean;
-            sum + (bucket.squares + miss * miss * size as f64)
-        };
-        let squares = self.oldest_first().fold(0.0, add);
+        let (mean, mut squares) = (self.mean(), 0.0);
+        for (power, row) in self.rows.iter().enumerate().rev() {
+            let (size, inverse) = ((1_u64 << power) as f64, inverse_of_power(power));
+            for bucket in row.held() {
+                let miss = bucket.sum * inverse - mean;
+                squares += bucket.squares + miss * miss * size;
+            }
+        }
         if self.width == 0 { 0.0 } else { squares / self.width as f64 }
     }
 
@@ -142,7 +144,7 @@ impl Adwin {
             }
             row.drop_oldest(2);
             let apart = first.sum - second.sum;
-            let between = apart * apart * inverse_of_power(2 << power);
+            let between = apart * apart * inverse_of_power(power + 1);
             let squares = first.squares + second.squares + between;
             bucket = Bucket { sum: first.sum + second.sum, squares };
         }
@@ -170,25 +172,22 @@ impl Adwin {
             return false;
         }
         let confidence = ln(2.0 * ln(self.width as f64) / self.delta);
-        let spread = 2.0 * self.variance() * confidence;
+        // Both sides of the formula times `n0 n1`, and the root on the other side: no division.
+        let all = self.width as f64;
+        let (spread, least) =
+            (2.0 * self.variance() * confidence * all, 2.0 / 3.0 * all * confidence);
         let (mut older, mut older_sum) = (0, 0.0);
-        for (size, bucket) in self.oldest_first() {
-            older += size;
-            older_sum += bucket.sum;
-            let newer = self.width - older;
-            if newer < SIDE_MIN {
-                return false;
-            }
-            if older < SIDE_MIN {
-                continue;
-            }
-            let [per_older, per_newer] = [1.0 / older as f64, 1.0 / newer as f64];
-            let inverse = per_older + per_newer;
-            let apart = (older_sum * per_older - (self.sum - older_sum) * per_newer).abs();
-            // The root is on the other side: `apart > sqrt(spread * inverse) + ...`.
-            let beyond = apart - 2.0 / 3.0 * inverse * confidence;
-            if beyond > 0.0 && beyond * beyond > spread * inverse {
-                return true;
+        for (power, row) in self.rows.iter().enumerate().rev() {
+            for bucket in row.held() {
+                older += 1 << power;
+                older_sum += bucket.sum;
+                let newer = self.width - older;
+                let beyond = (older_sum * all - self.sum * older as f64).abs() - least;
+                let has_sides = older >= SIDE_MIN && newer >= SIDE_MIN;
+                let bound = spread * (older as f64 * newer as f64);
+                if beyond > 0.0 && beyond * beyond > bound && has_sides {
+                    return true;
+                }
             }
         }
         false
@@ -255,9 +254,9 @@ impl Row {
     }
 }
 
-/// `1 / size` of a power of two, which is exact.
-fn inverse_of_power(size: u64) -> f64 {
-    f64::from_bits((1023 - u64::from(size.trailing_zeros())) << 52)
+/// `2^-power`, which is exact.
+fn inverse_of_power(power: usize) -> f64 {
+    f64::from_bits((1023 - power as u64) << 52)
 }
 
 #[cfg(test)]
