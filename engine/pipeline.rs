@@ -52,11 +52,12 @@ impl Pipeline {
             label_keys: features.plan().label_tables.iter().map(|t| t.key.clone()).collect(),
             group: config.evaluate.group,
         };
+        let learner = Learner::new(config, features.plan(), device)?;
         Ok(Pipeline {
             clean: Clean::new(&config.event, config.features.keys_max),
             join: Join::new(&config.labels, pending).guarded(config.guard.action == Action::Pause),
             features,
-            learner: Learner::new(config, shape, device)?,
+            learner,
             resolved: Vec::new(),
             clock: StageClock::default(),
             device: device.clone(),
