@@ -2,10 +2,11 @@
 //!
 //! Test, then train, holds here too: the loss is that of the score the event was given, as the
 //! judge takes it. Features are watched as they are before they are scaled: by running moments the
-//! same value becomes another from day to day. Rows are looked at as they are scored, a part of them where they are many. All
-//! is counted in rows, labels and event time as they come in the stream, so that neither batch
-//! cuts nor a restart changes an alert. An alert is logged, counted and listed; nothing is learned
-//! otherwise because of it ([`Learner::loss_has_drifted`] is where a model could be told).
+//! same value becomes another from day to day. Rows are looked at as they are scored, a part of
+//! them where they are many. All is counted in rows, labels and event time as they come in the
+//! stream, so that neither batch cuts nor a restart changes an alert. An alert is logged, counted
+//! and listed; nothing is learned otherwise because of it ([`Learner::loss_has_drifted`] is where
+//! a model could be told).
 
 pub mod alerts;
 mod column;
@@ -144,6 +145,10 @@ impl Drift {
             }
             if self.sampling.has_ended(self.clock_ms) {
                 self.end_run(scored, given.learned);
+                // The stride may be another now.
+                if !self.sampling.is_taken(scored) {
+                    continue;
+                }
             }
             self.sampling.take(self.clock_ms);
             let aggregates = &given.given[at * width..][..width];

@@ -120,8 +120,8 @@ impl LossWatch {
     }
 
     /// What the loss was before this drift and those before it that gave no alert, if it has risen
-    /// by more than a part of that. A window that drops its old part bit by bit, and sums that begin
-    /// anew, see each rise as several small ones.
+    /// by more than a part of that. A window that drops its old part bit by bit, and sums that
+    /// begin anew, see each rise as several small ones.
     pub fn usual_before(&mut self, drift: &LossDrift, rise: f64) -> Option<f64> {
         let least = &mut self.usual[drift.detector as usize];
         *least = least.min(drift.before);

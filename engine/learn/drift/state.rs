@@ -55,6 +55,7 @@ impl Drift {
             }
         }
         self.alerts.suppressed = state.get()?;
+        self.alerts.kept.clear();
         for _ in 0..state.length(ALERTS_MAX)? {
             let [detector, what] = state.get()?;
             let detector = Detector::ALL.get(detector as usize).copied();

@@ -20,8 +20,8 @@ use std::io;
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
-/// Values before anything is believed: the mean is off by about .03 deviations then.
-pub const WARM_UP: u64 = 1000;
+/// Values before anything is believed: the mean is off by about .06 deviations then.
+pub const WARM_UP: u64 = 300;
 /// No value counts for more deviations.
 pub const STEP_MAX: f64 = 8.0;
 /// Larger values are refused: their squares would not be finite.
