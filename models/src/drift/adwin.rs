@@ -6,8 +6,9 @@
 //! cut of the window of `n` values into an older part of `n0` and a newer part of `n1`:
 //! `1/m = 1/n0 + 1/n1`, `L = ln(2 ln n / delta)`, and the oldest bucket is dropped while at some
 //! cut `|mean0 - mean1| > sqrt(2/m * variance * L) + 2/(3 m) * L`, where `variance` is that of the
-//! whole window. `ln n` in place of the `n` of the proof is the paper's own practice, and what MOA
-//! and River do. The second term is that of values in `0..=1`; others are divided by their range first.
+//! whole window. `ln n` in place of the `n` of the proof is the paper's own practice, and what
+//! MOA and River do. The second term is that of values in `0..=1`; others are divided by their
+//! range first.
 //!
 //! # Memory
 //! The window is an exponential histogram (Datar and others, 2002): at most [`BUCKETS`] buckets of

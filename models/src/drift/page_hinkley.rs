@@ -9,7 +9,8 @@
 //!
 //! That `m` is Page's sum less its minimum so far. Steps are in deviations, which the originals
 //! are not, so that one threshold holds whatever the values are measured in; they are bounded so
-//! that no single value of a heavy tail is an alarm. After an alarm all begins anew.
+//! that no single value of a heavy tail is an alarm. After an alarm the values of the rise are the
+//! past, with the deviation as it was; until they are [`WARM_UP`] nothing is added.
 //!
 //! # False alarms
 //! On independent normal values the mean time to one is about
@@ -20,8 +21,8 @@ use std::io;
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
-/// Values before anything is believed: the mean is off by about .06 deviations then.
-pub const WARM_UP: u64 = 300;
+/// Values before anything is believed: the mean is off by about .07 deviations then.
+pub const WARM_UP: u64 = 200;
 /// No value counts for more deviations.
 pub const STEP_MAX: f64 = 8.0;
 /// Larger values are refused: their squares would not be finite.
@@ -70,8 +71,8 @@ impl PageHinkley {
         }
     }
 
-    /// Takes in a value; the rise, when that is an alarm, after which all begins anew. A value that
-    /// is not finite, or beyond [`VALUE_MAX`], changes nothing.
+    /// Takes in a value; the rise, when that is an alarm. A value that is not finite, or beyond
+    /// [`VALUE_MAX`], changes nothing.
     pub fn update(&mut self, value: f64) -> Option<Rise> {
         // NaN is not within either.
         if !(-VALUE_MAX..=VALUE_MAX).contains(&value) {
@@ -97,7 +98,13 @@ impl PageHinkley {
             after: self.since_sum / self.since.max(1) as f64,
             since: self.since,
         };
-        *self = PageHinkley::new(self.tolerance, self.threshold);
+        let variance = self.squares / self.count as f64;
+        *self = PageHinkley {
+            count: rise.since,
+            mean: rise.after,
+            squares: variance * rise.since as f64,
+            ..PageHinkley::new(self.tolerance, self.threshold)
+        };
         Some(rise)
     }
 
