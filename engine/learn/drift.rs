@@ -140,6 +140,7 @@ impl Drift {
         for (at, row) in given.rows.clone().enumerate() {
             self.clock_ms = self.clock_ms.max(given.slot.times_ms[row]);
             let scored = given.scored + at as u64;
+            self.sampling.pass(self.clock_ms);
             if !self.sampling.is_taken(scored) {
                 continue;
             }

@@ -41,6 +41,8 @@ pub struct Sampling {
     /// Rows taken at which the stride doubles, so that a sudden flood costs little.
     double_at: u64,
     stride: u64,
+    /// Event time at which the stride is halved, if the run lacks rows by then.
+    halve_at_ms: i64,
     runs: u64,
     weights: [Weight; PARTS],
 }
@@ -57,8 +59,20 @@ impl Sampling {
             taken: 0,
             double_at: 2 * run_rows,
             stride: 1,
+            halve_at_ms: i64::MAX,
             runs: 0,
             weights: [Weight::default(); PARTS],
+        }
+    }
+
+    /// Event time has come this far: where a flood is over, more of the few rows are taken.
+    #[inline]
+    pub fn pass(&mut self, now_ms: i64) {
+        if now_ms >= self.halve_at_ms {
+            self.halve_at_ms = now_ms.saturating_add(self.run_ms);
+            if self.taken < self.run_rows && self.stride > 1 {
+                self.stride /= 2;
+            }
         }
     }
 
@@ -77,6 +91,7 @@ impl Sampling {
     pub fn take(&mut self, now_ms: i64) {
         if self.first_ms.is_none() {
             (self.first_ms, self.began_ms) = (Some(now_ms), now_ms);
+            self.halve_at_ms = now_ms.saturating_add(self.run_ms);
         }
         if self.taken == self.double_at {
             (self.stride, self.double_at) = (self.stride * 2, self.taken + self.run_rows);
@@ -122,6 +137,7 @@ impl Sampling {
             self.stride *= 2;
         }
         (self.taken, self.double_at, self.began_ms) = (0, 2 * self.run_rows, now_ms);
+        self.halve_at_ms = now_ms.saturating_add(self.run_ms);
         self.runs += 1;
         let part = self.part();
         self.weights[part] = Weight::default();
@@ -131,7 +147,7 @@ impl Sampling {
     /// Writes it.
     pub fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         state.put(u8::from(self.first_ms.is_some()))?;
-        state.slice(&[self.first_ms.unwrap_or(0), self.began_ms])?;
+        state.slice(&[self.first_ms.unwrap_or(0), self.began_ms, self.halve_at_ms])?;
         state.slice(&[self.taken, self.double_at, self.stride, self.runs])?;
         state.each(self.weights.iter().map(|weight| [weight.rows, weight.squares]))
     }
@@ -139,7 +155,8 @@ impl Sampling {
     /// Reads what [`Sampling::write`] wrote under the same settings.
     pub fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         let has_first = state.get::<u8>()? == 1;
-        let [first_ms, began_ms] = state.get()?;
+        let [first_ms, began_ms, halve_at_ms] = state.get()?;
+        self.halve_at_ms = halve_at_ms;
         [self.taken, self.double_at, self.stride, self.runs] = state.get()?;
         (self.first_ms, self.began_ms) = (has_first.then_some(first_ms), began_ms);
         for weight in &mut self.weights {

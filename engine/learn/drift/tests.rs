@@ -15,6 +15,7 @@ fn config() -> DriftConfig {
 fn walk(sampling: &mut Sampling, times_ms: impl Iterator<Item = i64>) -> (u64, Vec<usize>) {
     let (mut taken, mut ends) = (0, Vec::new());
     for (row, now_ms) in times_ms.enumerate() {
+        sampling.pass(now_ms);
         if !sampling.is_taken(row as u64) {
             continue;
         }
