@@ -18,6 +18,7 @@ const CONFIG: &str = "
         { number = 'x', forms = ['identity', 'log'] }, { number = 'z' }, { calendar = ['night'] },
         { window = 'shop', widths = ['5s'], aggregates = ['mean(x)'] },
     ]
+    transform.hash_bits = 6
     guard.action = 'off'
     drift = { window = '16s', window_rows = 400, warm_up_labels = 1000, cool_down = '5s' }";
 
@@ -129,10 +130,19 @@ fn a_stream_that_stands_gives_no_alert() {
 #[test]
 fn labels_that_say_something_else_are_found_by_both_detectors_of_the_loss() {
     for (task, seed) in [("binary", 60), ("regression", 61), ("multiclass", 62)] {
-        let classes = if task == "multiclass" { "model.classes = 2" } else { "" };
+        let classes = if task == "multiclass" { "model.classes = ['1', '0']" } else { "" };
         let config = config(&format!("model.task = '{task}'\n{classes}"));
         let at = 9000;
-        let pipeline = run(&config, &records(seed, 12_000, Change::Concept(at)), 256, || false);
+        let numbers = if task == "multiclass" { ["\"1\"", "\"0\""] } else { ["1", "0"] };
+        let as_numbers = |record| match record {
+            Record::Label(text) => {
+                Record::Label(text.replace("true", numbers[0]).replace("false", numbers[1]))
+            }
+            event => event,
+        };
+        let records: Vec<Record> =
+            records(seed, 12_000, Change::Concept(at)).into_iter().map(as_numbers).collect();
+        let pipeline = run(&config, &records, 256, || false);
         let seen = alerts(&pipeline);
         for wanted in [Detector::Adwin, Detector::PageHinkley] {
             let found = seen.iter().find(|(detector, ..)| *detector == wanted);
@@ -185,7 +195,7 @@ fn neither_cuts_nor_restarts_show() {
         let mut random = Random::new(81);
         for cut in [1, 7, 256] {
             let moved =
-                run(&config, &records, cut, || random.per_mille(if cut == 1 { 5 } else { 40 }));
+                run(&config, &records, cut, || random.per_mille(if cut == 1 { 2 } else { 40 }));
             assert_eq!(alerts(&moved), alerts(&whole), "cut {cut}");
             for ((name, own), other) in SECTIONS.iter().zip(save(&moved)).zip(save(&whole)) {
                 assert!(own == other, "section {name}, cut {cut}");
