@@ -5,6 +5,7 @@
 //! from the environment (`{ env = "NAME" }` in `[kafka.properties]`).
 
 pub mod checkpoint;
+pub mod drift;
 pub mod emit;
 pub mod event;
 pub mod features;
@@ -25,6 +26,7 @@ pub use read::{Problem, Problems, Setting};
 use crate::device::DeviceChoice;
 use crate::error::Error;
 use checkpoint::CheckpointConfig;
+use drift::DriftConfig;
 use emit::{EmitConfig, SinkConfig};
 use event::EventConfig;
 use features::FeaturesConfig;
@@ -57,6 +59,8 @@ pub struct Config {
     pub learn: LearnConfig,
     /// `[guard]`
     pub guard: GuardConfig,
+    /// `[drift]`
+    pub drift: DriftConfig,
     /// `[emit]`
     pub emit: EmitConfig,
     /// `[dead_letters]`
@@ -142,6 +146,7 @@ impl Config {
         let model = ModelConfig::read(&mut root, &mut event.schema);
         let learn = LearnConfig::read(&mut root);
         let guard = GuardConfig::read(&mut root);
+        let drift = DriftConfig::read(&mut root);
         let emit = EmitConfig::read(&mut root, &mut event);
         let dead_letters = emit::read_dead_letters(&mut root, &mut event);
         // Only what can be put aside is worth its bytes.
@@ -165,6 +170,7 @@ impl Config {
             model,
             learn,
             guard,
+            drift,
             emit,
             dead_letters,
             evaluate,

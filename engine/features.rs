@@ -132,6 +132,13 @@ impl FeatureStage {
         }
     }
 
+    /// Aggregates of windows of the same rows, before they are scaled: `[rows, given_width]`.
+    #[must_use]
+    pub fn given_rows(&self, from: usize, to: usize) -> &[f32] {
+        let width = self.plan.given_width();
+        &self.given[from * width..to * width]
+    }
+
     /// The same rows in the memory of a GPU, where they were made there.
     #[must_use]
     pub fn rows_there(&self, from: usize, to: usize) -> Option<RowsThere<'_>> {

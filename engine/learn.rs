@@ -6,10 +6,11 @@
 //! the stream, never at the end of a batch: cutting a stream into other batches changes no score.
 //!
 //! A [`Guard`] watches what the labels say; when it trips, learning pauses (`pause`) while
-//! scoring goes on.
+//! scoring goes on. Detectors of drift ([`drift::Drift`]) watch what is scored and judged.
 
 mod ahead;
 mod digest;
+pub mod drift;
 pub mod guard;
 mod pause;
 mod state;
@@ -23,11 +24,13 @@ use crate::config::Config;
 use crate::device::Device;
 use crate::error::Error;
 use crate::features::FeatureStage;
+use crate::features::plan::Plan;
 use crate::join::{Join, Kind, Resolved};
 use crate::ring::Slot;
 
 use ahead::Ahead;
 use digest::RunningDigest;
+use drift::{Drift, Given};
 use guard::Guard;
 use pause::KeptModels;
 
@@ -58,6 +61,7 @@ pub struct Learner {
     notes: Vec<f32>,
     guard: Guard,
     kept: KeptModels,
+    drift: Drift,
     counts: LearnCounts,
     digest: RunningDigest,
     digest_buffer: Vec<u8>,
@@ -81,7 +85,8 @@ impl Learner {
     ///
     /// # Errors
     /// [`Error::Model`] when the evaluation is not possible.
-    pub fn new(config: &Config, shape: FeatureShape, device: &Device) -> Result<Learner, Error> {
+    pub fn new(config: &Config, plan: &Plan, device: &Device) -> Result<Learner, Error> {
+        let shape = plan.shape();
         let spec = EvaluateSpec {
             from_ms: config.evaluate.from_ms,
             to_ms: config.evaluate.to_ms,
@@ -105,6 +110,7 @@ impl Learner {
             notes: Vec::new(),
             guard: Guard::new(&config.guard, config.model.task),
             kept: KeptModels::default(),
+            drift: Drift::new(&config.drift, config.model.task, plan),
             counts: LearnCounts::default(),
             digest: RunningDigest::new(),
             digest_buffer: Vec::new(),
@@ -152,7 +158,7 @@ impl Learner {
             if !self.ahead.has_rows(until, self.model.version()) {
                 self.score(slot, features, row..stands_until)?;
             }
-            self.give_out(slot, row..until, join);
+            self.give_out(slot, features, row..until, join);
             row = until;
         }
         self.digest_scores(slot);
@@ -250,7 +256,13 @@ impl Learner {
     }
 
     /// Rows leave with their scores, by the model as it is.
-    fn give_out(&mut self, slot: &mut Slot, rows: Range<usize>, join: &mut Join) {
+    fn give_out(
+        &mut self,
+        slot: &mut Slot,
+        features: &FeatureStage,
+        rows: Range<usize>,
+        join: &mut Join,
+    ) {
         let outputs = self.model.outputs();
         let scores = &slot.scores[rows.start * outputs..rows.end * outputs];
         slot.versions[rows.clone()].fill(self.model.version());
@@ -262,6 +274,14 @@ impl Learner {
             let is_finite = scores.iter().all(|score| score.is_finite());
             self.counts.scores_nonfinite += u64::from(!is_finite);
         }
+        self.drift.rows(&Given {
+            slot,
+            rows: rows.clone(),
+            given: features.given_rows(rows.start, rows.end),
+            scores,
+            scored: self.counts.scored,
+            learned: self.counts.learned,
+        });
         self.counts.scored += rows.len() as u64;
     }
 
@@ -280,6 +300,7 @@ impl Learner {
         };
         let Some(resolved) = &returned else { return Ok(()) };
         self.judge(resolved, join);
+        let drifted = self.watch_loss(resolved, join);
         // Learning scores as well; a trip takes it back with all that was learned before.
         let is_learned = self.step_rows == 1 && !self.guard.is_paused();
         if is_learned {
@@ -296,6 +317,9 @@ impl Learner {
             self.learn_now(resolved, join)?;
         }
         join.learned(resolved, slot);
+        if let Some(drift) = &drifted {
+            self.loss_has_drifted(drift);
+        }
         self.keep_when_due(join)
     }
 

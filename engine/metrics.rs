@@ -184,6 +184,7 @@ impl Published {
         show_cleaning(&self.of, pipeline);
         show_windows(&self.of, pipeline);
         show_guard(&self.of, pipeline);
+        show_drift(&self.of, pipeline);
     }
 
     /// The pipeline is not here any more: another instance may have it. A gauge cannot be taken
@@ -220,6 +221,15 @@ fn gauges(of: &[Label], pipeline: &Pipeline) -> Vec<Shown> {
         let key = || with(of, "key", table.name.to_owned());
         shown.push(amount(gauge!("pelton_window_keys", key()), table.keys));
         shown.push(amount(gauge!("pelton_window_bytes", key()), table.bytes));
+    }
+    let drift = pipeline.learner().drift();
+    for standing in drift.standings() {
+        let feature = || with(of, "feature", standing.name.to_owned());
+        shown.push(measure(gauge!("pelton_drift_psi", feature()), standing.psi));
+        shown.push(measure(gauge!("pelton_drift_ks", feature()), standing.distance));
+    }
+    if drift.is_on() {
+        shown.push(measure(gauge!("pelton_drift_loss", of_all()), drift.loss().0));
     }
     // The trailing metrics, named as in the report.
     for (name, value) in pipeline.learner().evaluator().trailing() {
@@ -289,6 +299,13 @@ fn show_guard(of: &[Label], pipeline: &Pipeline) {
     }
 }
 
+fn show_drift(of: &[Label], pipeline: &Pipeline) {
+    for (detector, what, count) in pipeline.learner().drift().counts() {
+        let labels = with(&with(of, "detector", detector.name()), "what", what.to_owned());
+        counter!("pelton_drift_alerts_total", labels).absolute(count);
+    }
+}
+
 fn describe() {
     describe_counter!("pelton_events_consumed_total", "Event records read");
     describe_counter!("pelton_events_scored_total", "Events scored");
@@ -304,6 +321,10 @@ fn describe() {
     describe_counter!("pelton_device_losses_total", "GPUs that went away while in use");
     describe_gauge!("pelton_guard_state", "1 while the learning breaker has tripped");
     describe_counter!("pelton_guard_trips_total", "Trips of the learning breaker, by measure");
+    describe_counter!("pelton_drift_alerts_total", "Alerts of drift, by detector and feature");
+    describe_gauge!("pelton_drift_psi", "Population stability index against the reference");
+    describe_gauge!("pelton_drift_ks", "Kolmogorov-Smirnov distance from the reference");
+    describe_gauge!("pelton_drift_loss", "Mean loss in the window that ADWIN keeps");
     describe_counter!("pelton_labels_refused_total", "Labels refused as not finite");
     describe_counter!("pelton_scores_nonfinite_total", "Scores that were not finite");
     describe_counter!("pelton_values_repaired_total", "Numbers imputed or clipped, by field");

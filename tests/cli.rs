@@ -91,6 +91,8 @@ fn a_replay_is_the_same_whatever_the_format_and_the_batch() {
         assert_eq!(report["score_digest"], reports[0]["score_digest"]);
         assert_eq!(report["model_digest"], reports[0]["model_digest"]);
         assert_eq!(report["metrics"], reports[0]["metrics"]);
+        assert_eq!(report["drift"], reports[0]["drift"]);
+        assert!(report["drift"]["alerts"].is_array(), "{report}");
     }
 }
 

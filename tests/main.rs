@@ -13,6 +13,8 @@ mod decode;
 mod device;
 /// Dead letters looked at and sent again.
 mod dlq;
+/// Streams that drift, and streams that do not: who says so, when, and how often.
+pub mod drift;
 /// Checkpoints and order logs as a disk may hand them back.
 mod fuzz_checkpoint;
 /// Configurations as strangers write them: refused by path, or runnable.

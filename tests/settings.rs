@@ -8,6 +8,7 @@
 //! here too.
 
 mod checkpoint;
+mod drift;
 mod event;
 mod features;
 mod flow;
@@ -26,7 +27,7 @@ use toml::Table;
 
 fn rows() -> impl Iterator<Item = &'static Row> {
     let own = [event::ROWS, flow::ROWS, features::ROWS, model::ROWS];
-    let own = own.into_iter().chain([guard::ROWS, checkpoint::ROWS]);
+    let own = own.into_iter().chain([guard::ROWS, drift::ROWS, checkpoint::ROWS]);
     let all = own.chain([crate::kafka::settings::ROWS]);
     all.flatten()
 }
@@ -64,6 +65,11 @@ fn settings_of_the_model_and_its_judge_do_something() {
 #[test]
 fn settings_of_the_guard_do_something() {
     check(guard::ROWS);
+}
+
+#[test]
+fn settings_of_drift_do_something() {
+    check(drift::ROWS);
 }
 
 #[test]

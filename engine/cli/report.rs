@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use pelton::error::Error;
+use pelton::learn::drift::alerts::Alert;
+use pelton::learn::drift::{Drift, Standing};
 use pelton::ring::Reason;
 use pelton::run::Outcome;
 use serde::Serialize;
@@ -46,6 +48,9 @@ pub struct Report {
     pub latency_ms: Latency,
     /// Prequential metrics within the bounds of [evaluate]; `models` holds them per model.
     pub metrics: Map<String, Value>,
+    /// Alerts of drift, the newest, and how features stand; absent when nothing is watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Value>,
     /// Where each partition has a state of its own: those served, as they were left.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub partitions: BTreeMap<i32, Report>,
@@ -98,6 +103,7 @@ impl Report {
             score_digest: learner.score_digest(),
             latency_ms: Latency::of(&outcome.latency_ns),
             metrics,
+            drift: learner.drift().is_on().then(|| drift_of(learner.drift())),
             partitions: BTreeMap::new(),
         })
     }
@@ -141,6 +147,9 @@ impl Report {
                 None => println!("  {name:<24}not defined"),
             }
         }
+        if let Some(alerts) = self.drift.as_ref().and_then(|drift| drift["alerts_total"].as_u64()) {
+            println!("drift         {alerts} alerts");
+        }
         for (partition, report) in &self.partitions {
             println!(
                 "partition {partition:<4}{} events, model {}",
@@ -150,6 +159,33 @@ impl Report {
         println!("scores        {}", self.score_digest);
         println!("model         {}", self.model_digest);
     }
+}
+
+/// What has drifted, newest last, and how features and score stand against their references.
+fn drift_of(drift: &Drift) -> Value {
+    let alert = |alert: &Alert| {
+        let mut fields = Map::new();
+        fields.insert("detector".to_owned(), Value::from(alert.detector.name()));
+        fields.insert("what".to_owned(), Value::from(drift.what(alert)));
+        fields.insert("time".to_owned(), Value::from(alert.time()));
+        fields.insert("scored".to_owned(), Value::from(alert.scored));
+        for (name, figure) in alert.figure_names().into_iter().zip(alert.figures) {
+            fields.insert(name.to_owned(), Value::from(figure));
+        }
+        Value::from(fields)
+    };
+    let alerts: Vec<Value> = drift.alerts().kept().map(alert).collect();
+    let figures = |figure: fn(&Standing<'_>) -> f64| {
+        let named = |standing: Standing<'_>| (standing.name.to_owned(), figure(&standing).into());
+        Value::from(drift.standings().map(named).collect::<Map<String, Value>>())
+    };
+    Value::from(Map::from_iter([
+        ("alerts_total".to_owned(), Value::from(drift.alerts().total())),
+        ("suppressed".to_owned(), Value::from(drift.alerts().suppressed())),
+        ("alerts".to_owned(), Value::from(alerts)),
+        ("psi".to_owned(), figures(|standing| standing.psi)),
+        ("ks".to_owned(), figures(|standing| standing.distance)),
+    ]))
 }
 
 /// The report of a run whose partitions have states of their own: sums over those it served, each
@@ -209,6 +245,7 @@ impl ShardsReport {
             score_digest: self.digest(|report| &report.score_digest),
             latency_ms: latency_ns.map_or(nothing, Latency::of),
             metrics: Map::new(),
+            drift: None,
             partitions: self.partitions,
         }
     }

@@ -107,6 +107,17 @@ impl Plan {
         self.dense.iter().filter(|dense| matches!(dense, Dense::Given(_))).count()
     }
 
+    /// Event time after which this aggregate is what it will be: width and delay of its window.
+    #[must_use]
+    pub fn filled_after_ms(&self, given: usize) -> i64 {
+        let tables = self.event_tables.iter().chain(&self.label_tables);
+        let window = tables.filter_map(|table| {
+            let feature = table.spec.features.get(given.checked_sub(table.offset)?)?;
+            table.spec.windows.get(feature.window)
+        });
+        window.map(|window| window.width_ms.saturating_add(window.delay_ms)).max().unwrap_or(0)
+    }
+
     /// How features are made of a batch's columns, in this time zone.
     #[must_use]
     pub fn assembly(&self, time_zone: &str) -> AssembleSpec {

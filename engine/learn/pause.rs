@@ -164,6 +164,7 @@ impl Learner {
         other.write_model(&mut bytes).map_err(failed)?;
         self.read_model(&mut &bytes[..]).map_err(failed)?;
         self.guard.adopt(other.guard);
+        self.drift.begin_model();
         self.kept = KeptModels::default();
         Ok(())
     }

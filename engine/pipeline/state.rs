@@ -14,8 +14,8 @@ use super::Pipeline;
 use crate::error::Error;
 
 /// The parts of a saved state.
-pub const SECTIONS: [&str; 7] =
-    ["clean", "join", "features", "model", "evaluate", "learn", "guard"];
+pub const SECTIONS: [&str; 8] =
+    ["clean", "join", "features", "model", "evaluate", "learn", "guard", "drift"];
 
 impl Pipeline {
     /// Writes one of [`SECTIONS`]. Between two steps only.
@@ -31,6 +31,7 @@ impl Pipeline {
             "evaluate" => self.learner.write_evaluator(out),
             "learn" => self.learner.write_state(out),
             "guard" => self.learner.write_guard(out),
+            "drift" => self.learner.write_drift(out),
             _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "no section has this name")),
         }
     }
@@ -51,6 +52,7 @@ impl Pipeline {
             "evaluate" => self.learner.read_evaluator(from),
             "learn" => self.learner.read_state(from),
             "guard" => self.learner.read_guard(from),
+            "drift" => self.learner.read_drift(from),
             _ => Err(invalid("no section has this name")),
         };
         let ended = read.and_then(|()| StateReader::new(from).end());

@@ -7,6 +7,7 @@ pub mod auto;
 pub mod boost;
 pub mod cases;
 mod checks;
+pub mod drift;
 pub mod evaluate;
 pub mod linear;
 mod memory;
