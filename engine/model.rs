@@ -1,6 +1,7 @@
 //! The model a configuration asks for.
 
 use pelton_models::boost::{Boost, BoostConfig};
+use pelton_models::calibrate::Calibrated;
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::{FeatureShape, Model};
 
@@ -13,6 +14,18 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Model`] when the shape is not possible.
 pub fn build(
+    config: &ModelConfig,
+    shape: FeatureShape,
+    device: &Device,
+) -> Result<Box<dyn Model>, Error> {
+    let model = uncalibrated(config, shape, device)?;
+    Ok(match config.calibrate {
+        Some(how) => Box::new(Calibrated::new(model, how)?),
+        None => model,
+    })
+}
+
+fn uncalibrated(
     config: &ModelConfig,
     shape: FeatureShape,
     device: &Device,

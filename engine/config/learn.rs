@@ -3,6 +3,7 @@
 use toml::Value;
 
 use pelton_models::Task;
+use pelton_models::calibrate::Calibration;
 use pelton_models::evaluate::Metric;
 
 use crate::schema::{LabelMeaning, Scalar, Schema, TimeUnit, time_ms};
@@ -30,6 +31,8 @@ pub struct ModelConfig {
     pub l2: f64,
     /// How many negatives a positive counts for; the probability is corrected for it.
     pub positive_weight: f64,
+    /// How scores are calibrated by the labels that come, if they are.
+    pub calibrate: Option<Calibration>,
 }
 
 /// Beyond so many, one linear model a class is the wrong tool.
@@ -148,10 +151,39 @@ impl ModelConfig {
         if kind != 0 && positive_weight != 1.0 {
             section.problem("positive_weight", "needs task = \"binary\"");
         }
+        let calibrate = calibration(&mut section, task);
         section.finish();
         let kind = kind_of_model;
-        ModelConfig { task, classes, kind, optimizer, rate, fold, l1, l2, positive_weight }
+        ModelConfig {
+            task,
+            classes,
+            kind,
+            optimizer,
+            rate,
+            fold,
+            l1,
+            l2,
+            positive_weight,
+            calibrate,
+        }
     }
+}
+
+fn calibration(section: &mut Section<'_>, task: Task) -> Option<Calibration> {
+    let doc = "whether scores are made to mean what they say by the labels that come: none; platt = \
+               a slope and an offset on the log odds; isotonic = rising steps over the last labels";
+    let calibrate = section.choice(
+        Key("calibrate", doc),
+        &[
+            ("none", None),
+            ("platt", Some(Calibration::Platt)),
+            ("isotonic", Some(Calibration::Isotonic)),
+        ],
+    );
+    if calibrate.is_some() && task != Task::Binary {
+        section.problem("calibrate", "needs task = \"binary\"");
+    }
+    calibrate
 }
 
 impl LearnConfig {

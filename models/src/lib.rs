@@ -4,6 +4,7 @@
 //! It never sees an event, only [`Features`], and the labels that came for them.
 
 pub mod boost;
+pub mod calibrate;
 pub mod cases;
 mod checks;
 pub mod evaluate;

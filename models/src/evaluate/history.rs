@@ -214,6 +214,12 @@ impl History {
         notes
     }
 
+    /// Rows of the trailing measures.
+    #[must_use]
+    pub fn trailing_rows(&self) -> usize {
+        self.window.rows_max()
+    }
+
     /// Negatives and positives (binary), wrong and right predictions (multi-class).
     #[must_use]
     pub fn totals(&self) -> [u64; 2] {

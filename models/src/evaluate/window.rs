@@ -50,6 +50,11 @@ impl Window {
         is_here
     }
 
+    /// Rows it holds at most.
+    pub(super) fn rows_max(&self) -> usize {
+        self.rows_max
+    }
+
     /// The rows, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &JudgedRow> {
         self.rows[self.next..].iter().chain(&self.rows[..self.next])
