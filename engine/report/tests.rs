@@ -159,7 +159,7 @@ fn streams_that_say_little_have_pages() {
     (0..500).for_each(|row| one.observe(row, 0, &[0.0], 0.0));
     let text = page(&shown(&one));
     assert!(parsed(&text).1.iter().all(|value| !value.contains("NaN")));
-    assert!(text.contains("not defined") && !text.contains("ROC curve</h3>"));
+    assert!(text.contains("not defined") && !text.contains(">ROC curve</h3>"));
 }
 
 #[test]
@@ -183,7 +183,8 @@ fn mixtures_alerts_and_importances_have_their_place() {
         assert!(text.contains(&format!("<section id=\"{id}\">")), "{id}");
     }
     assert_eq!(text.matches("<title>drift of &lt;AMOUNT&gt;</title>").count(), 3);
-    let [large, small] = ["large", "small"].map(|name| text.find(name).expect("a bar"));
+    let [large, small] = ["large", "small"]
+        .map(|name| text.find(&format!("<th scope=\"row\">{name}")).expect("a bar"));
     assert!(large < small && text.contains("width:100.0%") && text.contains("width:25.0%"));
 }
 
@@ -195,7 +196,6 @@ fn several_models_are_drawn_beside_one_another() {
     both.models.push(ShownModel { name: "boost".to_owned(), measures, history });
     let text = page(&both);
     parsed(&text);
-    assert_eq!(text.matches(">boost, all rows so far<").count(), 0);
     assert_eq!(text.matches("boost, all rows so far").count(), 3);
     assert_eq!(text.matches("<td>not defined</td>").count(), BINARY.len() - 1);
 }

@@ -1,23 +1,27 @@
 //! Isotonic calibration: the rising steps that fit the last labels best.
 //!
-//! The last [`WINDOW`] scores with their labels are kept. Every sixteenth of that they are sorted
-//! into at most [`BINS`] bins, cut evenly by rows and by the sum of the scores together, so that
+//! The last scores with their labels are kept: as many as hold 8,192 coin flips' worth of labels (a
+//! score `s` counts `4 s (1 - s)`), [`ROWS_MAX`] rows at most, so that the window is long where
+//! positives are rare. Every sixteenth of it they are sorted into at most [`BINS`] bins, cut evenly by rows and by the sum of the scores together, so that
 //! there are bins where positives are as well as where rows are; rows of one score stay together.
 //! The share of positives of each bin, drawn to its mean score by [`PULL`] rows, goes through
 //! pool-adjacent-violators (Ayer et al. 1955; Zadrozny, Elkan 2002 for probabilities). A score is
 //! then read off the line through the pools' means, from (0, 0) to (1, 1).
 //!
-//! Invariants: the order of scores stays (some become equal); memory is 4 bytes a row of the
-//! window. Before the first refit a score is itself.
+//! Invariants: the order of scores stays (some become equal); memory is 4 bytes a row, half a
+//! megabyte. Before the first refit a score is itself.
 
+use std::collections::VecDeque;
 use std::io;
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
-/// Labels of the trailing window.
-const WINDOW: usize = 1 << 14;
-/// Labels between two refits.
-const REFIT: usize = WINDOW / 16;
+/// Labels of the trailing window, each as much as a coin flip tells.
+const MEMORY: f64 = 8192.0;
+/// Rows of the window at most.
+const ROWS_MAX: usize = 1 << 17;
+/// Labels between two refits at least; a sixteenth of the window where that is more.
+const REFIT_MIN: usize = 1024;
 /// Bins of a refit at most.
 const BINS: usize = 64;
 /// Rows' worth that each bin is drawn to its mean score.
@@ -29,9 +33,7 @@ const LABEL_BIT: u32 = 1 << 31;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Isotonic {
     /// Scores as bits, the label in the sign.
-    rows: Vec<u32>,
-    /// Where the next row goes once the window is full.
-    next: usize,
+    rows: VecDeque<u32>,
     /// Labels since the line was fitted.
     since: usize,
     /// Scores and what they mean, both rising, the ends left out.
@@ -62,7 +64,7 @@ impl Pool {
 
 impl Isotonic {
     pub(super) fn new() -> Isotonic {
-        Isotonic { rows: Vec::new(), next: 0, since: 0, line: Vec::new() }
+        Isotonic { rows: VecDeque::new(), since: 0, line: Vec::new() }
     }
 
     /// The probability that belongs to a score.
@@ -83,22 +85,35 @@ impl Isotonic {
     /// Learns what came of a score.
     pub(super) fn observe(&mut self, score: f32, is_positive: bool) {
         let row = (score + 0.0).to_bits() | u32::from(is_positive) << 31;
-        if self.rows.len() < WINDOW {
-            self.rows.push(row);
-        } else {
-            self.rows[self.next] = row;
-            self.next = (self.next + 1) % WINDOW;
+        if self.rows.len() == ROWS_MAX {
+            self.rows.pop_front();
         }
+        self.rows.push_back(row);
         self.since += 1;
-        if self.since == REFIT {
+        if self.since >= REFIT_MIN.max(self.rows.len() / 16) {
             self.since = 0;
-            self.line = fit(&self.rows);
+            self.forget();
+            self.line = fit(self.rows.make_contiguous());
         }
     }
 
+    /// Lets go of what is older than the window.
+    fn forget(&mut self) {
+        let tells = |row: &u32| {
+            let score = f64::from(f32::from_bits(row & !LABEL_BIT));
+            4.0 * score * (1.0 - score)
+        };
+        let mut told = 0.0;
+        let is_within = |row: &&u32| {
+            told += tells(row);
+            told <= MEMORY
+        };
+        let kept = self.rows.iter().rev().take_while(is_within).count();
+        self.rows.drain(..self.rows.len() - kept);
+    }
+
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        // Oldest first, so that equal windows are equal bytes.
-        let (newer, older) = self.rows.split_at(self.next);
+        let (older, newer) = self.rows.as_slices();
         state.length(self.rows.len())?;
         state.slice(older)?;
         state.slice(newer)?;
@@ -107,15 +122,15 @@ impl Isotonic {
     }
 
     pub(super) fn read(state: &mut StateReader<'_>) -> io::Result<Isotonic> {
-        let rows: Vec<u32> = state.list(WINDOW)?;
-        let since = state.length(REFIT - 1)?;
+        let rows: Vec<u32> = state.list(ROWS_MAX)?;
+        let since = state.length(ROWS_MAX / 16)?;
         let line: Vec<[f32; 2]> = state.list(BINS)?;
         let is_score = |row: &u32| row & !LABEL_BIT <= 1.0_f32.to_bits();
         let is_share = |knot: &[f32; 2]| knot.iter().all(|value| (0.0..=1.0).contains(value));
         let rises = |at: usize| line.windows(2).all(|pair| pair[0][at] <= pair[1][at]);
         let is_good = rows.iter().all(is_score) && line.iter().all(is_share);
         match is_good && rises(0) && rises(1) {
-            true => Ok(Isotonic { rows, next: 0, since, line }),
+            true => Ok(Isotonic { rows: rows.into(), since, line }),
             false => Err(invalid("a rising line is none")),
         }
     }

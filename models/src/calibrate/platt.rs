@@ -21,7 +21,7 @@ use pelton_kernels::state::{StateReader, StateWriter, invalid};
 /// Labels of the trailing window, each as much as a coin flip tells.
 const MEMORY: f64 = 2000.0;
 /// Curvature that draws slope and offset to where they began.
-const START: [f64; 2] = [25.0, 5.0];
+const START: [f64; 2] = [10.0, 2.0];
 /// The slope never falls below this.
 const SLOPE_MIN: f64 = 0.05;
 /// Scores closer to 0 or 1 count as this close.
