@@ -60,6 +60,13 @@ pub enum Optimizer {
     Sgd,
 }
 
+const OPTIMIZERS: [(&str, Optimizer); 4] = [
+    ("auto", Optimizer::Auto),
+    ("ftrl", Optimizer::Ftrl),
+    ("adagrad", Optimizer::AdaGrad),
+    ("sgd", Optimizer::Sgd),
+];
+
 /// When the model learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LearnConfig {
@@ -120,15 +127,7 @@ impl ModelConfig {
                    grown again and again over a bounded sample of the labelled events";
         let kind_of_model =
             section.choice(Key("kind", doc), &[("linear", Kind::Linear), ("boost", Kind::Boost)]);
-        let optimizer = section.choice(
-            Key("optimizer", "how weights move"),
-            &[
-                ("auto", Optimizer::Auto),
-                ("ftrl", Optimizer::Ftrl),
-                ("adagrad", Optimizer::AdaGrad),
-                ("sgd", Optimizer::Sgd),
-            ],
-        );
+        let optimizer = section.choice(Key("optimizer", "how weights move"), &OPTIMIZERS);
         let doc = "rate of the optimizer; none = its default";
         let rate = section.float_maybe(Key("rate", doc), 1e-6..=100.0);
         let doc = "each dense feature also counts by its size, whatever its sign";
@@ -170,8 +169,8 @@ impl ModelConfig {
 }
 
 fn calibration(section: &mut Section<'_>, task: Task) -> Option<Calibration> {
-    let doc = "whether scores are made to mean what they say by the labels that come: none; platt = \
-               a slope and an offset on the log odds; isotonic = rising steps over the last labels";
+    let doc = "whether scores are made to mean what they say, by the labels that come: platt = a \
+               slope and an offset on the log odds; isotonic = the same, then rising steps";
     let calibrate = section.choice(
         Key("calibrate", doc),
         &[

@@ -67,7 +67,7 @@ impl Scale {
         Scale::Linear { from, to: high + margin }
     }
 
-    /// Where a value lies, 0 to 1; one beyond an end lies at the end, one that is no number nowhere.
+    /// Where a value lies, 0 to 1; beyond an end, at the end; none for what is no number.
     #[must_use]
     pub fn place(&self, value: f64) -> Option<f64> {
         let (from, to, value) = match *self {

@@ -2,9 +2,10 @@
 //!
 //! [`Calibrated`] wraps a model. Before a label is learned, the model scores its row once more;
 //! that raw score and the label teach a calibration over a trailing window: Platt scaling
-//! (`calibrate/platt.rs`) or isotonic steps (`calibrate/isotonic.rs`). What leaves is the raw score
-//! put through it. [`prior`] is for streams whose negatives were thinned out on purpose: no label
-//! is needed to undo that.
+//! (`calibrate/platt.rs`), which follows drift at once, and, if asked for, isotonic steps behind it
+//! (`calibrate/isotonic.rs`), which know any shape. What leaves is the raw score put through
+//! them. [`prior`] is for streams whose negatives were thinned out on purpose: no label is needed
+//! to undo that.
 //!
 //! Invariants: a calibration never learns from a score that knew the label; it keeps the order of
 //! scores; at the start it changes nothing; a row that the model refuses changes nothing. What this
@@ -37,7 +38,7 @@ const KEPT_MAX: usize = 1 << 16;
 pub enum Calibration {
     /// A slope and an offset on the log odds.
     Platt,
-    /// Rising steps.
+    /// The same, and rising steps behind it.
     Isotonic,
 }
 
@@ -54,21 +55,21 @@ pub struct Calibrated<M: ?Sized> {
 #[derive(Clone, Debug, PartialEq)]
 enum Own {
     Platt(Platt),
-    Isotonic(Isotonic),
+    Isotonic(Platt, Isotonic),
 }
 
 impl Own {
     fn new(how: Calibration) -> Own {
         match how {
             Calibration::Platt => Own::Platt(Platt::new()),
-            Calibration::Isotonic => Own::Isotonic(Isotonic::new()),
+            Calibration::Isotonic => Own::Isotonic(Platt::new(), Isotonic::new()),
         }
     }
 
     fn how(&self) -> Calibration {
         match self {
             Own::Platt(_) => Calibration::Platt,
-            Own::Isotonic(_) => Calibration::Isotonic,
+            Own::Isotonic(..) => Calibration::Isotonic,
         }
     }
 
@@ -77,7 +78,7 @@ impl Own {
         if (0.0..=1.0).contains(score) {
             *score = match self {
                 Own::Platt(own) => own.apply(*score),
-                Own::Isotonic(own) => own.apply(*score),
+                Own::Isotonic(first, then) => then.apply(first.apply(*score)),
             };
         }
     }
@@ -86,24 +87,32 @@ impl Own {
         if !((0.0..=1.0).contains(&score) && (label == 0.0 || label == 1.0)) {
             return;
         }
+        let (is_positive, weight) = (label == 1.0, f64::from(weight));
         match self {
-            Own::Platt(own) => own.observe(score, label == 1.0, f64::from(weight)),
-            Own::Isotonic(own) if weight > 0.0 => own.observe(score, label == 1.0),
-            Own::Isotonic(_) => {}
+            Own::Platt(own) => own.observe(score, is_positive, weight),
+            Own::Isotonic(first, then) => {
+                if weight > 0.0 {
+                    then.observe(first.apply(score), is_positive);
+                }
+                first.observe(score, is_positive, weight);
+            }
         }
     }
 
     fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         match self {
             Own::Platt(own) => own.write(state),
-            Own::Isotonic(own) => own.write(state),
+            Own::Isotonic(first, then) => {
+                first.write(state)?;
+                then.write(state)
+            }
         }
     }
 
     fn read(how: Calibration, state: &mut StateReader<'_>) -> io::Result<Own> {
         Ok(match how {
             Calibration::Platt => Own::Platt(Platt::read(state)?),
-            Calibration::Isotonic => Own::Isotonic(Isotonic::read(state)?),
+            Calibration::Isotonic => Own::Isotonic(Platt::read(state)?, Isotonic::read(state)?),
         })
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The last scores with their labels are kept: as many as hold 8,192 coin flips' worth of labels (a
 //! score `s` counts `4 s (1 - s)`), [`ROWS_MAX`] rows at most, so that the window is long where
-//! positives are rare. Every sixteenth of it they are sorted into at most [`BINS`] bins, cut evenly by rows and by the sum of the scores together, so that
-//! there are bins where positives are as well as where rows are; rows of one score stay together.
+//! positives are rare. Every sixteenth of it they are sorted into at most [`BINS`] bins, cut evenly
+//! by rows and by the sum of the scores together, so that there are bins where positives are as
+//! well as where rows are; rows of one score stay together.
 //! The share of positives of each bin, drawn to its mean score by [`PULL`] rows, goes through
 //! pool-adjacent-violators (Ayer et al. 1955; Zadrozny, Elkan 2002 for probabilities). A score is
 //! then read off the line through the pools' means, from (0, 0) to (1, 1).

@@ -1,4 +1,4 @@
-//! What can be drawn of scores and labels: thresholds, costs, the scores of each label, reliability.
+//! What can be drawn of scores and labels: thresholds, costs, scores by label, reliability.
 //!
 //! Made in one walk over a [`Ranking`] in ascending order of the scores, in bounded memory: exact
 //! while every score is kept, and within a bin of its histogram beyond. A threshold calls all rows
@@ -57,8 +57,8 @@ pub struct Curves {
     pub thresholds: Vec<Threshold>,
     /// The cheapest threshold of each of the costs asked for.
     pub cheapest: Vec<Threshold>,
-    /// `[40]`: negatives and positives by the log odds of their score, half a unit wide from -10 on;
-    /// the first and last bin hold what lies beyond.
+    /// `[40]`: negatives and positives by the log odds of their score, half a unit wide from -10
+    /// on; the first and last bin hold what lies beyond.
     pub histogram: Vec<[u64; 2]>,
     /// Scores beside what came true, in bins of equally many rows.
     pub reliability: Vec<ReliabilityBin>,
@@ -157,8 +157,7 @@ mod tests {
         #[test]
         fn thresholds_and_costs_equal_brute_force(
             rows in prop::collection::vec(
-                (prop_oneof![0.0_f32..=1.0, (0_u32..4).prop_map(|x| x as f32 / 4.0)], any::<bool>()),
-                1..80,
+                (prop_oneof![0.0_f32..=1.0, Just(0.25), Just(0.5)], any::<bool>()), 1..80,
             ),
             (false_positive, false_negative) in (0.1..5.0, 0.1..50.0),
         ) {
@@ -166,7 +165,8 @@ mod tests {
             let curves = curves(&ranking(&rows), &[costs]);
             for at in &curves.thresholds {
                 let [true_positives, false_positives] = called(&rows, at.score);
-                prop_assert_eq!([at.true_positives, at.false_positives], [true_positives, false_positives]);
+                prop_assert_eq!(at.true_positives, true_positives);
+                prop_assert_eq!(at.false_positives, false_positives);
             }
             let ends = [curves.thresholds[0], curves.thresholds[curves.thresholds.len() - 1]];
             prop_assert_eq!(ends[0].true_positives + ends[0].false_positives, rows.len() as u64);
