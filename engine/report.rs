@@ -4,9 +4,9 @@
 //! (facts of the run, the judged [`History`] of each model and, from whoever has them, weights of
 //! a mixture, alerts and importances) into panels (`engine/report/judged.rs`), and those into a
 //! page (`engine/report/page.rs`) with plots of our own (`engine/report/svg.rs`). Invariants: a
-//! function of what is shown, so that one stream gives one page, byte for byte; no clock and no path
-//! is on it; a bounded number of points is drawn, however long the stream. What this does not do: judge,
-//! or keep a score; the evaluator does.
+//! function of what is shown, so that one stream gives one page, byte for byte; no clock and no
+//! path is on it; a bounded number of points is drawn, however long the stream. What this does not
+//! do: judge, or keep a score; the evaluator does.
 
 mod course;
 mod judged;
