@@ -33,6 +33,16 @@ fn one_stream_gives_one_page_with_the_values_of_the_report() {
             let cell = format!("<th scope=\"row\">{name}</th><td><data value=\"{value}\">");
             assert!(page.contains(&cell), "{cell}");
         }
+        let bins = report["reliability"].as_array().expect("bins");
+        let gap = |bin: &Value| {
+            let [rows, mean, observed] = ["rows", "mean_score", "observed"]
+                .map(|name| bin[name].as_f64().expect("a number"));
+            [rows, rows * (mean - observed).abs()]
+        };
+        let add = |sum: [f64; 2], bin: [f64; 2]| [sum[0] + bin[0], sum[1] + bin[1]];
+        let [rows, gaps] = bins.iter().map(gap).fold([0.0; 2], add);
+        let ece = report["metrics"]["ece"].as_f64().expect("a number");
+        assert!(bins.len() <= 15 && (gaps / rows - ece).abs() < 1e-12, "{bins:?} {ece}");
         for fact in ["score_digest", "model_digest", "device"] {
             let fact = report[fact].as_str().expect("a text");
             assert!(page.contains(&format!("<dd>{fact}</dd>")), "{fact}");

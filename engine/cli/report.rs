@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use pelton::error::Error;
 use pelton::ring::Reason;
 use pelton::run::Outcome;
+use pelton_models::evaluate::{Evaluator, Metric, ReliabilityBin};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -46,9 +47,36 @@ pub struct Report {
     pub latency_ms: Latency,
     /// Prequential metrics within the bounds of [evaluate]; `models` holds them per model.
     pub metrics: Map<String, Value>,
+    /// Where `ece` is asked for: its bins, lowest scores first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<Reliability>,
     /// Where each partition has a state of its own: those served, as they were left.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub partitions: BTreeMap<i32, Report>,
+}
+
+/// Equally many rows of neighbouring scores.
+#[derive(Debug, Serialize)]
+pub struct Reliability {
+    /// Rows of the bin.
+    rows: u64,
+    /// Mean of what was predicted.
+    mean_score: f64,
+    /// Share that came true.
+    observed: f64,
+}
+
+impl Reliability {
+    fn of(evaluator: &Evaluator) -> Vec<Reliability> {
+        if !evaluator.spec().metrics.contains(&Metric::Ece) {
+            return Vec::new();
+        }
+        let bin = |bin: ReliabilityBin| {
+            let ReliabilityBin { rows, mean_score, observed } = bin;
+            Reliability { rows, mean_score, observed }
+        };
+        evaluator.reliability().into_iter().map(bin).collect()
+    }
 }
 
 /// Quantiles of a latency.
@@ -98,6 +126,7 @@ impl Report {
             score_digest: learner.score_digest(),
             latency_ms: Latency::of(&outcome.latency_ns),
             metrics,
+            reliability: Reliability::of(learner.evaluator()),
             partitions: BTreeMap::new(),
         })
     }
@@ -209,6 +238,7 @@ impl ShardsReport {
             score_digest: self.digest(|report| &report.score_digest),
             latency_ms: latency_ns.map_or(nothing, Latency::of),
             metrics: Map::new(),
+            reliability: Vec::new(),
             partitions: self.partitions,
         }
     }
