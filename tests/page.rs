@@ -18,7 +18,10 @@ fn one_stream_gives_one_page_with_the_values_of_the_report() {
     let mut pages = Vec::new();
     for rows_max in [7, 4096, 4096] {
         let (own, html, report) = (path("own.toml"), path("page.html"), path("report.json"));
-        let config = config.replace("metrics = [", metrics);
+        // The example judges months that so short a stream does not reach.
+        let is_bound = |line: &&str| line.starts_with("from = ") || line.starts_with("to = ");
+        let all: Vec<&str> = config.lines().filter(|line| !is_bound(line)).collect();
+        let config = all.join("\n").replace("metrics = [", metrics);
         let config =
             format!("batch.rows_max = {rows_max}\nmodel.calibrate = \"isotonic\"\n{config}");
         std::fs::write(&own, &config).expect("written");
@@ -29,7 +32,10 @@ fn one_stream_gives_one_page_with_the_values_of_the_report() {
         let report = std::fs::read_to_string(&report).expect("a report");
         let report: Value = serde_json::from_str(&report).expect("JSON");
         for (name, value) in report["metrics"].as_object().expect("metrics") {
-            let Some(value) = value.as_f64() else { continue };
+            let Some(value) = value.as_f64() else {
+                assert_eq!(name, "models");
+                continue;
+            };
             let cell = format!("<th scope=\"row\">{name}</th><td><data value=\"{value}\">");
             assert!(page.contains(&cell), "{cell}");
         }
