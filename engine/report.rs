@@ -1,6 +1,6 @@
 //! The page of a replay: what numbers people look at, in one self-contained HTML file.
 //!
-//! Behind the walk of a micro-batch, once the stream has ended. [`page`] turns what is [`Shown`]
+//! Behind the walk of a micro-batch, once the stream has ended. [`page()`] turns what is [`Shown`]
 //! (facts of the run, the judged [`History`] of each model and, from whoever has them, weights of
 //! a mixture, alerts and importances) into panels (`engine/report/judged.rs`), and those into a
 //! page (`engine/report/page.rs`) with plots of our own (`engine/report/svg.rs`). Invariants: a
