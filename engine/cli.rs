@@ -6,6 +6,7 @@ mod checkpoint;
 mod demo;
 mod dlq;
 mod generate;
+mod html;
 mod model;
 mod progress;
 mod replay;

@@ -181,6 +181,11 @@ impl Learner {
         self.learn_step()
     }
 
+    /// Notes the course of the measures from here on; not part of the state.
+    pub fn keep_history(&mut self) {
+        self.evaluator.keep_history();
+    }
+
     /// The judge of the scores.
     #[must_use]
     pub fn evaluator(&self) -> &Evaluator {

@@ -37,6 +37,7 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;
+pub mod report;
 pub mod ring;
 pub mod run;
 pub mod schema;

@@ -2,6 +2,7 @@
 
 use pelton_models::auto::{Auto, AutoConfig};
 use pelton_models::boost::{Boost, BoostConfig};
+use pelton_models::calibrate::Calibrated;
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::{FeatureShape, Model};
 
@@ -15,6 +16,18 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Model`] when the shape is not possible.
 pub fn build(
+    config: &Config,
+    shape: FeatureShape,
+    device: &Device,
+) -> Result<Box<dyn Model>, Error> {
+    let model = uncalibrated(config, shape, device)?;
+    Ok(match config.model.calibrate {
+        Some(how) => Box::new(Calibrated::new(model, how)?),
+        None => model,
+    })
+}
+
+fn uncalibrated(
     config: &Config,
     shape: FeatureShape,
     device: &Device,

@@ -110,6 +110,11 @@ impl Pipeline {
         self.learner.resume();
     }
 
+    /// Notes the course of the measures from here on, for a page; not part of the state.
+    pub fn keep_history(&mut self) {
+        self.learner.keep_history();
+    }
+
     /// What it computes on.
     #[must_use]
     pub fn device(&self) -> &Device {

@@ -27,6 +27,8 @@ mod kafka;
 mod model;
 /// Checkpoints in an object store, against a server.
 mod objects;
+/// The page of a replay, by the program: the same for the same stream, and true.
+mod page;
 /// The promises of the whole path: exact features, no influence of batch cuts.
 mod pipeline;
 /// Labels put aside and sent again, by the program and through a broker.

@@ -18,7 +18,7 @@ use pelton::watchdog::Watchdog;
 
 use super::progress::Progress;
 use super::report::Report;
-use super::{open_file, usage};
+use super::{html, open_file, usage, write_whole};
 
 /// Arguments of `pelton replay`.
 #[derive(Debug, Args)]
@@ -34,6 +34,10 @@ pub struct Replay {
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Write a page with plots (measures over time, calibration, thresholds and costs): one file
+    /// that opens in any browser without a network.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write the scores as JSON lines.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
@@ -60,7 +64,10 @@ impl Replay {
         let outcome = device::supervise(&device, true, (&stop, &control), |device| {
             written.take_back()?;
             let source = open_file(&path, &config, self.limit, 0)?;
-            let recovery = Recovery::none(&config, device)?;
+            let mut recovery = Recovery::none(&config, device)?;
+            if self.html.is_some() {
+                recovery.pipeline.keep_history();
+            }
             let live = Arc::new(Live::default());
             let _watchdog = Watchdog::start(&config.run, &live);
             let progress = Progress::start(&live, source.rows_total(), "events");
@@ -69,7 +76,14 @@ impl Replay {
             outcome
         });
         control.stop();
-        Report::new(&outcome?)?.finish(self.report.as_ref())
+        let outcome = outcome?;
+        let report = Report::new(&outcome)?;
+        report.finish(self.report.as_ref())?;
+        let Some(html) = &self.html else { return Ok(()) };
+        let about = html::About { config_path: &self.config, config: &config, input: &path };
+        write_whole(html, &html::page(&about, &report, &outcome)?)?;
+        println!("page          {}", html.display());
+        Ok(())
     }
 
     /// The configuration as a replay needs it: labels from the recording, sinks from the arguments.

@@ -10,6 +10,7 @@ use pelton::learn::drift::alerts::Alert;
 use pelton::learn::drift::{Drift, Standing};
 use pelton::ring::Reason;
 use pelton::run::Outcome;
+use pelton_models::evaluate::{Evaluator, Metric, ReliabilityBin};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -51,9 +52,36 @@ pub struct Report {
     /// Alerts of drift, the newest, and how features stand; absent when nothing is watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<Value>,
+    /// Where `ece` is asked for: its bins, lowest scores first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<Reliability>,
     /// Where each partition has a state of its own: those served, as they were left.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub partitions: BTreeMap<i32, Report>,
+}
+
+/// Equally many rows of neighbouring scores.
+#[derive(Debug, Serialize)]
+pub struct Reliability {
+    /// Rows of the bin.
+    rows: u64,
+    /// Mean of what was predicted.
+    mean_score: f64,
+    /// Share that came true.
+    observed: f64,
+}
+
+impl Reliability {
+    fn of(evaluator: &Evaluator) -> Vec<Reliability> {
+        if !evaluator.spec().metrics.contains(&Metric::Ece) {
+            return Vec::new();
+        }
+        let bin = |bin: ReliabilityBin| {
+            let ReliabilityBin { rows, mean_score, observed } = bin;
+            Reliability { rows, mean_score, observed }
+        };
+        evaluator.reliability().into_iter().map(bin).collect()
+    }
 }
 
 /// Quantiles of a latency.
@@ -104,6 +132,7 @@ impl Report {
             latency_ms: Latency::of(&outcome.latency_ns),
             metrics,
             drift: learner.drift().is_on().then(|| drift_of(learner.drift())),
+            reliability: Reliability::of(learner.evaluator()),
             partitions: BTreeMap::new(),
         })
     }
@@ -246,6 +275,7 @@ impl ShardsReport {
             latency_ms: latency_ns.map_or(nothing, Latency::of),
             metrics: Map::new(),
             drift: None,
+            reliability: Vec::new(),
             partitions: self.partitions,
         }
     }

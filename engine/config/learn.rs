@@ -3,6 +3,7 @@
 use toml::Value;
 
 use pelton_models::Task;
+use pelton_models::calibrate::Calibration;
 use pelton_models::evaluate::Metric;
 
 use crate::schema::{LabelMeaning, Scalar, Schema, TimeUnit, time_ms};
@@ -30,6 +31,8 @@ pub struct ModelConfig {
     pub l2: f64,
     /// How many negatives a positive counts for; the probability is corrected for it.
     pub positive_weight: f64,
+    /// How scores are calibrated by the labels that come, if they are.
+    pub calibrate: Option<Calibration>,
 }
 
 /// Beyond so many, one linear model a class is the wrong tool.
@@ -67,6 +70,13 @@ pub enum Optimizer {
     /// Constant rate, normalised per feature.
     Sgd,
 }
+
+const OPTIMIZERS: [(&str, Optimizer); 4] = [
+    ("auto", Optimizer::Auto),
+    ("ftrl", Optimizer::Ftrl),
+    ("adagrad", Optimizer::AdaGrad),
+    ("sgd", Optimizer::Sgd),
+];
 
 /// When the model learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,15 +141,7 @@ impl ModelConfig {
             Key("kind", doc),
             &[("auto", Kind::Auto), ("linear", Kind::Linear), ("boost", Kind::Boost)],
         );
-        let optimizer = section.choice(
-            Key("optimizer", "how weights move"),
-            &[
-                ("auto", Optimizer::Auto),
-                ("ftrl", Optimizer::Ftrl),
-                ("adagrad", Optimizer::AdaGrad),
-                ("sgd", Optimizer::Sgd),
-            ],
-        );
+        let optimizer = section.choice(Key("optimizer", "how weights move"), &OPTIMIZERS);
         let doc = "rate of the optimizer; none = its default";
         let rate = section.float_maybe(Key("rate", doc), 1e-6..=100.0);
         let doc = "each dense feature also counts by its size, whatever its sign";
@@ -162,10 +164,39 @@ impl ModelConfig {
         if kind != 0 && positive_weight != 1.0 {
             section.problem("positive_weight", "needs task = \"binary\"");
         }
+        let calibrate = calibration(&mut section, task);
         section.finish();
         let kind = kind_of_model;
-        ModelConfig { task, classes, kind, optimizer, rate, fold, l1, l2, positive_weight }
+        ModelConfig {
+            task,
+            classes,
+            kind,
+            optimizer,
+            rate,
+            fold,
+            l1,
+            l2,
+            positive_weight,
+            calibrate,
+        }
     }
+}
+
+fn calibration(section: &mut Section<'_>, task: Task) -> Option<Calibration> {
+    let doc = "whether scores are made to mean what they say, by the labels that come: platt = a \
+               slope and an offset on the log odds; isotonic = the same, then rising steps";
+    let calibrate = section.choice(
+        Key("calibrate", doc),
+        &[
+            ("none", None),
+            ("platt", Some(Calibration::Platt)),
+            ("isotonic", Some(Calibration::Isotonic)),
+        ],
+    );
+    if calibrate.is_some() && task != Task::Binary {
+        section.problem("calibrate", "needs task = \"binary\"");
+    }
+    calibrate
 }
 
 impl LearnConfig {

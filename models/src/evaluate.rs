@@ -19,7 +19,9 @@
 //! It does not decide which label is right, nor when no label can come any more: the join does.
 
 mod binary;
+mod curves;
 mod groups;
+mod history;
 mod metric;
 mod multiclass;
 mod no_change;
@@ -27,6 +29,7 @@ mod panel;
 mod radix;
 mod ranking;
 mod regression;
+mod reliability;
 mod row;
 mod spec;
 #[cfg(test)]
@@ -39,9 +42,12 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::Task;
 
+pub use curves::{Costs, Curves, HISTOGRAM_BINS, HISTOGRAM_FROM, Threshold};
 pub use groups::GROUPS_MAX;
+pub use history::{History, Note};
 pub use metric::Metric;
 pub use pelton_kernels::tally::CALIBRATION_BINS;
+pub use reliability::{BINS as RELIABILITY_BINS, ReliabilityBin, expected_error};
 pub use spec::{EvaluateError, EvaluateSpec};
 
 use groups::GroupedPrecision;
@@ -71,6 +77,7 @@ pub struct Evaluator {
     groups: Option<GroupedPrecision>,
     window: Window,
     counts: EvaluateCounts,
+    history: Option<Box<History>>,
 }
 
 /// What became of the rows.
@@ -115,8 +122,20 @@ impl Evaluator {
             groups,
             window: Window::new(spec.trailing_rows),
             counts: EvaluateCounts::default(),
+            history: None,
             spec,
         })
+    }
+
+    /// Notes the course of the measures from here on, for [`Evaluator::history`]. Not part of the
+    /// state.
+    pub fn keep_history(&mut self) {
+        self.history = Some(Box::new(History::new(&self.spec)));
+    }
+
+    /// The course of the measures, where it is kept.
+    pub fn history(&self) -> Option<&History> {
+        self.history.as_deref()
     }
 
     /// Lets a label judge the scores of its event.
@@ -139,6 +158,9 @@ impl Evaluator {
         }
         self.counts.judged += 1;
         self.panel.judge(&row);
+        if let Some(history) = &mut self.history {
+            history.judge(event_time_ms, &row);
+        }
         self.window.push(row);
         if let Some(groups) = &mut self.groups {
             groups.observe(event_time_ms, group, row.score, row.label == 1.0);
@@ -164,6 +186,9 @@ impl Evaluator {
         self.counts.corrected += 1;
         self.panel.withdraw(&was);
         self.panel.judge_again(&now);
+        if let Some(history) = &mut self.history {
+            history.correct(&was, &now);
+        }
         self.window.replace(was, now);
         if let Some(groups) = &mut self.groups {
             groups.correct(event_time_ms, group, now.label == 1.0);
@@ -200,6 +225,13 @@ impl Evaluator {
         let mut panel = Panel::new(&self.spec, usize::MAX);
         self.window.iter().for_each(|row| panel.judge(row));
         panel.report(&metrics)
+    }
+
+    /// How predictions compare with what came true, in bins of equally many rows, lowest first;
+    /// nothing where no measure that keeps the scores was asked for (`auc`, `average_precision` or
+    /// `ece`; multi-class: `ece`).
+    pub fn reliability(&self) -> Vec<ReliabilityBin> {
+        self.panel.reliability()
     }
 
     /// What became of the rows so far.
@@ -272,7 +304,10 @@ impl Evaluator {
                 match (is_share(&score), label == 0.0 || label == 1.0) {
                     (false, _) => Err(Refusal::Score),
                     (_, false) => Err(Refusal::Label),
-                    _ => Ok(JudgedRow { score, predicted: u32::from(score >= 0.5), label }),
+                    _ => {
+                        let predicted = u32::from(score >= 0.5);
+                        Ok(JudgedRow { score, predicted, label, confidence: score })
+                    }
                 }
             }
             Task::MultiClass { classes } => {
@@ -285,14 +320,19 @@ impl Evaluator {
                 }
                 let best = (1..scores.len())
                     .fold(0, |best, class| if scores[class] > scores[best] { class } else { best });
-                Ok(JudgedRow { score: scores[label as usize], predicted: best as u32, label })
+                // The sums turn -0.0, whose sign bit would be taken for a label, into 0.0.
+                let (score, confidence) = (scores[label as usize] + 0.0, scores[best] + 0.0);
+                Ok(JudgedRow { score, predicted: best as u32, label, confidence })
             }
             Task::Regression => {
                 assert_eq!(scores.len(), 1, "a regression score is one number");
                 match (scores[0].is_finite(), label.is_finite()) {
                     (false, _) => Err(Refusal::Score),
                     (_, false) => Err(Refusal::Label),
-                    _ => Ok(JudgedRow { score: scores[0], predicted: 0, label }),
+                    _ => {
+                        let score = scores[0];
+                        Ok(JudgedRow { score, predicted: 0, label, confidence: score })
+                    }
                 }
             }
         }

@@ -5,6 +5,7 @@
 
 pub mod auto;
 pub mod boost;
+pub mod calibrate;
 pub mod cases;
 mod checks;
 pub mod drift;

@@ -206,5 +206,5 @@ impl World {
 }
 
 const BINARY: &str = "'auc', 'average_precision', 'log_loss', 'brier', 'accuracy', 'kappa', \
-                      'no_change_accuracy', 'kappa_temporal', 'calibration_error', 'mean_score', \
-                      'mean_label', 'grouped_precision_at_k'";
+                      'no_change_accuracy', 'kappa_temporal', 'calibration_error', 'ece', \
+                      'mean_score', 'mean_label', 'grouped_precision_at_k'";

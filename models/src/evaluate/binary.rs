@@ -10,6 +10,7 @@ use pelton_kernels::tally::Tally;
 
 use super::metric::Metric;
 use super::ranking::Ranking;
+use super::reliability::{ReliabilityBin, expected_error, reliability};
 use super::row::JudgedRow;
 
 /// Counts and sums over judged rows.
@@ -23,7 +24,7 @@ pub(super) struct BinaryTally {
 impl BinaryTally {
     pub(super) fn new(metrics: &[Metric], exact_rows_max: usize) -> BinaryTally {
         let wants = |metric: Metric| metrics.contains(&metric);
-        let ranks = wants(Metric::Auc) || wants(Metric::AveragePrecision);
+        let ranks = [Metric::Auc, Metric::AveragePrecision, Metric::Ece].into_iter().any(wants);
         BinaryTally {
             sums: Tally::new(wants(Metric::LogLoss), wants(Metric::CalibrationError)),
             ranking: ranks.then(|| Ranking::new(exact_rows_max)),
@@ -55,6 +56,7 @@ impl BinaryTally {
                 Metric::Accuracy => Some(self.accuracy()),
                 Metric::Kappa => Some(self.kappa()),
                 Metric::CalibrationError => sums.calibration_error(),
+                Metric::Ece => Some(expected_error(&self.reliability())),
                 Metric::MeanScore => Some(sums.mean_score()),
                 Metric::MeanLabel => Some(sums.positives() as f64 / rows),
                 _ => None,
@@ -71,6 +73,11 @@ impl BinaryTally {
             }
         }
         report
+    }
+
+    /// How the scores compare with what came true; nothing where scores are not kept.
+    pub(super) fn reliability(&self) -> Vec<ReliabilityBin> {
+        self.ranking.as_ref().map(reliability).unwrap_or_default()
     }
 
     pub(super) fn accuracy(&self) -> f64 {

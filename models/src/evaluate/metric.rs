@@ -24,6 +24,10 @@ pub enum Metric {
     KappaTemporal,
     /// Expected calibration error over 15 equal-width bins.
     CalibrationError,
+    /// Expected calibration error over 15 bins of equally many rows (see
+    /// [`ReliabilityBin`](super::ReliabilityBin)): of the score (binary), or of the probability
+    /// given to the predicted class (multi-class).
+    Ece,
     /// Mean score.
     MeanScore,
     /// Mean label; for binary labels the share of positives.
@@ -46,7 +50,7 @@ const K_DEFAULT: u32 = 100;
 
 impl Metric {
     /// Every metric, in the order of the documentation.
-    pub const ALL: [Metric; 15] = [
+    pub const ALL: [Metric; 16] = [
         Metric::Auc,
         Metric::AveragePrecision,
         Metric::LogLoss,
@@ -56,6 +60,7 @@ impl Metric {
         Metric::NoChangeAccuracy,
         Metric::KappaTemporal,
         Metric::CalibrationError,
+        Metric::Ece,
         Metric::MeanScore,
         Metric::MeanLabel,
         Metric::GroupedPrecisionAtK { k: K_DEFAULT },
@@ -76,6 +81,7 @@ impl Metric {
             Metric::NoChangeAccuracy => "no_change_accuracy",
             Metric::KappaTemporal => "kappa_temporal",
             Metric::CalibrationError => "calibration_error",
+            Metric::Ece => "ece",
             Metric::MeanScore => "mean_score",
             Metric::MeanLabel => "mean_label",
             Metric::GroupedPrecisionAtK { .. } => "grouped_precision_at_k",
@@ -102,6 +108,7 @@ impl Metric {
             Metric::Accuracy
                 | Metric::Kappa
                 | Metric::LogLoss
+                | Metric::Ece
                 | Metric::NoChangeAccuracy
                 | Metric::KappaTemporal
         );

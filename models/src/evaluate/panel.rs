@@ -12,6 +12,7 @@ use super::metric::Metric;
 use super::multiclass::MultiClassTally;
 use super::no_change::NoChange;
 use super::regression::RegressionTally;
+use super::reliability::ReliabilityBin;
 use super::row::JudgedRow;
 use super::spec::EvaluateSpec;
 use crate::Task;
@@ -37,7 +38,8 @@ impl Panel {
                 Tally::Binary(Box::new(BinaryTally::new(&spec.metrics, exact_rows_max)))
             }
             Task::MultiClass { classes } => {
-                Tally::MultiClass(MultiClassTally::new(classes as usize))
+                let (classes, metrics) = (classes as usize, &spec.metrics);
+                Tally::MultiClass(MultiClassTally::new(classes, metrics, exact_rows_max))
             }
             Task::Regression => Tally::Regression(RegressionTally::default()),
         };
@@ -89,6 +91,15 @@ impl Panel {
         report
     }
 
+    /// How predictions compare with what came true; nothing where it is not kept.
+    pub(super) fn reliability(&self) -> Vec<ReliabilityBin> {
+        match &self.tally {
+            Tally::Binary(tally) => tally.reliability(),
+            Tally::MultiClass(tally) => tally.reliability(),
+            Tally::Regression(_) => Vec::new(),
+        }
+    }
+
     fn accuracy(&self) -> f64 {
         match &self.tally {
             Tally::Binary(tally) => tally.accuracy(),
@@ -124,7 +135,7 @@ impl Panel {
         self.no_change = NoChange::read(state)?;
         match &mut self.tally {
             Tally::Binary(tally) => tally.read(exact_rows_max, state),
-            Tally::MultiClass(tally) => tally.read(state),
+            Tally::MultiClass(tally) => tally.read(exact_rows_max, state),
             Tally::Regression(tally) => tally.read(state),
         }
     }

@@ -7,8 +7,10 @@
 //! towards 1 above, so a bin is at most 0.05 % of the distance to the nearer end wide. Rows that
 //! share a bin then count as ties, and the most that this can have cost is known from the counts
 //! themselves and reported next to the value. Invariant: the result depends on the multiset of
-//! judged rows only, never on their order; a withdrawn row leaves no trace.
+//! judged rows only, never on their order; a withdrawn row leaves no trace. Curves and calibration
+//! are drawn from the same walk over the ties (`evaluate/curves.rs`, `evaluate/reliability.rs`).
 
+use std::cmp::Ordering;
 use std::io;
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
@@ -19,7 +21,7 @@ use super::radix::{LABEL_BIT, pack, sort_rows};
 const BIN_SHIFT: u32 = 12;
 const HALF_BITS: u32 = 0x3F00_0000;
 /// Bins below one half, the bin of one half and the bins above it.
-const BINS: usize = 2 * (HALF_BITS >> BIN_SHIFT) as usize + 1;
+pub(super) const BINS: usize = 2 * (HALF_BITS >> BIN_SHIFT) as usize + 1;
 
 /// The judged rows of one binary score, kept to be ranked.
 #[derive(Clone, Debug)]
@@ -83,12 +85,12 @@ impl Ranking {
     /// Ranks the rows. Needs a second copy of the kept rows for the time it takes.
     pub(super) fn measures(&self) -> RankingMeasures {
         let mut pass = Pass::new(self.totals());
-        self.each_tie(|n, p| pass.take(n, p));
+        self.each_tie(|_, n, p| pass.take(n, p));
         pass.measures(self.is_exact())
     }
 
     /// Negatives and positives of all rows.
-    fn totals(&self) -> [i64; 2] {
+    pub(super) fn totals(&self) -> [i64; 2] {
         match &self.store {
             Store::Exact { rows, withdrawn } => {
                 let ([n, p], [n_gone, p_gone]) = (counts(rows), counts(withdrawn));
@@ -100,10 +102,14 @@ impl Ranking {
         }
     }
 
-    /// Visits (negatives, positives) of each distinct score, lowest score first.
-    fn each_tie(&self, mut visit: impl FnMut(i64, i64)) {
+    /// Visits each distinct score with its negatives and positives, lowest score first. A bin of
+    /// the histogram has the score of its middle, off by 2^-13 at most.
+    pub(super) fn each_tie(&self, mut visit: impl FnMut(f32, i64, i64)) {
         match &self.store {
-            Store::Histogram(bins) => bins.iter().for_each(|&[n, p]| visit(n, p)),
+            Store::Histogram(bins) => {
+                let filled = bins.iter().enumerate().filter(|(_, counts)| **counts != [0, 0]);
+                filled.for_each(|(index, &[n, p])| visit(middle(index), n, p));
+            }
             Store::Exact { rows, withdrawn } => {
                 let (rows, withdrawn) = (sort_rows(rows), sort_rows(withdrawn));
                 let mut gone = withdrawn.as_slice();
@@ -116,7 +122,7 @@ impl Ranking {
                     let [n, p] = counts(&gone[..same]);
                     negatives -= n;
                     positives -= p;
-                    visit(negatives, positives);
+                    visit(f32::from_bits(score), negatives, positives);
                 }
             }
         }
@@ -238,13 +244,24 @@ fn histogram(rows: &[u32], withdrawn: &[u32]) -> Vec<[i64; 2]> {
 
 /// The bin of a score, by the bits of its distance to the nearer of 0 and 1.
 #[inline]
-fn bin(score_bits: u32) -> usize {
+pub(super) fn bin(score_bits: u32) -> usize {
     if score_bits < HALF_BITS {
         return (score_bits >> BIN_SHIFT) as usize;
     }
     // 1 - score has no rounding here: both are multiples of 2^-24 and the difference is below 1.
     let distance = 1.0 - f32::from_bits(score_bits);
     BINS - 1 - (distance.to_bits() >> BIN_SHIFT) as usize
+}
+
+/// The score in the middle of a bin.
+fn middle(bin: usize) -> f32 {
+    let halves = (HALF_BITS >> BIN_SHIFT) as usize;
+    let centre = |bin: usize| f32::from_bits((bin as u32) << BIN_SHIFT | 1 << (BIN_SHIFT - 1));
+    match bin.cmp(&halves) {
+        Ordering::Less => centre(bin),
+        Ordering::Equal => 0.5,
+        Ordering::Greater => 1.0 - centre(BINS - 1 - bin),
+    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use crate::Task;
 
 /// The settings of an [`Evaluator`](super::Evaluator).
 ///
-/// Memory, besides open days of grouped precision: `12 * trailing_rows` bytes, and for `auc` or
-/// `average_precision` four bytes per judged row up to `exact_rows_max` (twice that while a report
-/// is made), 8 MB beyond.
+/// Memory, besides open days of grouped precision: `16 * trailing_rows` bytes, and for `auc`,
+/// `average_precision` or `ece` four bytes per judged row up to `exact_rows_max` (twice that while
+/// a report is made), 8 MB beyond.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluateSpec {
     /// What the scores and labels are.
@@ -129,7 +129,7 @@ impl EvaluateSpec {
 
     /// The spec as bytes: version of the state's layout first.
     fn identity(&self) -> Vec<u8> {
-        let mut bytes = b"evaluate 1\n".to_vec();
+        let mut bytes = b"evaluate 2\n".to_vec();
         let classes = match self.task {
             Task::Binary => 1,
             Task::MultiClass { classes } => u64::from(classes),

@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-const BINARY: [Metric; 11] = [
+const BINARY: [Metric; 12] = [
     Metric::Auc,
     Metric::AveragePrecision,
     Metric::LogLoss,
@@ -13,6 +13,7 @@ const BINARY: [Metric; 11] = [
     Metric::NoChangeAccuracy,
     Metric::KappaTemporal,
     Metric::CalibrationError,
+    Metric::Ece,
     Metric::MeanScore,
     Metric::MeanLabel,
 ];

@@ -25,26 +25,34 @@ impl Window {
         Window { rows_max, rows: Vec::new(), next: 0 }
     }
 
+    /// Takes a row in; the one that leaves for it, be it the row itself.
     #[inline]
-    pub(super) fn push(&mut self, row: JudgedRow) {
+    pub(super) fn push(&mut self, row: JudgedRow) -> Option<JudgedRow> {
         if self.rows.len() < self.rows_max {
             self.rows.push(row);
-        } else if self.rows_max > 0 {
-            self.rows[self.next] = row;
-            self.next += 1;
-            if self.next == self.rows_max {
-                self.next = 0;
-            }
+            return None;
         }
+        if self.rows_max == 0 {
+            return Some(row);
+        }
+        let oldest = std::mem::replace(&mut self.rows[self.next], row);
+        self.next = if self.next + 1 == self.rows_max { 0 } else { self.next + 1 };
+        Some(oldest)
     }
 
     /// Replaces the newest row equal to `was`, if it is still here.
-    pub(super) fn replace(&mut self, was: JudgedRow, now: JudgedRow) {
+    pub(super) fn replace(&mut self, was: JudgedRow, now: JudgedRow) -> bool {
         let (newer, older) = self.rows.split_at_mut(self.next);
         let mut newest_first = newer.iter_mut().rev().chain(older.iter_mut().rev());
-        if let Some(row) = newest_first.find(|row| **row == was) {
-            *row = now;
-        }
+        let found = newest_first.find(|row| **row == was);
+        let is_here = found.is_some();
+        found.into_iter().for_each(|row| *row = now);
+        is_here
+    }
+
+    /// Rows it holds at most.
+    pub(super) fn rows_max(&self) -> usize {
+        self.rows_max
     }
 
     /// The rows, oldest first.
@@ -54,7 +62,9 @@ impl Window {
 
     pub(super) fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         state.length(self.rows.len())?;
-        state.each(self.iter().map(|row| [row.score.to_bits(), row.predicted, row.label.to_bits()]))
+        state.each(self.iter().map(|row| {
+            [row.score.to_bits(), row.predicted, row.label.to_bits(), row.confidence.to_bits()]
+        }))
     }
 
     pub(super) fn read(
@@ -63,9 +73,9 @@ impl Window {
         state: &mut StateReader<'_>,
     ) -> io::Result<Window> {
         let mut window = Window::new(rows_max);
-        for [score, predicted, label] in state.list::<[u32; 3]>(rows_max)? {
-            let (score, label) = (f32::from_bits(score), f32::from_bits(label));
-            window.rows.push(JudgedRow { score, predicted, label });
+        for [score, predicted, label, confidence] in state.list::<[u32; 4]>(rows_max)? {
+            let [score, label, confidence] = [score, label, confidence].map(f32::from_bits);
+            window.rows.push(JudgedRow { score, predicted, label, confidence });
         }
         match window.rows.iter().all(|row| row.fits(task)) {
             true => Ok(window),
