@@ -1,6 +1,7 @@
 //! The model a configuration asks for.
 
 use pelton_models::boost::{Boost, BoostConfig};
+use pelton_models::factor::{Factor, FactorConfig, Interaction};
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::{FeatureShape, Model};
 
@@ -17,9 +18,22 @@ pub fn build(
     shape: FeatureShape,
     device: &Device,
 ) -> Result<Box<dyn Model>, Error> {
-    if config.kind == Kind::Boost {
-        return Ok(Box::new(Boost::new(BoostConfig::new(config.task), shape)?));
+    let factor = |interaction| -> Result<Box<dyn Model>, Error> {
+        Ok(Box::new(Factor::new(FactorConfig::new(config.task, interaction), shape)?))
+    };
+    match config.kind {
+        Kind::Linear => linear(config, shape, device),
+        Kind::Boost => Ok(Box::new(Boost::new(BoostConfig::new(config.task), shape)?)),
+        Kind::Fm => factor(Interaction::Shared),
+        Kind::Ffm => factor(Interaction::ByField),
     }
+}
+
+fn linear(
+    config: &ModelConfig,
+    shape: FeatureShape,
+    device: &Device,
+) -> Result<Box<dyn Model>, Error> {
     let rule = match config.optimizer {
         Optimizer::Auto => Rule::AUTO,
         Optimizer::Ftrl => Rule::FTRL,

@@ -42,6 +42,10 @@ pub enum Kind {
     Linear,
     /// Boosted trees, grown again and again over a sample.
     Boost,
+    /// A factorization machine: the linear model with pairs of features on top.
+    Fm,
+    /// A field-aware one.
+    Ffm,
 }
 
 /// How weights move.
@@ -114,9 +118,16 @@ impl ModelConfig {
             _ => LabelMeaning::Number,
         };
         let doc = "linear = a linear model that learns every label at once; boost = boosted trees, \
-                   grown again and again over a bounded sample of the labelled events";
-        let kind_of_model =
-            section.choice(Key("kind", doc), &[("linear", Kind::Linear), ("boost", Kind::Boost)]);
+                   grown again and again over a bounded sample of the labelled events; fm = the \
+                   linear model and interactions of pairs of features (a factorization machine); \
+                   ffm = the same, field-aware: better and slower";
+        let kinds = [
+            ("linear", Kind::Linear),
+            ("boost", Kind::Boost),
+            ("fm", Kind::Fm),
+            ("ffm", Kind::Ffm),
+        ];
+        let kind_of_model = section.choice(Key("kind", doc), &kinds);
         let optimizer = section.choice(
             Key("optimizer", "how weights move"),
             &[
@@ -142,7 +153,7 @@ impl ModelConfig {
             ("l2", l2 != 0.0),
             ("positive_weight", positive_weight != 1.0),
         ];
-        for (key, _) in is_changed.iter().filter(|(_, is)| *is && kind_of_model == Kind::Boost) {
+        for (key, _) in is_changed.iter().filter(|(_, is)| *is && kind_of_model != Kind::Linear) {
             section.problem(key, "needs kind = \"linear\"");
         }
         if kind != 0 && positive_weight != 1.0 {

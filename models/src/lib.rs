@@ -7,6 +7,7 @@ pub mod boost;
 pub mod cases;
 mod checks;
 pub mod evaluate;
+pub mod factor;
 pub mod linear;
 
 use std::io::{self, Read, Write};
