@@ -73,8 +73,8 @@ impl Pairs {
         }
     }
 
-    /// What the pairs of a row add to each expert's score; leaves in `sums` what [`Pairs::see`] and
-    /// [`Pairs::learn`] of the same row need. All cells lie `shift` behind where the inputs say.
+    /// What the pairs of a row add to each expert's score. All cells lie `shift` behind where the
+    /// inputs say; `sums` becomes that of [`Pairs::sum`].
     ///
     /// # Shapes
     /// `sums: [factors]`.
@@ -100,14 +100,12 @@ impl Pairs {
             });
             return score;
         }
+        self.sum(cells, (inputs, shift), sums);
         let mut squares = [0.0; EXPERTS];
-        sums.fill([0.0; EXPERTS]);
         for input in inputs {
-            let row = &cells[input.at + shift..][..self.factors];
-            for (sum, cell) in sums.iter_mut().zip(row) {
+            for cell in &cells[input.at + shift..][..self.factors] {
                 for lane in 0..EXPERTS {
                     let part = cell.weights[lane] * input.value;
-                    sum[lane] += part;
                     squares[lane] += part * part;
                 }
             }
@@ -118,6 +116,31 @@ impl Pairs {
             }
         }
         std::array::from_fn(|lane| 0.5 * (score[lane] - squares[lane]))
+    }
+
+    /// What [`Pairs::see`] and [`Pairs::learn`] of a row need: the sums of its shared vectors times
+    /// their values, by factor; nothing where each field has its own.
+    ///
+    /// # Shapes
+    /// `sums: [factors]`.
+    pub fn sum(
+        &self,
+        cells: &[BlendCell],
+        (inputs, shift): (&[Input], usize),
+        sums: &mut [Lanes],
+    ) {
+        if self.form != Form::Shared {
+            return;
+        }
+        sums.fill([0.0; EXPERTS]);
+        for input in inputs {
+            let row = &cells[input.at + shift..][..self.factors];
+            for (sum, cell) in sums.iter_mut().zip(row) {
+                for lane in 0..EXPERTS {
+                    sum[lane] += cell.weights[lane] * input.value;
+                }
+            }
+        }
     }
 
     /// Shows each cell of a row with the derivative of the score by it.

@@ -13,6 +13,7 @@
 
 mod config;
 mod embeddings;
+mod kept;
 mod machine;
 mod table;
 #[cfg(test)]
@@ -55,7 +56,7 @@ impl Factor {
     /// Sparse indices that have an embedding now, and those that have lost theirs so far.
     #[must_use]
     pub fn embedded(&self) -> (usize, u64) {
-        self.rows.learner().embedded()
+        self.rows.learner().embeddings_ref().counts()
     }
 
     /// How much each expert counts in the pool now.
@@ -144,9 +145,10 @@ impl Model for Factor {
         Ok(())
     }
 
-    /// A kept state is a copy of the embeddings, and notes of what changes elsewhere.
+    /// A kept state is notes of what changes after it.
     fn keep(&mut self) -> Result<(), ModelError> {
         self.rows.keep()?;
+        self.rows.learner_mut().embeddings().keep();
         self.kept.push_back(self.version);
         Ok(())
     }
@@ -154,10 +156,12 @@ impl Model for Factor {
     fn forget_oldest(&mut self) {
         self.kept.pop_front();
         self.rows.forget_oldest();
+        self.rows.learner_mut().embeddings().forget_oldest();
     }
 
     fn go_back(&mut self) -> Result<(), ModelError> {
         self.rows.go_back()?;
+        self.rows.learner_mut().embeddings().go_back()?;
         self.kept.truncate(1);
         self.version = self.kept.front().copied().unwrap_or(self.version);
         Ok(())
@@ -166,12 +170,14 @@ impl Model for Factor {
     fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
         let state = &mut StateWriter::new(out);
         self.rows.write_kept(state)?;
+        self.rows.learner().embeddings_ref().write_kept(state)?;
         state.each(self.kept.iter().copied())
     }
 
     fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
         let state = &mut StateReader::new(from);
         let count = self.rows.read_kept(state)?;
+        self.rows.learner_mut().embeddings().read_kept(state)?;
         self.kept = state.numbers(count)?.into();
         Ok(())
     }

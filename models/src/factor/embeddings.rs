@@ -14,7 +14,8 @@ use pelton_kernels::pairs::{Input, LIMIT, Lanes, Pairs};
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
 use super::config::FactorConfig;
-use super::table::{Place, Table};
+use super::kept::{Note, Versions};
+use super::table::Table;
 use crate::linear::blend::Addend;
 use crate::linear::kept::KeptCell;
 use crate::linear::rows::Row;
@@ -36,6 +37,7 @@ pub(super) struct Embeddings {
     deviation: f32,
     cells: Vec<BlendCell>,
     table: Table,
+    kept: Versions,
     /// The row being learned.
     inputs: Vec<Input>,
     sums: Vec<Lanes>,
@@ -58,6 +60,7 @@ impl Embeddings {
             deviation,
             cells: Vec::new(),
             table: Table::new(rows_max),
+            kept: Versions::default(),
             inputs: Vec::new(),
             room: Cell::new((Vec::new(), sums.clone())),
             sums,
@@ -86,16 +89,29 @@ impl Embeddings {
     }
 
     /// Makes the embeddings that a row needs, where they are not there; whether there were any.
+    /// Those the row is about to change are noted, where a state is kept.
     pub fn admit(&mut self, row: Row<'_>, now: u64) -> bool {
         let dense = self.shape.dense_width;
+        (0..dense).for_each(|column| self.note((column, 0, 0)));
         let mut has_new = false;
         for index in row.sparse.iter().filter(|index| **index != ABSENT) {
-            if let Place::New(place) = self.table.admit(*index, now) {
-                self.begin(dense + place, u64::from(*index) + DENSE_SEED);
+            let place = self.table.admit(*index, now);
+            if let Some((key, seen)) = place.before {
+                self.note((dense + place.row, key, seen));
+            }
+            if place.is_new {
+                self.begin(dense + place.row, u64::from(*index) + DENSE_SEED);
                 has_new = true;
             }
         }
         has_new
+    }
+
+    #[inline]
+    fn note(&mut self, note: Note) {
+        let from = note.0 * self.row_cells;
+        let cells = &self.cells[from..from + self.row_cells];
+        self.kept.note(self.shape.dense_width, note, cells);
     }
 
     /// Makes a row ready to be learned.
@@ -151,7 +167,7 @@ impl Embeddings {
         state.each(self.cells.iter().map(|cell| cell.numbers()))
     }
 
-    /// Reads what was written, whatever is here.
+    /// Reads what was written; nothing is kept afterwards.
     pub fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         let mut table = Table::new(self.rows_max);
         table.read(state)?;
@@ -160,25 +176,63 @@ impl Embeddings {
             return Err(invalid("an embedding is of no index"));
         }
         let count = (self.shape.dense_width + table.len()) * self.row_cells;
-        let numbers = state.numbers::<[f32; 6]>(count)?;
-        let is_good = |numbers: &[f32; 6]| {
-            let [weights @ .., first, second] = numbers;
-            weights.iter().all(|weight| weight.abs() <= LIMIT)
-                && *first > 0.0
-                && *first <= self.priors[0]
-                && *second > 0.0
-                && *second <= self.priors[1]
-        };
-        if !numbers.iter().all(is_good) {
-            return Err(invalid("an embedding is outside its range"));
+        self.cells = checked(&self.priors, state.numbers(count)?)?;
+        (self.table, self.kept) = (table, Versions::default());
+        Ok(())
+    }
+
+    /// Keeps the embeddings as they are.
+    pub fn keep(&mut self) {
+        self.kept.keep(self.table.figures());
+    }
+
+    /// Forgets the oldest kept state.
+    pub fn forget_oldest(&mut self) {
+        self.kept.versions.pop_front();
+    }
+
+    /// Goes back to the oldest kept state, which stays kept.
+    pub fn go_back(&mut self) -> io::Result<()> {
+        let (dense, row_cells) = (self.shape.dense_width, self.row_cells);
+        for version in self.kept.versions.iter().rev() {
+            let cells = version.cells.chunks_exact(row_cells);
+            for ((place, key, seen), was) in version.notes.iter().zip(cells) {
+                self.cells[place * row_cells..(place + 1) * row_cells].copy_from_slice(was);
+                if *place >= dense {
+                    self.table.put(place - dense, (*key, *seen));
+                }
+            }
         }
-        let [.., third, fourth] = self.priors;
-        let cell = |numbers| {
-            let BlendCell { weights, variances: [first, second, ..] } = BlendCell::of(numbers);
-            BlendCell { weights, variances: [first, second, third, fourth] }
-        };
-        self.cells = numbers.into_iter().map(cell).collect();
-        self.table = table;
+        if let Some(oldest) = self.kept.versions.front() {
+            self.table.go_back(oldest.table)?;
+            self.cells.truncate((dense + self.table.len()) * row_cells);
+        }
+        self.kept.begin_anew();
+        Ok(())
+    }
+
+    /// Writes the kept states.
+    pub fn write_kept(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        self.kept.write(state, self.row_cells)
+    }
+
+    /// Reads what was written of embeddings that have been read.
+    pub fn read_kept(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let dense = self.shape.dense_width;
+        let of = (dense, dense + self.table.len(), self.row_cells);
+        let kept = Versions::read(state, of, |numbers| checked(&self.priors, numbers))?;
+        // What could not be gone back to later must not be believed now.
+        let (mut table, limit) = (self.table.clone(), 1_u64 << self.shape.sparse_bits);
+        for version in kept.versions.iter().rev() {
+            for (place, key, seen) in version.notes.iter().filter(|note| note.0 >= dense) {
+                if u64::from(*key) >= limit {
+                    return Err(invalid("an embedding was of no index"));
+                }
+                table.put(place - dense, (*key, *seen));
+            }
+            table.go_back(version.table)?;
+        }
+        self.kept = kept;
         Ok(())
     }
 
@@ -189,13 +243,32 @@ impl Embeddings {
     }
 }
 
+/// Cells of these numbers, if they can be.
+fn checked(priors: &Lanes, numbers: Vec<[f32; 6]>) -> io::Result<Vec<BlendCell>> {
+    let is_good = |numbers: &[f32; 6]| {
+        let [weights @ .., first, second] = numbers;
+        let is_inside = |variance: f32, prior: f32| variance > 0.0 && variance <= prior;
+        weights.iter().all(|weight| weight.abs() <= LIMIT)
+            && is_inside(*first, priors[0])
+            && is_inside(*second, priors[1])
+    };
+    if !numbers.iter().all(is_good) {
+        return Err(invalid("an embedding is outside its range"));
+    }
+    let [.., third, fourth] = *priors;
+    let cell = |numbers| {
+        let BlendCell { weights, variances: [first, second, ..] } = BlendCell::of(numbers);
+        BlendCell { weights, variances: [first, second, third, fourth] }
+    };
+    Ok(numbers.into_iter().map(cell).collect())
+}
+
 /// The row taken last, on top of the linear scores.
 impl Addend for Embeddings {
     #[inline]
     fn spreads(&mut self, class: usize, own: Lanes) -> Lanes {
         let row = (&self.inputs[..], class * self.pairs.width());
-        // For the sums: the score itself has been given.
-        self.pairs.score(&self.cells, row, &mut self.sums);
+        self.pairs.sum(&self.cells, row, &mut self.sums);
         let added = self.pairs.spreads(&self.cells, row, &self.sums);
         std::array::from_fn(|lane| own[lane] + added[lane])
     }

@@ -53,17 +53,17 @@ impl Machine {
         }
     }
 
-    /// Sparse indices with an embedding, and those given away so far.
-    pub fn embedded(&self) -> (usize, u64) {
-        self.embeddings.counts()
-    }
-
     /// How much the pool, each expert and the bias count in the score of a class.
     pub fn stack_weights(&self, class: usize) -> &[f64] {
         self.stacks[class].weights()
     }
 
-    #[cfg(test)]
+    /// The embeddings.
+    pub fn embeddings_ref(&self) -> &Embeddings {
+        &self.embeddings
+    }
+
+    /// The same to change.
     pub fn embeddings(&mut self) -> &mut Embeddings {
         &mut self.embeddings
     }
@@ -174,11 +174,10 @@ impl RowLearner for Machine {
         self.linear.kept_ref()
     }
 
-    /// Embeddings are among what is small: a kept state is a copy of them.
+    /// Without the embeddings, which have their own notes of earlier states.
     fn write_small(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         state.put(self.learned)?;
         self.stacks.iter().try_for_each(|stack| stack.write(state))?;
-        self.embeddings.write(state)?;
         self.linear.write_small(state)
     }
 
@@ -187,15 +186,16 @@ impl RowLearner for Machine {
         for stack in &mut self.stacks {
             stack.read(state)?;
         }
-        self.embeddings.read(state)?;
         self.linear.read_small(state)
     }
 
     fn write_table(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        self.embeddings.write(state)?;
         self.linear.write_table(state)
     }
 
     fn read_table(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        self.embeddings.read(state)?;
         self.linear.read_table(state)
     }
 }

@@ -18,13 +18,15 @@ use pelton_kernels::state::{StateReader, StateWriter, invalid};
 const WATCHED: usize = 8;
 const EMPTY: u32 = u32::MAX;
 
-/// Where a key's row is.
+/// Where a key's row is, and what was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// It was there.
-    Known(usize),
-    /// It is new; its embedding is to be begun.
-    New(usize),
+pub(super) struct Place {
+    /// The row.
+    pub row: usize,
+    /// Whether its embedding is to be begun.
+    pub is_new: bool,
+    /// The key that had the row and when it was last needed; none where there was no such row.
+    pub before: Option<(u32, u64)>,
 }
 
 /// Keys by row, and rows by key.
@@ -80,16 +82,18 @@ impl Table {
     #[inline]
     pub fn admit(&mut self, key: u32, now: u64) -> Place {
         if let Some(row) = self.find(key) {
+            let before = Some((key, self.seen[row]));
             self.seen[row] = now;
-            return Place::Known(row);
+            return Place { row, is_new: false, before };
         }
+        let mut before = None;
         let row = match self.keys.len() {
             rows if rows < self.rows_max => {
                 self.keys.push(key);
                 self.seen.push(now);
                 if 2 * self.keys.len() > self.slots.len() {
                     self.spread();
-                    return Place::New(rows);
+                    return Place { row: rows, is_new: true, before };
                 }
                 rows
             }
@@ -97,12 +101,13 @@ impl Table {
                 let row = self.longest_idle(now);
                 self.remove(row);
                 self.expired += 1;
+                before = Some((self.keys[row], self.seen[row]));
                 (self.keys[row], self.seen[row]) = (key, now);
                 row
             }
         };
         self.insert(row);
-        Place::New(row)
+        Place { row, is_new: true, before }
     }
 
     /// Where the search for a key begins.
@@ -170,6 +175,24 @@ impl Table {
         oldest
     }
 
+    /// Rows, where the hand is, and how many were given away.
+    pub fn figures(&self) -> [u64; 3] {
+        [self.keys.len() as u64, self.hand as u64, self.expired]
+    }
+
+    /// Puts a row back to what it was; the index is wrong until [`Table::go_back`].
+    pub fn put(&mut self, row: usize, (key, seen): (u32, u64)) {
+        (self.keys[row], self.seen[row]) = (key, seen);
+    }
+
+    /// Goes back to fewer rows, with such figures.
+    pub fn go_back(&mut self, [rows, hand, expired]: [u64; 3]) -> io::Result<()> {
+        self.keys.truncate(rows as usize);
+        self.seen.truncate(rows as usize);
+        (self.hand, self.expired) = (hand as usize, expired);
+        self.index()
+    }
+
     pub fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         state.list(&self.keys)?;
         state.slice(&self.seen)?;
@@ -186,6 +209,12 @@ impl Table {
             return Err(invalid("the hand is on no row"));
         }
         (self.hand, self.expired) = (hand as usize, expired);
+        self.index()
+    }
+
+    /// Makes the index of the keys.
+    fn index(&mut self) -> io::Result<()> {
+        let rows = self.keys.len();
         self.slots = vec![EMPTY; (2 * rows).next_power_of_two().max(2)];
         for row in 0..rows {
             if self.find(self.keys[row]).is_some() {

@@ -186,7 +186,7 @@ impl<L: RowLearner> Rows<L> {
         &self.learner
     }
 
-    #[cfg(test)]
+    /// The same to change.
     pub fn learner_mut(&mut self) -> &mut L {
         &mut self.learner
     }

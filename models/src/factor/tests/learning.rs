@@ -35,7 +35,7 @@ fn weights(machine: &mut Machine) -> Vec<f64> {
 /// The derivative of a class's score by each cell, by central differences.
 fn slopes(machine: &mut Machine, class: usize) -> Vec<f64> {
     let mut cells = weights(machine);
-    let step = 1e-4;
+    let (count, step) = (cells.len(), 1e-4);
     let slope = |at: usize| {
         let own = cells[at];
         let mut moved = |by: f64| {
@@ -46,7 +46,7 @@ fn slopes(machine: &mut Machine, class: usize) -> Vec<f64> {
         cells[at] = own;
         slope
     };
-    (0..weights(machine).len()).map(slope).collect()
+    (0..count).map(slope).collect()
 }
 
 /// A step of a descent moves every cell of a class by the derivative of its score, times one number

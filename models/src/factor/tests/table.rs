@@ -18,20 +18,18 @@ proptest! {
         let mut expired = 0;
         for (now, row_keys) in (1..).zip(keys.chunks(2)) {
             for key in row_keys {
-                match table.admit(*key, now) {
-                    Place::Known(row) => prop_assert_eq!(map[key].0, row),
-                    Place::New(row) => {
-                        prop_assert!(!map.contains_key(key));
-                        let gone = map.iter().find(|(_, (own, _))| *own == row);
-                        if let Some((gone, seen)) = gone.map(|(key, (_, seen))| (*key, *seen)) {
-                            prop_assert!(map.len() == max && seen < now);
-                            map.remove(&gone);
-                            expired += 1;
-                        }
-                        prop_assert!(row < max && table.key(row) == *key);
-                        map.insert(*key, (row, now));
-                    }
+                let Place { row, is_new, before } = table.admit(*key, now);
+                prop_assert_eq!(is_new, !map.contains_key(key));
+                let had = map.iter().find(|(_, (own, _))| *own == row);
+                let had = had.map(|(key, (_, seen))| (*key, *seen));
+                prop_assert_eq!(before, had);
+                if let (true, Some((gone, seen))) = (is_new, had) {
+                    prop_assert!(map.len() == max && seen < now);
+                    map.remove(&gone);
+                    expired += 1;
                 }
+                prop_assert!(row < max && table.key(row) == *key);
+                map.entry(*key).or_insert((row, now));
                 map.get_mut(key).expect("it was put there").1 = now;
             }
             prop_assert_eq!((table.len(), table.expired()), (map.len(), expired));
@@ -50,7 +48,7 @@ fn what_is_needed_stays() {
     for now in 1..20_000_u64 {
         for key in [(now % 16) as u32, 1000 + now as u32] {
             if now > 100 && key < 16 {
-                lost += u32::from(matches!(table.admit(key, now), Place::New(_)));
+                lost += u32::from(table.admit(key, now).is_new);
             } else {
                 table.admit(key, now);
             }
