@@ -90,8 +90,9 @@ impl Pairs {
                 let (a, b) = (&cells[a..a + self.factors], &cells[b..b + self.factors]);
                 let mut product = [0.0; EXPERTS];
                 for (a, b) in a.iter().zip(b) {
-                    for lane in 0..EXPERTS {
-                        product[lane] += a.weights[lane] * b.weights[lane];
+                    let both = a.weights.iter().zip(b.weights);
+                    for (product, (a, b)) in product.iter_mut().zip(both) {
+                        *product += a * b;
                     }
                 }
                 for lane in 0..EXPERTS {
@@ -104,9 +105,9 @@ impl Pairs {
         let mut squares = [0.0; EXPERTS];
         for input in inputs {
             for cell in &cells[input.at + shift..][..self.factors] {
-                for lane in 0..EXPERTS {
-                    let part = cell.weights[lane] * input.value;
-                    squares[lane] += part * part;
+                for (square, weight) in squares.iter_mut().zip(cell.weights) {
+                    let part = weight * input.value;
+                    *square += part * part;
                 }
             }
         }
@@ -115,7 +116,10 @@ impl Pairs {
                 score[lane] += sum[lane] * sum[lane];
             }
         }
-        std::array::from_fn(|lane| 0.5 * (score[lane] - squares[lane]))
+        for lane in 0..EXPERTS {
+            score[lane] = 0.5 * (score[lane] - squares[lane]);
+        }
+        score
     }
 
     /// What [`Pairs::see`] and [`Pairs::learn`] of a row need: the sums of its shared vectors times
@@ -123,12 +127,7 @@ impl Pairs {
     ///
     /// # Shapes
     /// `sums: [factors]`.
-    pub fn sum(
-        &self,
-        cells: &[BlendCell],
-        (inputs, shift): (&[Input], usize),
-        sums: &mut [Lanes],
-    ) {
+    pub fn sum(&self, cells: &[BlendCell], (inputs, shift): (&[Input], usize), sums: &mut [Lanes]) {
         if self.form != Form::Shared {
             return;
         }
@@ -136,8 +135,8 @@ impl Pairs {
         for input in inputs {
             let row = &cells[input.at + shift..][..self.factors];
             for (sum, cell) in sums.iter_mut().zip(row) {
-                for lane in 0..EXPERTS {
-                    sum[lane] += cell.weights[lane] * input.value;
+                for (sum, weight) in sum.iter_mut().zip(cell.weights) {
+                    *sum += weight * input.value;
                 }
             }
         }
@@ -155,8 +154,8 @@ impl Pairs {
             return self.each_pair((inputs, shift), |[a, b], value| {
                 for factor in 0..self.factors {
                     let (a, b) = (a + factor, b + factor);
-                    see(a, cells[b].weights.map(|weight| weight * value));
-                    see(b, cells[a].weights.map(|weight| weight * value));
+                    see(a, times(&cells[b].weights, value));
+                    see(b, times(&cells[a].weights, value));
                 }
             });
         }
@@ -194,8 +193,8 @@ impl Pairs {
                 for factor in 0..self.factors {
                     let (a, b) = (a + factor, b + factor);
                     let (left, right) = (cells[a].weights, cells[b].weights);
-                    change(&mut cells[a], step, right.map(|weight| weight * value));
-                    change(&mut cells[b], step, left.map(|weight| weight * value));
+                    change(&mut cells[a], step, times(&right, value));
+                    change(&mut cells[b], step, times(&left, value));
                 }
             });
         }
@@ -210,11 +209,7 @@ impl Pairs {
 
     /// The first cells of each pair's two vectors, and the product of its inputs.
     #[inline]
-    fn each_pair(
-        &self,
-        (inputs, shift): (&[Input], usize),
-        mut show: impl FnMut([usize; 2], f32),
-    ) {
+    fn each_pair(&self, (inputs, shift): (&[Input], usize), mut show: impl FnMut([usize; 2], f32)) {
         for (index, one) in inputs.iter().enumerate() {
             for other in &inputs[index + 1..] {
                 let first = one.at + shift + other.field * self.factors;
@@ -228,15 +223,29 @@ impl Pairs {
 /// The derivative of a score by a number of a shared vector.
 #[inline]
 fn derivative(cell: &BlendCell, sum: &Lanes, value: f32) -> Lanes {
-    std::array::from_fn(|lane| value * (sum[lane] - cell.weights[lane] * value))
+    let mut derivative = *sum;
+    for (derivative, weight) in derivative.iter_mut().zip(cell.weights) {
+        *derivative = value * (*derivative - weight * value);
+    }
+    derivative
+}
+
+// A loop: `map` of an array is not always inlined.
+#[inline]
+fn times(lanes: &Lanes, value: f32) -> Lanes {
+    let mut product = *lanes;
+    for product in &mut product {
+        *product *= value;
+    }
+    product
 }
 
 /// [`BlendCell::learn`] with an input for each expert.
 #[inline]
 fn change(cell: &mut BlendCell, step: &BlendStep, derivative: Lanes) {
-    for lane in 0..EXPERTS {
+    for (lane, derivative) in derivative.into_iter().enumerate() {
         let variance = cell.variances[lane];
-        let moved = variance * derivative[lane];
+        let moved = variance * derivative;
         let weight = cell.weights[lane] + step.pulls[lane] * moved;
         let weight = if weight < LIMIT { weight } else { LIMIT };
         cell.weights[lane] = if weight > -LIMIT { weight } else { -LIMIT };

@@ -39,8 +39,8 @@ fn drawn(form: usize, columns: usize, seed: u64) -> (Pairs, Vec<BlendCell>, Vec<
     let cells = (0..count).map(cell).collect();
     let mut draw = Draw::new(seed ^ 1);
     let input = |field| {
-        // Each a row of its own, in any order.
-        let at = (field * 2 + 1) % rows * pairs.width();
+        // Each a row of its own, in another order.
+        let at = (rows - 1 - field) * pairs.width();
         Input { at, field, value: draw.unit() * 4.0 - 2.0 }
     };
     let inputs = (0..columns).map(input).collect();
@@ -70,13 +70,13 @@ proptest! {
         pairs.score(&cells, (&inputs, shift), &mut sums);
         let mut seen = vec![[0.0_f32; EXPERTS]; cells.len()];
         pairs.see(&cells, (&inputs, shift), &sums, |at, derivative| {
-            for lane in 0..EXPERTS {
-                seen[at][lane] += derivative[lane];
+            for (seen, derivative) in seen[at].iter_mut().zip(derivative) {
+                *seen += derivative;
             }
         });
         for lane in 0..EXPERTS {
             let mut weights = lane_of(&cells, lane);
-            for at in 0..weights.len() {
+            for (at, seen) in seen.iter().enumerate() {
                 let (own, step) = (weights[at], 1e-4);
                 let mut moved = |by: f64| {
                     weights[at] = own + by;
@@ -84,8 +84,8 @@ proptest! {
                 };
                 let wanted = (moved(step) - moved(-step)) / (2.0 * step);
                 weights[at] = own;
-                let error = (f64::from(seen[at][lane]) - wanted).abs();
-                prop_assert!(error < 2e-5, "cell {at}: {} {wanted}", seen[at][lane]);
+                let error = (f64::from(seen[lane]) - wanted).abs();
+                prop_assert!(error < 2e-5, "cell {at}: {} {wanted}", seen[lane]);
             }
         }
     }
@@ -108,10 +108,10 @@ proptest! {
         };
         let (mut wanted, mut spread) = (cells.clone(), [0.0_f32; EXPERTS]);
         pairs.see(&cells, (&inputs, shift), &sums, |at, derivative| {
-            for lane in 0..EXPERTS {
+            for (lane, derivative) in derivative.into_iter().enumerate() {
                 let variance = cells[at].variances[lane];
-                spread[lane] += variance * derivative[lane] * derivative[lane];
-                let moved = variance * derivative[lane];
+                spread[lane] += variance * derivative * derivative;
+                let moved = variance * derivative;
                 wanted[at].weights[lane] += step.pulls[lane] * moved;
                 let reduced = variance - step.reductions[lane] * moved * moved;
                 let next = reduced * step.inflations[lane];

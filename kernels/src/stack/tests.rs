@@ -6,7 +6,11 @@ use crate::implicit::pulls;
 use crate::math::{log_loss, sigmoid};
 
 /// Learns the examples of two experts' scores; the mean loss of the last half.
-fn walk(stack: &mut Stack, rows: usize, mut draw_row: impl FnMut(usize) -> ([f32; 2], bool)) -> f64 {
+fn walk(
+    stack: &mut Stack,
+    rows: usize,
+    mut draw_row: impl FnMut(usize) -> ([f32; 2], bool),
+) -> f64 {
     let mut loss = 0.0;
     for row in 0..rows {
         let (scores, is_positive) = draw_row(row);

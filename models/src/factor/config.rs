@@ -6,8 +6,8 @@ use pelton_kernels::pairs::{Form, Lanes, Pairs};
 
 use crate::{FeatureShape, Task};
 
-/// Prior variance of what all pairs of a row add to a score, by expert, when embeddings have the
-/// size of their deviations: as for the linear weights, it does not grow with the number of columns.
+/// Prior variance of what all pairs of a row add to a score, by expert, when embeddings are as
+/// large as their deviations. As for the linear weights, it does not grow with the columns.
 const SHARED_PRIORS: Lanes = [1.0, 0.3, 0.3, 0.1];
 /// The same where each pair of fields has vectors of its own.
 const FIELD_PRIORS: Lanes = [1.0, 2.0, 0.5, 0.1];

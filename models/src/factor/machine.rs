@@ -100,7 +100,8 @@ impl Machine {
             } else {
                 let wanted = if is_classes { class } else { 1 };
                 let sign = if example.label as usize == wanted { 1.0 } else { -1.0 };
-                let score = if is_classes { class_log_odds(stacked[class]) } else { stacked[class] };
+                let score =
+                    if is_classes { class_log_odds(stacked[class]) } else { stacked[class] };
                 let [pull, ..] = pulls([sign * score; EXPERTS], [reach; EXPERTS]);
                 (sign * pull, (pull * (1.0 - pull)).max(1e-7))
             };

@@ -24,7 +24,12 @@ struct Stream {
 
 impl Stream {
     /// Two numbers in -1..1 and two categories of `values` each, one of them missing now and then.
-    fn new(seed: u64, rows: usize, values: u32, label: impl Fn([f32; 2], [u32; 2]) -> f32) -> Stream {
+    fn new(
+        seed: u64,
+        rows: usize,
+        values: u32,
+        label: impl Fn([f32; 2], [u32; 2]) -> f32,
+    ) -> Stream {
         let mut draw = Draw::new(seed);
         let weights = vec![1.0; rows];
         let mut stream = Stream { dense: vec![], sparse: vec![], labels: vec![], weights };

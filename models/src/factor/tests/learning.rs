@@ -99,7 +99,8 @@ fn a_step_goes_along_the_slope_of_the_score() {
 }
 
 fn share_right(scores: &[f32], labels: &[f32]) -> f64 {
-    let right = scores.iter().zip(labels).filter(|(score, label)| (**score > 0.5) == (**label > 0.5));
+    let right =
+        scores.iter().zip(labels).filter(|(score, label)| (**score > 0.5) == (**label > 0.5));
     right.count() as f64 / labels.len() as f64
 }
 
@@ -133,7 +134,8 @@ fn it_learns_classes_and_values() {
         let scores = walk(&mut model, &stream, 0, 6000);
         let rows: Vec<&[f32]> = scores.chunks_exact(3).collect();
         assert!(rows.iter().all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5));
-        let best = |row: &[f32]| (1..3).fold(0, |best, at| if row[at] > row[best] { at } else { best });
+        let best =
+            |row: &[f32]| (1..3).fold(0, |best, at| if row[at] > row[best] { at } else { best });
         let right = (3000..6000).filter(|at| best(rows[*at]) as f32 == stream.labels[*at]).count();
         assert!(right > 2400, "{interaction:?}: {right}");
 

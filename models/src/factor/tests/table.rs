@@ -11,7 +11,9 @@ proptest! {
     /// Rows are found by their keys whatever came and went; one given away is the longest idle of
     /// those the hand saw, and never one that the row being learned needs.
     #[test]
-    fn it_is_a_map_that_forgets(keys in prop::collection::vec(0_u32..90, 1..400), max in 8_usize..40) {
+    fn it_is_a_map_that_forgets(
+        keys in prop::collection::vec(0_u32..90, 1..400), max in 8_usize..40,
+    ) {
         let mut table = Table::new(max);
         // Keys to rows and when they were last needed.
         let mut map: BTreeMap<u32, (usize, u64)> = BTreeMap::new();
