@@ -90,6 +90,22 @@ pub struct MetricsConfig {
     pub listen: Option<std::net::SocketAddr>,
 }
 
+impl Kind {
+    fn read(section: &mut Section<'_>) -> Kind {
+        let doc = "linear = a linear model that learns every label at once; boost = boosted trees, \
+                   grown again and again over a bounded sample of the labelled events; fm = the \
+                   linear model and interactions of pairs of features (a factorization machine); \
+                   ffm = the same, field-aware: better and slower";
+        let kinds = [
+            ("linear", Kind::Linear),
+            ("boost", Kind::Boost),
+            ("fm", Kind::Fm),
+            ("ffm", Kind::Ffm),
+        ];
+        section.choice(Key("kind", doc), &kinds)
+    }
+}
+
 impl ModelConfig {
     /// Reads `[model]`; the task decides what labels mean.
     pub fn read(root: &mut Section<'_>, schema: &mut Schema) -> ModelConfig {
@@ -117,17 +133,7 @@ impl ModelConfig {
             1 => LabelMeaning::Classes(classes.clone()),
             _ => LabelMeaning::Number,
         };
-        let doc = "linear = a linear model that learns every label at once; boost = boosted trees, \
-                   grown again and again over a bounded sample of the labelled events; fm = the \
-                   linear model and interactions of pairs of features (a factorization machine); \
-                   ffm = the same, field-aware: better and slower";
-        let kinds = [
-            ("linear", Kind::Linear),
-            ("boost", Kind::Boost),
-            ("fm", Kind::Fm),
-            ("ffm", Kind::Ffm),
-        ];
-        let kind_of_model = section.choice(Key("kind", doc), &kinds);
+        let kind_of_model = Kind::read(&mut section);
         let optimizer = section.choice(
             Key("optimizer", "how weights move"),
             &[
