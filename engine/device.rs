@@ -56,7 +56,7 @@ fn too_little(config: &Config) -> Option<String> {
     let step_rows = config.learn.step_rows;
     if config.model.kind != Kind::Linear {
         return Some(
-            "there is a GPU, but model.kind = \"boost\" learns on the CPU; give \"linear\", or \
+            "there is a GPU, but only model.kind = \"linear\" learns there; give it, or \
              device = \"cuda:0\" to make the features there all the same"
                 .to_owned(),
         );
@@ -129,6 +129,6 @@ mod tests {
         assert!(why("learn.step_rows = 256").is_some_and(|why| why.contains("label after label")));
         assert_eq!(why("learn.step_rows = 256\nmodel.optimizer = 'ftrl'"), None);
         let boost = "learn.step_rows = 256\nmodel.kind = 'boost'";
-        assert!(why(boost).is_some_and(|why| why.contains("learns on the CPU")));
+        assert!(why(boost).is_some_and(|why| why.contains("learns there")));
     }
 }

@@ -3,6 +3,7 @@
 use pelton_models::auto::{Auto, AutoConfig};
 use pelton_models::boost::{Boost, BoostConfig};
 use pelton_models::calibrate::Calibrated;
+use pelton_models::factor::{Factor, FactorConfig, Interaction};
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::{FeatureShape, Model};
 

@@ -47,6 +47,10 @@ pub enum Kind {
     Linear,
     /// Boosted trees, grown again and again over a sample.
     Boost,
+    /// A factorization machine: the linear model with pairs of features on top.
+    Fm,
+    /// A field-aware one.
+    Ffm,
 }
 
 impl Kind {
@@ -107,6 +111,22 @@ pub struct MetricsConfig {
     pub listen: Option<std::net::SocketAddr>,
 }
 
+impl Kind {
+    fn read(section: &mut Section<'_>) -> Kind {
+        let doc = "linear = a linear model that learns every label at once; boost = boosted trees, \
+                   grown again and again over a bounded sample of the labelled events; fm = the \
+                   linear model and interactions of pairs of features (a factorization machine); \
+                   ffm = the same, field-aware: better and slower";
+        let kinds = [
+            ("linear", Kind::Linear),
+            ("boost", Kind::Boost),
+            ("fm", Kind::Fm),
+            ("ffm", Kind::Ffm),
+        ];
+        section.choice(Key("kind", doc), &kinds)
+    }
+}
+
 impl ModelConfig {
     /// Reads `[model]`; the task decides what labels mean.
     pub fn read(root: &mut Section<'_>, schema: &mut Schema) -> ModelConfig {
@@ -134,12 +154,15 @@ impl ModelConfig {
             1 => LabelMeaning::Classes(classes.clone()),
             _ => LabelMeaning::Number,
         };
-        let doc = "auto = the others side by side, mixed by how well each predicts; linear = a \
-                   linear model that learns every label at once; boost = boosted trees, grown \
-                   again and again over a bounded sample of the labelled events";
-        let kind_of_model = section.choice(
-            Key("kind", doc),
-            &[("auto", Kind::Auto), ("linear", Kind::Linear), ("boost", Kind::Boost)],
+        let kind_of_model = Kind::read(&mut section);
+        let optimizer = section.choice(
+            Key("optimizer", "how weights move"),
+            &[
+                ("auto", Optimizer::Auto),
+                ("ftrl", Optimizer::Ftrl),
+                ("adagrad", Optimizer::AdaGrad),
+                ("sgd", Optimizer::Sgd),
+            ],
         );
         let optimizer = section.choice(Key("optimizer", "how weights move"), &OPTIMIZERS);
         let doc = "rate of the optimizer; none = its default";

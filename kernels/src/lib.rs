@@ -15,6 +15,8 @@
 //! | [`covariance`] | the full-matrix filter of a dense block | fixed order |
 //! | [`blend`] | four experts' view of a coordinate | fixed order |
 //! | [`mixture`] | weights of experts by their losses | fixed order |
+//! | [`pairs`] | interactions of pairs of features by embeddings | fixed order |
+//! | [`stack`] | experts' scores as inputs of one more model | fixed order |
 //! | [`tally`] | sums over judged rows of a binary score | independent of order |
 //! | [`cases`] | work for each kernel, for tests and benches | drawn from a seed |
 //! | [`device`] | the CPU or a GPU, its memory and streams | changes no result |
@@ -36,8 +38,10 @@ pub mod implicit;
 pub mod math;
 pub mod mixture;
 pub mod moments;
+pub mod pairs;
 pub mod prefetch;
 pub mod repair;
+pub mod stack;
 pub mod state;
 pub mod tally;
 pub mod window;

@@ -10,6 +10,7 @@ pub mod cases;
 mod checks;
 pub mod drift;
 pub mod evaluate;
+pub mod factor;
 pub mod linear;
 mod memory;
 #[cfg(test)]

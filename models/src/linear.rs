@@ -9,14 +9,14 @@
 //! weight is always finite; a row whose input, label or score is not finite changes nothing and is
 //! counted. What this does not do: standardise or hash its inputs, or remember scored rows.
 
-mod blend;
+pub(crate) mod blend;
 pub(crate) mod cases;
 mod config;
 mod coordinates;
 mod device;
-mod kept;
-mod link;
-mod rows;
+pub(crate) mod kept;
+pub(crate) mod link;
+pub(crate) mod rows;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -14,17 +14,19 @@ use std::io;
 use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS, FILTERS};
 use pelton_kernels::coordinate::length_squared;
 use pelton_kernels::covariance::Covariance;
-use pelton_kernels::implicit::pulls;
 use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
 use pelton_kernels::{math::softmax_f32, mixture::Mixture};
 
 use super::kept::{Kept, KeptCell};
-use super::link::{Link, class_log_odds};
+use super::link::Link;
 use super::rows::{Row, RowLearner, is_finite, padded};
-use crate::{ABSENT, FeatureShape, Task};
+use crate::{ABSENT, FeatureShape};
 
+mod step;
 mod twin;
+
+pub(crate) use step::{Addend, Example};
 
 /// Dense inputs, with the bias, up to which the filters keep full covariances.
 const FULL_MAX: usize = 65;
@@ -42,8 +44,8 @@ const MIXTURE: Mixture = Mixture { rate: 0.5, share: 1e-5 };
 const LENGTH_MAX: f32 = 1e30;
 
 /// The experts and their weights.
-pub(super) struct Blend {
-    link: Link,
+pub(crate) struct Blend {
+    pub(crate) link: Link,
     classes: usize,
     width: usize,
     dense_priors: [f32; EXPERTS],
@@ -53,13 +55,13 @@ pub(super) struct Blend {
     covariances: Vec<Covariance>,
     sparse: Vec<BlendCell>,
     kept: Kept<BlendCell>,
-    mixture: [f32; EXPERTS],
+    pub(crate) mixture: [f32; EXPERTS],
     inputs: Vec<f64>,
     probabilities: Vec<f32>,
 }
 
 impl Blend {
-    pub fn new(
+    pub(crate) fn new(
         link: Link,
         shape: FeatureShape,
         width: usize,
@@ -151,75 +153,49 @@ impl Blend {
         std::array::from_fn(|lane| spreads[lane] + sparse[lane])
     }
 
-    /// Signed pulls of a class, and how uncertain the experts are after them.
-    #[inline]
-    fn pulls(
+    /// What an example counts for; nothing when it is to be refused.
+    pub(crate) fn importance(
         &self,
-        scores: &[f32; EXPERTS],
-        class: usize,
+        row: Row<'_>,
+        scores: &[f32],
+        (label, weight): (f32, f32),
+    ) -> Option<f32> {
+        let present = row.sparse.iter().filter(|index| **index != ABSENT).count();
+        let length = length_squared(row.values) + present as f32;
+        let importance = self.link.importance(label, weight)?;
+        (is_finite(scores) && length < LENGTH_MAX).then_some(importance)
+    }
+
+    /// Learns a row at the scores it was given, with what `addend` has added to them.
+    pub(crate) fn learn_with(
+        &mut self,
+        row: Row<'_>,
+        scores: &[f32],
         example: &Example,
-        reaches: [f32; EXPERTS],
-    ) -> ([f32; EXPERTS], [f32; EXPERTS]) {
-        let mut signed = [0.0; EXPERTS];
-        if self.link.task == Task::Regression {
-            let target = self.link.target(example.label);
-            for lane in 0..EXPERTS {
-                let residual = self.link.limited(target - scores[lane]);
-                signed[lane] = residual / (1.0 + reaches[lane]);
+        addend: &mut impl Addend,
+    ) {
+        let label = example.label;
+        let squares = length_squared(row.values);
+        self.note_changes(row);
+        self.link.observe(label);
+        for (input, value) in self.inputs.iter_mut().zip(row.values) {
+            *input = f64::from(*value);
+        }
+        let losses = self.losses(scores, label);
+        let (scores, _) = scores.as_chunks::<EXPERTS>();
+        let pooled = Mixture::pool(&self.mixture, &scores[0]);
+        MIXTURE.observe(&mut self.mixture, losses, example.weight);
+        for (class, scores) in scores.iter().enumerate() {
+            let own = self.spreads(row, class, squares);
+            let spreads = addend.spreads(class, own);
+            let step = self.step(scores, class, example, spreads);
+            self.learn_dense(row, class, &step);
+            for index in row.sparse.iter().filter(|index| **index != ABSENT) {
+                self.sparse[*index as usize * self.classes + class].learn(&step, 1.0);
             }
-            return (signed, [0.25; EXPERTS]);
+            addend.learn(class, &step);
         }
-        let is_binary = self.link.task == Task::Binary;
-        let is_positive = example.label as usize == if is_binary { 1 } else { class };
-        let sign = if is_positive { 1.0 } else { -1.0 };
-        let margins = match is_binary {
-            true => scores.map(|score| sign * score),
-            false => std::array::from_fn(|lane| sign * self.class_margin(class, lane)),
-        };
-        let pulls = pulls(margins, reaches);
-        let mut uncertain = [0.0; EXPERTS];
-        for lane in 0..EXPERTS {
-            signed[lane] = sign * pulls[lane];
-            let information = pulls[lane] * (1.0 - pulls[lane]);
-            uncertain[lane] = if information > 1e-7 { information } else { 1e-7 };
-        }
-        (signed, uncertain)
-    }
-
-    /// What the example does to the coordinates of one class.
-    #[inline]
-    fn step(
-        &self,
-        scores: &[f32; EXPERTS],
-        class: usize,
-        example: &Example,
-        spreads: [f32; EXPERTS],
-    ) -> BlendStep {
-        let importance = example.importance;
-        let reaches = spreads.map(|spread| spread * importance);
-        let (pulls, uncertain) = self.pulls(scores, class, example, reaches);
-        let is_regression = self.link.task == Task::Regression;
-        let mut step = BlendStep {
-            pulls: pulls.map(|pull| pull * importance),
-            reductions: [0.0; EXPERTS],
-            inflations: [1.0; EXPERTS],
-            priors: self.sparse_priors,
-            l1: self.penalties[0],
-            l2: self.penalties[1],
-        };
-        for filter in 0..FILTERS {
-            let information = if is_regression { 1.0 } else { uncertain[filter] };
-            let seen = information * importance;
-            step.reductions[filter] = seen / (1.0 + seen * spreads[filter]);
-            let forgotten = FORGETTING[filter] * 4.0 * uncertain[filter] * importance;
-            step.inflations[filter] = 1.0 + forgotten.min(0.5);
-        }
-        step
-    }
-
-    #[inline]
-    fn class_margin(&self, class: usize, lane: usize) -> f32 {
-        class_log_odds(self.probabilities[lane * self.classes + class])
+        self.link.follow(pooled, label);
     }
 
     fn learn_dense(&mut self, row: Row<'_>, class: usize, step: &BlendStep) {
@@ -285,12 +261,6 @@ impl Blend {
     }
 }
 
-/// An example as the experts see it.
-struct Example {
-    label: f32,
-    importance: f32,
-}
-
 impl RowLearner for Blend {
     fn scores_width(&self) -> usize {
         self.classes * EXPERTS
@@ -312,32 +282,8 @@ impl RowLearner for Blend {
     }
 
     fn learn(&mut self, row: Row<'_>, scores: &[f32], label: f32, weight: f32) -> bool {
-        let Some(importance) = self.link.importance(label, weight) else { return false };
-        let squares = length_squared(row.values);
-        let present = row.sparse.iter().filter(|index| **index != ABSENT).count();
-        let length = squares + present as f32;
-        if !(is_finite(scores) && length < LENGTH_MAX) {
-            return false;
-        }
-        self.note_changes(row);
-        self.link.observe(label);
-        for (input, value) in self.inputs.iter_mut().zip(row.values) {
-            *input = f64::from(*value);
-        }
-        let losses = self.losses(scores, label);
-        let (scores, _) = scores.as_chunks::<EXPERTS>();
-        let pooled = Mixture::pool(&self.mixture, &scores[0]);
-        MIXTURE.observe(&mut self.mixture, losses, weight);
-        let example = Example { label, importance };
-        for (class, scores) in scores.iter().enumerate() {
-            let spreads = self.spreads(row, class, squares);
-            let step = self.step(scores, class, &example, spreads);
-            self.learn_dense(row, class, &step);
-            for index in row.sparse.iter().filter(|index| **index != ABSENT) {
-                self.sparse[*index as usize * self.classes + class].learn(&step, 1.0);
-            }
-        }
-        self.link.follow(pooled, label);
+        let Some(importance) = self.importance(row, scores, (label, weight)) else { return false };
+        self.learn_with(row, scores, &Example { label, weight, importance }, &mut ());
         true
     }
 

@@ -56,7 +56,7 @@ impl Optimizer {
         }
     }
 
-    pub(super) fn rate(self) -> f32 {
+    pub(crate) fn rate(self) -> f32 {
         match self {
             Optimizer::Blend { rate }
             | Optimizer::Ftrl { rate, .. }

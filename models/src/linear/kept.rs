@@ -23,7 +23,7 @@ const LENGTH_MAX: usize = 1 << 40;
 const CELL_BYTES_MAX: usize = 32;
 
 /// A cell of a sparse table, as the numbers it is made of.
-pub(super) trait KeptCell: Copy + Default + Send {
+pub(crate) trait KeptCell: Copy + Default + Send {
     /// The numbers.
     type Numbers: Number;
     /// The cell as numbers.
@@ -59,7 +59,7 @@ impl KeptCell for Cell {
 }
 
 /// The states that are kept, oldest first.
-pub(super) struct Kept<C> {
+pub(crate) struct Kept<C> {
     versions: VecDeque<Version<C>>,
 }
 
@@ -87,7 +87,7 @@ impl<C: KeptCell> Kept<C> {
 }
 
 /// Keeps the learner as it is.
-pub(super) fn keep<L: RowLearner>(learner: &mut L) -> io::Result<()> {
+pub(crate) fn keep<L: RowLearner>(learner: &mut L) -> io::Result<()> {
     let mut small = Vec::new();
     learner.write_small(&mut StateWriter::new(&mut small))?;
     let room = learner.kept().versions.back().map_or(0, |version| version.changed.len());
@@ -97,12 +97,12 @@ pub(super) fn keep<L: RowLearner>(learner: &mut L) -> io::Result<()> {
 }
 
 /// Forgets the oldest kept state.
-pub(super) fn forget_oldest<L: RowLearner>(learner: &mut L) {
+pub(crate) fn forget_oldest<L: RowLearner>(learner: &mut L) {
     learner.kept().versions.pop_front();
 }
 
 /// Goes back to the oldest kept state, which stays kept; without one nothing happens.
-pub(super) fn go_back<L: RowLearner>(learner: &mut L) -> io::Result<()> {
+pub(crate) fn go_back<L: RowLearner>(learner: &mut L) -> io::Result<()> {
     let mut versions = std::mem::take(&mut learner.kept().versions);
     let table = learner.table();
     for version in versions.iter().rev() {
@@ -121,7 +121,7 @@ pub(super) fn go_back<L: RowLearner>(learner: &mut L) -> io::Result<()> {
 
 /// Writes what is kept, as a function of the kept states alone: each place once, in ascending
 /// order, and only where it differs from what it is in the next state.
-pub(super) fn write<L: RowLearner>(learner: &L, state: &mut StateWriter<'_>) -> io::Result<()> {
+pub(crate) fn write<L: RowLearner>(learner: &L, state: &mut StateWriter<'_>) -> io::Result<()> {
     let versions = &learner.kept_ref().versions;
     let mut later = HashMap::new();
     let table = learner.table_ref();
@@ -163,7 +163,7 @@ fn is_same<C: KeptCell>(one: C, other: C) -> bool {
 }
 
 /// Goes back from the newest kept state to the oldest, showing each; none is kept afterwards.
-pub(super) fn unwind<L: RowLearner, E: From<io::Error>>(
+pub(crate) fn unwind<L: RowLearner, E: From<io::Error>>(
     learner: &mut L,
     mut show: impl FnMut(&mut L) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -180,7 +180,7 @@ pub(super) fn unwind<L: RowLearner, E: From<io::Error>>(
 }
 
 /// Keeps a state that is given as a whole: `was` is its table, and the learner has its own now.
-pub(super) fn keep_whole<L: RowLearner>(learner: &mut L, small: Vec<u8>, was: &[L::Cell]) {
+pub(crate) fn keep_whole<L: RowLearner>(learner: &mut L, small: Vec<u8>, was: &[L::Cell]) {
     let table = learner.table_ref().iter().zip(was);
     let differs = |(place, (now, was)): (u64, (&L::Cell, &L::Cell))| {
         (!is_same(*now, *was)).then_some((place, *was))
@@ -190,7 +190,7 @@ pub(super) fn keep_whole<L: RowLearner>(learner: &mut L, small: Vec<u8>, was: &[
 }
 
 /// Reads what [`write`] wrote of a learner in the same state; returns how many there are.
-pub(super) fn read<L: RowLearner>(
+pub(crate) fn read<L: RowLearner>(
     learner: &mut L,
     state: &mut StateReader<'_>,
 ) -> io::Result<usize> {

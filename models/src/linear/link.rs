@@ -13,7 +13,7 @@ const RESIDUAL_MAX: f32 = 3.0;
 
 /// The link of a task with what it has to remember.
 #[derive(Debug, Clone)]
-pub(super) struct Link {
+pub(crate) struct Link {
     pub task: Task,
     pub outputs: usize,
     positive_weight: f32,
@@ -198,6 +198,6 @@ impl Target {
 }
 
 /// The log odds of a probability of a softmax, finite.
-pub(super) fn class_log_odds(probability: f32) -> f32 {
+pub(crate) fn class_log_odds(probability: f32) -> f32 {
     logit_f32(probability.clamp(1e-7, 1.0 - 1e-7))
 }

@@ -15,11 +15,11 @@ use super::kept::{self, Kept, KeptCell};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError};
 
 /// Rows between a prefetch and its use; far enough for main memory, near enough for the cache.
-pub(super) const AHEAD: usize = 6;
+pub(crate) const AHEAD: usize = 6;
 
 /// A row as a learner sees it.
 #[derive(Clone, Copy)]
-pub(super) struct Row<'a> {
+pub(crate) struct Row<'a> {
     /// Dense values, then 1 for the bias, then zeros up to a multiple of [`LANES`].
     pub values: &'a [f32],
     /// Sparse indices or [`crate::ABSENT`].
@@ -27,7 +27,7 @@ pub(super) struct Row<'a> {
 }
 
 /// Rows that are learned as one step.
-pub(super) struct StepRows<'a> {
+pub(crate) struct StepRows<'a> {
     /// `[rows, stride]`, each as in [`Row::values`].
     values: &'a [f32],
     stride: usize,
@@ -67,7 +67,7 @@ impl<'a> StepRows<'a> {
 }
 
 /// Learns rows one by one, each scored at the weights that the one before has left.
-pub(super) fn learn_in_order<L: RowLearner>(
+pub(crate) fn learn_in_order<L: RowLearner>(
     learner: &mut L,
     rows: &StepRows<'_>,
     scores: &mut Vec<f32>,
@@ -84,7 +84,7 @@ pub(super) fn learn_in_order<L: RowLearner>(
 }
 
 /// Scores and learns single rows.
-pub(super) trait RowLearner: Send {
+pub(crate) trait RowLearner: Send {
     /// Numbers that scoring leaves for learning, per row.
     fn scores_width(&self) -> usize;
     /// The linear scores of a row.
@@ -127,7 +127,7 @@ pub(super) trait RowLearner: Send {
 }
 
 /// Whole batches; shapes have been checked.
-pub(super) trait Batches: Send {
+pub(crate) trait Batches: Send {
     /// Rows that lie in the memory of a GPU as well may be taken from there.
     fn score(
         &self,
@@ -152,7 +152,7 @@ pub(super) trait Batches: Send {
 }
 
 /// Batches by a learner of rows.
-pub(super) struct Rows<L> {
+pub(crate) struct Rows<L> {
     learner: L,
     layout: Layout,
     values: Vec<f32>,
@@ -179,6 +179,16 @@ impl<L: RowLearner> Rows<L> {
         let scores = vec![0.0; learner.scores_width()];
         let scratch = Cell::new((values.clone(), scores.clone()));
         Rows { learner, layout, values, laid_out: Vec::new(), scores, scratch }
+    }
+
+    /// What learns the rows.
+    pub fn learner(&self) -> &L {
+        &self.learner
+    }
+
+    /// The same to change.
+    pub fn learner_mut(&mut self) -> &mut L {
+        &mut self.learner
     }
 
     fn prefetch(&self, sparse: &[u32], row: usize) {
@@ -316,12 +326,12 @@ impl Layout {
 }
 
 /// Values of a row with its bias, padded.
-pub(super) fn padded(width: usize) -> usize {
+pub(crate) fn padded(width: usize) -> usize {
     (width + 1).next_multiple_of(LANES)
 }
 
 #[inline]
-pub(super) fn is_finite(scores: &[f32]) -> bool {
+pub(crate) fn is_finite(scores: &[f32]) -> bool {
     scores.iter().fold(true, |all, score| all & (score.abs() < 1e30))
 }
 
