@@ -13,10 +13,9 @@
 
 mod bins;
 mod config;
-mod encode;
 mod generation;
 mod sample;
-mod state;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -27,8 +26,8 @@ use std::io::{self, Read, Write};
 
 pub use config::BoostConfig;
 
+use crate::encode::{Encoder, LABELS_MAX};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
-use encode::Encoder;
 use generation::{Generation, Growing};
 use sample::Sample;
 
@@ -59,7 +58,7 @@ impl Boost {
     /// [`ModelError::Kernel`] for a setting or shape outside its range.
     pub fn new(config: BoostConfig, shape: FeatureShape) -> Result<Boost, ModelError> {
         config.check()?;
-        let encoder = Encoder::new(config.task, shape);
+        let encoder = Encoder::new(config.task, shape, LABELS_MAX);
         Ok(Boost {
             sample: Sample::new(encoder.width(), config.kinds(), config.sample_rows),
             learned: 0,

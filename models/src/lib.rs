@@ -7,7 +7,9 @@ pub mod boost;
 pub mod cases;
 mod checks;
 pub mod drift;
+mod encode;
 pub mod evaluate;
+pub mod forest;
 pub mod linear;
 
 use std::io::{self, Read, Write};

@@ -290,7 +290,7 @@ fn a_kind_that_never_came_changes_no_weight() {
 #[test]
 fn a_mean_holds_however_long_the_stream_is() {
     let shape = FeatureShape { dense_width: 0, ..SHAPE };
-    let mut encoder = Encoder::new(Task::Binary, shape);
+    let mut encoder = Encoder::new(Task::Binary, shape, LABELS_MAX);
     let features = Features { rows: 1, dense: &[], sparse: &[3] };
     for label in 0..24_000_000_u32 {
         encoder.count(&features, 0, (label % 2) as f32);

@@ -13,26 +13,28 @@ use crate::{ABSENT, FeatureShape, Features, Task};
 
 /// Labels that the mean of all counts for.
 const PRIOR: f32 = 10.0;
-/// Labels of a value at which all that is known of it counts half from then on: a float counts no
-/// further than 2^24, and a sum of labels stays finite.
-const LABELS_MAX: f32 = 8_388_608.0;
+/// The longest memory: a float counts no further than 2^24, and a sum of labels stays finite.
+pub(crate) const LABELS_MAX: f32 = 8_388_608.0;
 /// Beyond so many classes a share each would be more columns than features.
 const SHARES_MAX: usize = 10;
 
 /// Labels counted by sparse index.
 #[derive(Clone, Debug)]
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     shape: FeatureShape,
     /// Numbers a sparse feature becomes.
     shares: usize,
     is_share: bool,
     /// Labels, then their sum or the count of each class: `[1 + shares]` for all, then by index.
     counts: Vec<f32>,
+    /// Labels of a value at which all that is known of it counts half.
+    labels_max: f32,
 }
 
 impl Encoder {
-    /// Of no labels.
-    pub fn new(task: Task, shape: FeatureShape) -> Encoder {
+    /// Of no labels; a value that has had `labels_max` of them ([`LABELS_MAX`] at most) counts half
+    /// from then on, so that the mean is one of about as many.
+    pub fn new(task: Task, shape: FeatureShape, labels_max: f32) -> Encoder {
         let shares = match task {
             Task::Binary | Task::Regression => 1,
             Task::MultiClass { classes } if classes as usize <= SHARES_MAX => classes as usize,
@@ -40,21 +42,33 @@ impl Encoder {
         };
         let indices = if shape.sparse_width == 0 { 0 } else { 1_usize << shape.sparse_bits };
         let is_share = matches!(task, Task::MultiClass { .. });
-        Encoder { shape, shares, is_share, counts: vec![0.0; (1 + indices) * (1 + shares)] }
+        let counts = vec![0.0; (1 + indices) * (1 + shares)];
+        Encoder { shape, shares, is_share, counts, labels_max }
     }
 
     /// Numbers of a row.
     pub fn width(&self) -> usize {
-        self.shape.dense_width + self.shape.sparse_width * self.shares
+        self.shape.dense_width + self.sparse_width()
+    }
+
+    /// Numbers that the sparse features of a row become.
+    pub fn sparse_width(&self) -> usize {
+        self.shape.sparse_width * self.shares
     }
 
     /// Encodes a row; what is not finite counts as 0.
     pub fn encode(&self, features: &Features<'_>, row: usize, out: &mut Vec<f32>) {
-        let FeatureShape { dense_width, sparse_width, .. } = self.shape;
-        let dense = &features.dense[row * dense_width..][..dense_width];
-        let sparse = &features.sparse[row * sparse_width..][..sparse_width];
+        let width = self.shape.dense_width;
+        let dense = &features.dense[row * width..][..width];
         out.clear();
         out.extend(dense.iter().map(|value| if value.is_finite() { *value } else { 0.0 }));
+        self.encode_sparse(features, row, out);
+    }
+
+    /// The sparse features of a row alone, behind what is in `out`.
+    pub fn encode_sparse(&self, features: &Features<'_>, row: usize, out: &mut Vec<f32>) {
+        let width = self.shape.sparse_width;
+        let sparse = &features.sparse[row * width..][..width];
         if self.shares == 0 {
             return;
         }
@@ -76,13 +90,14 @@ impl Encoder {
     /// Counts a label.
     pub fn count(&mut self, features: &Features<'_>, row: usize, label: f32) {
         let width = 1 + self.shares;
+        let labels_max = self.labels_max;
         let sparse_width = self.shape.sparse_width;
         let sparse = &features.sparse[row * sparse_width..][..sparse_width];
         let places = sparse.iter().filter(|index| **index != ABSENT);
         let places = places.map(|index| (1 + *index as usize) * width);
         for place in places.chain([0]) {
             let own = &mut self.counts[place..place + width];
-            if own[0] >= LABELS_MAX {
+            if own[0] >= labels_max {
                 own.iter_mut().for_each(|count| *count *= 0.5);
             }
             own[0] += 1.0;
