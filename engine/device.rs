@@ -56,8 +56,8 @@ fn too_little(config: &Config) -> Option<String> {
     let step_rows = config.learn.step_rows;
     if config.model.kind != Kind::Linear {
         return Some(
-            "there is a GPU, but model.kind = \"boost\" learns on the CPU; give \"linear\", or \
-             device = \"cuda:0\" to make the features there all the same"
+            "there is a GPU, but trees (model.kind) learn on the CPU; give \"linear\", or device = \
+             \"cuda:0\" to make the features there all the same"
                 .to_owned(),
         );
     }
@@ -128,7 +128,9 @@ mod tests {
         assert!(why("").is_some_and(|why| why.contains("step_rows = 1 ")));
         assert!(why("learn.step_rows = 256").is_some_and(|why| why.contains("label after label")));
         assert_eq!(why("learn.step_rows = 256\nmodel.optimizer = 'ftrl'"), None);
-        let boost = "learn.step_rows = 256\nmodel.kind = 'boost'";
-        assert!(why(boost).is_some_and(|why| why.contains("learns on the CPU")));
+        for kind in ["boost", "forest"] {
+            let trees = format!("learn.step_rows = 256\nmodel.kind = '{kind}'");
+            assert!(why(&trees).is_some_and(|why| why.contains("learn on the CPU")));
+        }
     }
 }

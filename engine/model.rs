@@ -1,6 +1,7 @@
 //! The model a configuration asks for.
 
 use pelton_models::boost::{Boost, BoostConfig};
+use pelton_models::forest::{Forest, ForestConfig};
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::{FeatureShape, Model};
 
@@ -17,8 +18,10 @@ pub fn build(
     shape: FeatureShape,
     device: &Device,
 ) -> Result<Box<dyn Model>, Error> {
-    if config.kind == Kind::Boost {
-        return Ok(Box::new(Boost::new(BoostConfig::new(config.task), shape)?));
+    match config.kind {
+        Kind::Linear => {}
+        Kind::Boost => return Ok(Box::new(Boost::new(BoostConfig::new(config.task), shape)?)),
+        Kind::Forest => return Ok(Box::new(Forest::new(ForestConfig::new(config.task), shape)?)),
     }
     let rule = match config.optimizer {
         Optimizer::Auto => Rule::AUTO,

@@ -42,6 +42,8 @@ pub enum Kind {
     Linear,
     /// Boosted trees, grown again and again over a sample.
     Boost,
+    /// An adaptive random forest of trees that grow with the stream.
+    Forest,
 }
 
 /// How weights move.
@@ -114,9 +116,12 @@ impl ModelConfig {
             _ => LabelMeaning::Number,
         };
         let doc = "linear = a linear model that learns every label at once; boost = boosted trees, \
-                   grown again and again over a bounded sample of the labelled events";
-        let kind_of_model =
-            section.choice(Key("kind", doc), &[("linear", Kind::Linear), ("boost", Kind::Boost)]);
+                   grown again and again over a bounded sample of the labelled events; forest = an \
+                   adaptive random forest of trees that grow with every label";
+        let kind_of_model = section.choice(
+            Key("kind", doc),
+            &[("linear", Kind::Linear), ("boost", Kind::Boost), ("forest", Kind::Forest)],
+        );
         let optimizer = section.choice(
             Key("optimizer", "how weights move"),
             &[
@@ -142,7 +147,7 @@ impl ModelConfig {
             ("l2", l2 != 0.0),
             ("positive_weight", positive_weight != 1.0),
         ];
-        for (key, _) in is_changed.iter().filter(|(_, is)| *is && kind_of_model == Kind::Boost) {
+        for (key, _) in is_changed.iter().filter(|(_, is)| *is && kind_of_model != Kind::Linear) {
             section.problem(key, "needs kind = \"linear\"");
         }
         if kind != 0 && positive_weight != 1.0 {

@@ -144,25 +144,35 @@ impl Forest {
         values.resize(self.bins.width(), 0.0);
     }
 
+    /// Makes the room fit.
+    fn lay_out(&self, room: &mut Room) {
+        let outputs = self.config.task.outputs();
+        room.each.resize(self.members.len() * MEMORIES * outputs, 0.0);
+        room.other.resize(MEMORIES * outputs, 0.0);
+        room.inputs.resize(MEMORIES * outputs, 0.0);
+        room.out.resize(outputs, 0.0);
+        room.codes.resize(self.bins.width(), 0);
+    }
+
     /// Predicts from the values in the room, into it.
     fn predict(&self, room: &mut Room) {
-        let outputs = self.config.task.outputs();
-        let width = MEMORIES * outputs;
-        room.each.resize(self.members.len() * width, 0.0);
-        room.other.resize(width, 0.0);
-        room.inputs.clear();
-        room.inputs.resize(width, 0.0);
-        room.out.resize(outputs, 0.0);
-        let parts = self.members.iter().zip(room.each.chunks_exact_mut(width));
-        for ((member, each), share) in parts.zip(&self.shares) {
-            member.tree.predict(&self.config, &room.values, each);
+        let parts = self.members.iter().zip(room.each.chunks_exact_mut(room.inputs.len()));
+        parts.for_each(|(member, each)| member.tree.predict(&self.config, &room.values, each));
+        self.conclude(room);
+    }
+
+    /// From what each tree predicts to one prediction.
+    fn conclude(&self, room: &mut Room) {
+        room.inputs.fill(0.0);
+        let parts = room.each.chunks_exact(room.inputs.len()).zip(&self.shares);
+        for (each, share) in parts {
             room.inputs.iter_mut().zip(each).for_each(|(sum, own)| *sum += share * *own);
         }
         self.vote.predict(self.config.task, &mut room.inputs, &mut room.out);
     }
 
-    /// Learns a row that the room has predicted.
-    fn learn_row(&mut self, batch: &LabeledBatch<'_>, row: usize, room: &mut Room) {
+    /// Predicts as [`Forest::predict`], and learns the row.
+    fn predict_and_learn(&mut self, batch: &LabeledBatch<'_>, row: usize, room: &mut Room) {
         let (label, weight) = (batch.labels[row], batch.weights[row]);
         self.encoder.count(&batch.features, row, label);
         self.recent.count(&batch.features, row, label);
@@ -171,22 +181,20 @@ impl Forest {
         self.bins.offer(&room.values, kind);
         self.count(f64::from(label));
         let spread = self.spread();
-        self.vote.learn(&self.config, (&room.inputs, &room.out), (label, spread));
         let share = self.bins.share(kind, self.config.share_min);
         let draw = (mix64(!self.learned) >> 40) as f32 / (1 << 24) as f32;
         let is_counted = self.bins.is_ready() && draw < share;
         if is_counted {
-            room.codes.resize(room.values.len(), 0);
             self.bins.encode(&room.values, &mut room.codes);
         }
         let (config, bins) = (&self.config, &self.bins);
         let learned = Row { config, bins, values: &room.values, codes: &room.codes, label, weight };
-        let each = room.each.chunks_exact(room.inputs.len());
+        let each = room.each.chunks_exact_mut(room.inputs.len());
         for (at, (member, predicted)) in self.members.iter_mut().zip(each).enumerate() {
             let word = mix64(self.learned << 16 | (at / PER_WORD) as u64);
             let number = self.poisson.draw(word, at % PER_WORD);
             let bag = if is_counted { number / share } else { 0.0 };
-            match member.learn((&learned, bag, spread), predicted, &mut room.other) {
+            match member.predict_and_learn((&learned, bag, spread), predicted, &mut room.other) {
                 Fate::Stays => {}
                 Fate::Replaced => self.replaced += 1,
                 Fate::Warned => {
@@ -195,15 +203,16 @@ impl Forest {
                 }
             }
         }
+        self.conclude(room);
+        self.vote.learn(&self.config, (&room.inputs, &room.out), (label, spread));
         if self.learned.is_multiple_of(SHARES_EVERY) {
             self.weigh();
         }
         if self.learned >= self.bins_at {
             self.bins_at += (self.bins_at / 4).clamp(BINS_FIRST, BINS_EVERY);
             let remap = self.bins.renew();
-            self.members
-                .iter_mut()
-                .for_each(|member| member.remap(&self.config, &self.bins, &remap));
+            let (config, bins) = (&self.config, &self.bins);
+            self.members.iter_mut().for_each(|member| member.remap(config, bins, &remap));
         }
     }
 
@@ -262,6 +271,7 @@ impl Model for Forest {
         let outputs = self.outputs();
         self.shape.check(NAME, features, Some((outputs, out.len())))?;
         let mut room = self.room.take();
+        self.lay_out(&mut room);
         for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
             self.encode(features, row, &mut room.values);
             self.predict(&mut room);
@@ -276,13 +286,13 @@ impl Model for Forest {
         self.shape.check_batch(NAME, batch)?;
         let (before, rows) = (self.learned, batch.features.rows);
         let mut room = self.room.take();
+        self.lay_out(&mut room);
         for row in 0..rows {
             if !self.is_good(batch, row) {
                 continue;
             }
             self.encode(&batch.features, row, &mut room.values);
-            self.predict(&mut room);
-            self.learn_row(batch, row, &mut room);
+            self.predict_and_learn(batch, row, &mut room);
         }
         self.room.set(room);
         let learned = self.learned - before;
@@ -299,13 +309,15 @@ impl Model for Forest {
         self.shape.check(NAME, &batch.features, Some((outputs, out.len())))?;
         let before = self.learned;
         let mut room = self.room.take();
+        self.lay_out(&mut room);
         for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
             self.encode(&batch.features, row, &mut room.values);
-            self.predict(&mut room);
-            out.copy_from_slice(&room.out);
             if self.is_good(batch, row) {
-                self.learn_row(batch, row, &mut room);
+                self.predict_and_learn(batch, row, &mut room);
+            } else {
+                self.predict(&mut room);
             }
+            out.copy_from_slice(&room.out);
         }
         self.room.set(room);
         let learned = self.learned - before;

@@ -13,7 +13,7 @@ const GROUPED: &[(&str, &str)] =
 pub const ROWS: &[Row] = &[
     row("model.task", &["'binary'", "'regression'"], "'ranking'", scores),
     row("model.classes", &["['0', '1']", "['0', '1', '2']"], "['0']", scores).with(CLASSES),
-    row("model.kind", &["'linear'", "'boost'"], "'forest'", scores),
+    row("model.kind", &["'linear'", "'boost'", "'forest'"], "'tree'", scores),
     row("model.optimizer", &["'auto'", "'ftrl'", "'adagrad'", "'sgd'"], "'adam'", scores),
     row("model.rate", &[NONE, "0.2"], "0", scores),
     row("model.rate", &[NONE, "0.2"], "1e3", scores).with(FTRL),

@@ -34,7 +34,8 @@ pub(super) struct Bins {
 
 /// The way from old codes to new ones.
 pub(super) struct Remap {
-    old: Vec<Vec<f32>>,
+    /// The new codes of the lowest and the highest value of each old one, by column.
+    codes: Vec<Vec<[u8; 2]>>,
     is_first: bool,
 }
 
@@ -100,8 +101,16 @@ impl Bins {
             edges
         };
         let edges = (0..self.width).map(edges).collect();
+        let old = std::mem::replace(&mut self.edges, edges);
         let is_first = !std::mem::replace(&mut self.is_ready, true);
-        Remap { old: std::mem::replace(&mut self.edges, edges), is_first }
+        let codes = old.iter().enumerate().map(|(column, old)| {
+            let low = |edge: &f32| self.code_above(column, *edge);
+            let high = |edge: &f32| self.code(column, *edge);
+            let lows = [0].into_iter().chain(old.iter().map(low));
+            let highs = old.iter().map(high).chain([self.last(column)]);
+            lows.zip(highs).map(|(low, high)| [low.min(high), high]).collect()
+        });
+        Remap { codes: codes.collect(), is_first }
     }
 
     /// The codes of a row.
@@ -171,17 +180,11 @@ impl Remap {
         self.is_first
     }
 
-    /// The new codes of the first and last value of old bins `first..=last` of a column.
-    pub fn range(&self, bins: &Bins, column: usize, [first, last]: [usize; 2]) -> [u8; 2] {
-        let old = &self.old[column];
-        let low = match first.checked_sub(1).and_then(|before| old.get(before)) {
-            Some(edge) => bins.code_above(column, *edge),
-            None => 0,
-        };
-        let high = match old.get(last) {
-            Some(edge) => bins.code(column, *edge),
-            None => bins.last(column),
-        };
+    /// The new codes of what old codes `first..=last` of a column hold.
+    pub fn range(&self, column: usize, [first, last]: [usize; 2]) -> [u8; 2] {
+        let codes = &self.codes[column];
+        let at = |code: usize| codes[code.min(codes.len() - 1)];
+        let [high, low] = [at(last)[1], at(first)[0]];
         [low.min(high), high]
     }
 }

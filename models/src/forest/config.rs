@@ -10,7 +10,7 @@ pub(super) const MEMORIES: usize = 4;
 /// Bytes that the histograms of all trees may take: trees of wide rows and many classes are smaller
 /// for it.
 const HISTOGRAM_BYTES_MAX: usize = 256 << 20;
-/// Of all columns half are watched, up to so many; the square root of them where that is more.
+/// Of all columns two thirds are watched, up to so many; the square root of them where that is more.
 const COLUMNS_MAX: usize = 12;
 
 /// Settings of [`Forest`](super::Forest); the defaults need no tuning.
@@ -20,8 +20,8 @@ pub struct ForestConfig {
     pub task: Task,
     /// Trees that vote.
     pub trees: usize,
-    /// Columns that a leaf watches; 0 = half of them and one, up to 12, or the square root of all
-    /// and one, whichever is more.
+    /// Columns that a leaf watches; 0 = two thirds of them and one, up to 12, or the square root of
+    /// all and one, whichever is more.
     pub columns: usize,
     /// How often a tree counts a row on average (Poisson); also how often a rare label does while
     /// of the common ones a share is passed over.
@@ -123,7 +123,7 @@ impl ForestConfig {
     pub(super) fn watched(&self, width: usize) -> usize {
         let root = width.isqrt() + 1;
         let columns = if self.columns == 0 {
-            root.max((width / 2 + 1).min(COLUMNS_MAX))
+            root.max((width * 2 / 3 + 1).min(COLUMNS_MAX))
         } else {
             self.columns
         };

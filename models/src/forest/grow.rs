@@ -209,7 +209,7 @@ impl Tree {
             self.leaves.give(self.nodes[0].slot);
             self.watch(config, 0, &all_codes(bins));
         } else {
-            self.leaves.remap(bins, remap);
+            self.leaves.remap(remap);
         }
     }
 }

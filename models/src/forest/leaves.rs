@@ -4,7 +4,7 @@
 //! which cover only the codes that can come there: the deeper a leaf, the finer its bins. Adding a
 //! row is a scatter-add of one number a column.
 
-use super::bins::{Bins, Remap};
+use super::bins::Remap;
 use super::split::Cell;
 
 /// Bins of a column in a leaf.
@@ -148,18 +148,21 @@ impl Leaves {
 
     /// Carries every histogram over to new bins: what was in an old bin is in the one of its upper
     /// edge.
-    pub fn remap(&mut self, bins: &Bins, remap: &Remap) {
+    pub fn remap(&mut self, remap: &Remap) {
         let width = self.cell.width();
         let mut room = vec![0.0; LEAF_BINS * width];
         let columns = self.cells.chunks_exact_mut(LEAF_BINS * width);
         for (watched, cells) in self.watched.iter_mut().zip(columns) {
             let column = usize::from(watched.column);
             let [low, high] = [usize::from(watched.low), usize::from(watched.high)];
-            let [low, high] = remap.range(bins, column, [low, high]);
+            let [low, high] = remap.range(column, [low, high]);
             let renewed = Watched { low, high, ..*watched };
             room.fill(0.0);
             for (bin, own) in cells.chunks_exact(width).enumerate() {
-                let [_, code] = remap.range(bins, column, watched.codes(bin));
+                if own.iter().all(|number| *number == 0.0) {
+                    continue;
+                }
+                let [_, code] = remap.range(column, watched.codes(bin));
                 let into = &mut room[renewed.bin(code) * width..][..width];
                 into.iter_mut().zip(own).for_each(|(into, own)| *into += own);
             }

@@ -61,27 +61,26 @@ impl Member {
         Member { tree, loss: 0.0, warning: Adwin::new(config.warning), challenger: None }
     }
 
-    /// Learns a row that the tree counts `bag` times and predicted as `predicted`.
+    /// Learns a row that the tree counts `bag` times; what the tree predicted before.
     ///
     /// # Shapes
     /// `predicted, room: [MEMORIES, outputs]`.
-    pub fn learn(
+    pub fn predict_and_learn(
         &mut self,
         (row, bag, spread): (&Row<'_>, f32, f32),
-        predicted: &[f32],
+        predicted: &mut [f32],
         room: &mut [f32],
     ) -> Fate {
+        self.tree.predict_and_learn(row, bag, predicted);
         let [loss, wrong] = losses(row.config.task, predicted, row.label, spread);
         self.loss += (loss - self.loss) / LOSS_ROWS;
-        self.tree.learn(row, bag);
         let before = self.warning.mean();
         let is_worse = self.warning.update(f64::from(wrong)) && self.warning.mean() > before;
         let Some(challenger) = &mut self.challenger else {
             return if is_worse { Fate::Warned } else { Fate::Stays };
         };
-        challenger.tree.predict(row.config, row.values, room);
+        challenger.tree.predict_and_learn(row, bag, room);
         let [other, _] = losses(row.config.task, room, row.label, spread);
-        challenger.tree.learn(row, bag);
         challenger.compare(row.config, loss - other);
         if challenger.is_better(row.config) {
             self.loss -= challenger.ahead[0];

@@ -130,61 +130,97 @@ impl Tree {
         while node.left != 0 {
             let at = Tree::next(node, values);
             node = &self.nodes[at];
-            let own = &means[at];
-            for memory in 0..MEMORIES {
-                let share = trust(config, node.rows, config.memories[memory]);
-                predicted[memory] += (own[memory] - predicted[memory]) * share;
-            }
+            draw(&mut predicted, &means[at], node.rows, config);
         }
         out.copy_from_slice(&predicted);
     }
 
-    /// Learns a row that the histograms count `bag` times.
-    pub fn learn(&mut self, row: &Row<'_>, bag: f32) {
+    /// Learns a row that the histograms count `bag` times; what [`Tree::predict`] says before.
+    ///
+    /// # Shapes
+    /// `out: [MEMORIES, outputs]`.
+    pub fn predict_and_learn(&mut self, row: &Row<'_>, bag: f32, out: &mut [f32]) {
+        let leaf = if self.outputs == 1 { self.walk_one(row, out) } else { self.walk(row, out) };
+        let slot = self.nodes[leaf].slot;
+        if slot == NONE || bag <= 0.0 {
+            return;
+        }
+        if self.leaves.add(slot, row.codes, row.label, bag * row.weight) {
+            self.look_for_split(row, leaf);
+        }
+    }
+
+    /// Predicts and counts on the way to a leaf.
+    fn walk(&mut self, row: &Row<'_>, out: &mut [f32]) -> usize {
+        self.predict(row.config, row.values, out);
+        let stride = MEMORIES * self.outputs;
         let mut at = 0;
         loop {
-            self.count(row, at);
+            self.nodes[at].rows += row.weight;
+            let means = self.means[at * stride..][..stride].chunks_exact_mut(self.outputs);
+            for (means, memory) in means.zip(row.config.memories) {
+                let rate = rate(row, self.nodes[at].rows, memory);
+                means.iter_mut().for_each(|mean| *mean -= *mean * rate);
+                means[row.label as usize] += rate;
+            }
             let node = &self.nodes[at];
+            if node.left == 0 {
+                return at;
+            }
+            at = Tree::next(node, row.values);
+        }
+    }
+
+    /// The same for one output, a vector a node.
+    #[inline]
+    fn walk_one(&mut self, row: &Row<'_>, out: &mut [f32]) -> usize {
+        let (means, _) = self.means.as_chunks_mut::<MEMORIES>();
+        let lasts = row.config.memories.map(|memory| memory.max(row.weight));
+        let mut predicted = means[0];
+        let mut at = 0;
+        loop {
+            let (node, own) = (&mut self.nodes[at], &mut means[at]);
+            if at > 0 {
+                draw(&mut predicted, own, node.rows, row.config);
+            }
+            node.rows += row.weight;
+            for (mean, lasts) in own.iter_mut().zip(lasts) {
+                *mean += (row.label - *mean) * (row.weight / least(node.rows, lasts));
+            }
             if node.left == 0 {
                 break;
             }
             at = Tree::next(node, row.values);
         }
-        let slot = self.nodes[at].slot;
-        if slot == NONE || bag <= 0.0 {
-            return;
-        }
-        if self.leaves.add(slot, row.codes, row.label, bag * row.weight) {
-            self.look_for_split(row, at);
-        }
+        out.copy_from_slice(&predicted);
+        at
     }
+}
 
-    /// Counts a label in a node.
-    #[inline]
-    fn count(&mut self, row: &Row<'_>, at: usize) {
-        let seen = self.nodes[at].rows + row.weight;
-        self.nodes[at].rows = seen;
-        let rate = |memory: f32| row.weight / seen.min(memory.max(row.weight));
-        if self.outputs == 1 {
-            let own = &mut self.means.as_chunks_mut::<MEMORIES>().0[at];
-            for memory in 0..MEMORIES {
-                own[memory] += (row.label - own[memory]) * rate(row.config.memories[memory]);
-            }
-            return;
-        }
-        let stride = MEMORIES * self.outputs;
-        let means = self.means[at * stride..][..stride].chunks_exact_mut(self.outputs);
-        for (means, memory) in means.zip(row.config.memories) {
-            let rate = rate(memory);
-            means.iter_mut().for_each(|mean| *mean -= *mean * rate);
-            means[row.label as usize] += rate;
-        }
+/// Draws what is predicted to the means of a node.
+#[inline]
+fn draw(predicted: &mut [f32; MEMORIES], own: &[f32; MEMORIES], rows: f32, config: &ForestConfig) {
+    let shares = config.memories.map(|memory| trust(config, rows, memory));
+    for ((predicted, own), share) in predicted.iter_mut().zip(own).zip(shares) {
+        *predicted += (own - *predicted) * share;
     }
+}
+
+/// How far a label moves a mean.
+#[inline]
+fn rate(row: &Row<'_>, rows: f32, memory: f32) -> f32 {
+    row.weight / least(rows, memory.max(row.weight))
 }
 
 /// How far a mean is trusted against what the parent says.
 #[inline]
 fn trust(config: &ForestConfig, rows: f32, memory: f32) -> f32 {
-    let count = rows.min(memory);
+    let count = least(rows, memory);
     count / (count + config.shrinkage)
+}
+
+/// The lesser of two numbers, as one instruction: neither is NaN.
+#[inline]
+fn least(one: f32, other: f32) -> f32 {
+    if one < other { one } else { other }
 }

@@ -2,8 +2,9 @@
 //!
 //! Trees are averaged with weights `exp(-sharpness loss)` of their trailing losses. For classes the
 //! logarithms of the averages, one for each memory, are inputs of a last layer that learns online
-//! how far to trust each (logistic mixing, Mattern 2012, "Mixing strategies in data compression"); it also sharpens what averaging has
-//! blunted. For values the memories are weighted by their trailing squared errors.
+//! how far to trust each (logistic mixing, as in Mattern 2012, "Mixing strategies in data
+//! compression"); it also sharpens what averaging has blunted. For values the memories are weighted
+//! by their trailing squared errors.
 
 use pelton_kernels::math;
 
