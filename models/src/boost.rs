@@ -15,7 +15,7 @@ mod bins;
 mod config;
 mod generation;
 mod sample;
-pub(crate) mod state;
+mod state;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -15,6 +15,7 @@
 mod bins;
 mod config;
 mod grow;
+mod kept;
 mod leaves;
 mod member;
 mod poisson;
@@ -26,11 +27,11 @@ mod tree;
 mod vote;
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::hash::mix64;
 use pelton_kernels::math;
+use pelton_kernels::state::{StateReader, StateWriter};
 
 pub use config::ForestConfig;
 
@@ -38,6 +39,7 @@ use crate::encode::{Encoder, LABELS_MAX};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 use bins::Bins;
 use config::MEMORIES;
+use kept::Kept;
 use member::{Fate, Member};
 use poisson::{PER_WORD, Poisson};
 use tree::{Row, Tree};
@@ -72,8 +74,7 @@ pub struct Forest {
     poisson: Poisson,
     /// Number of labels that are values, their mean, and the sum of squares around it.
     moments: [f64; 3],
-    /// Kept states, oldest first: the labels learned, and everything as bytes.
-    kept: VecDeque<(u64, Vec<u8>)>,
+    kept: Kept,
     room: Cell<Room>,
 }
 
@@ -116,7 +117,7 @@ impl Forest {
             vote: Vote::new(),
             poisson: Poisson::new(config.lambda),
             moments: [0.0; 3],
-            kept: VecDeque::new(),
+            kept: Kept::default(),
             room: Cell::default(),
             config,
             shape,
@@ -174,6 +175,7 @@ impl Forest {
     /// Predicts as [`Forest::predict`], and learns the row.
     fn predict_and_learn(&mut self, batch: &LabeledBatch<'_>, row: usize, room: &mut Room) {
         let (label, weight) = (batch.labels[row], batch.weights[row]);
+        self.kept.note(batch, row, self.shape);
         self.encoder.count(&batch.features, row, label);
         self.recent.count(&batch.features, row, label);
         self.learned += 1;
@@ -335,32 +337,38 @@ impl Model for Forest {
         Ok(())
     }
 
-    /// A kept state is a copy of everything: some megabytes.
     fn keep(&mut self) -> Result<(), ModelError> {
-        let mut bytes = Vec::new();
-        self.write(&mut bytes)?;
-        self.kept.push_back((self.learned, bytes));
+        if self.kept.needs_copy() {
+            let mut bytes = Vec::new();
+            self.write(&mut bytes)?;
+            self.kept.copy(bytes);
+        }
+        self.kept.keep();
         Ok(())
     }
 
     fn forget_oldest(&mut self) {
-        self.kept.pop_front();
+        self.kept.forget_oldest();
     }
 
     fn go_back(&mut self) -> Result<(), ModelError> {
-        self.kept.truncate(1);
-        let Some((learned, bytes)) = self.kept.pop_front() else { return Ok(()) };
-        self.read_state(&mut &bytes[..])?;
-        self.kept.push_back((learned, bytes));
+        let mut kept = std::mem::take(&mut self.kept);
+        if let Some(copy) = kept.oldest(self.shape) {
+            self.read_state(&mut &copy.bytes[..])?;
+            let (rows, labels) = (copy.rows.labels.len(), &copy.rows.labels[..]);
+            let features = Features { rows, dense: &copy.rows.dense, sparse: &copy.rows.sparse };
+            self.learn(&LabeledBatch { features, labels, weights: &copy.rows.weights })?;
+        }
+        self.kept = kept;
         Ok(())
     }
 
     fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
-        crate::boost::state::write_kept(&self.kept, out)
+        self.kept.write(&mut StateWriter::new(out))
     }
 
     fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        self.kept = crate::boost::state::read_kept(from)?;
+        self.kept = Kept::read(&mut StateReader::new(from), self.shape)?;
         Ok(())
     }
 }

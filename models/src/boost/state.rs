@@ -148,7 +148,7 @@ fn read_generation(
     Ok(Generation { bins: Bins::with_edges(edges), base, scale, trees })
 }
 
-pub(crate) fn write_kept(kept: &VecDeque<(u64, Vec<u8>)>, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_kept(kept: &VecDeque<(u64, Vec<u8>)>, out: &mut dyn Write) -> io::Result<()> {
     let state = &mut StateWriter::new(out);
     state.length(kept.len())?;
     kept.iter().try_for_each(|(learned, bytes)| {
@@ -157,7 +157,7 @@ pub(crate) fn write_kept(kept: &VecDeque<(u64, Vec<u8>)>, out: &mut dyn Write) -
     })
 }
 
-pub(crate) fn read_kept(from: &mut dyn Read) -> io::Result<VecDeque<(u64, Vec<u8>)>> {
+pub(super) fn read_kept(from: &mut dyn Read) -> io::Result<VecDeque<(u64, Vec<u8>)>> {
     let state = &mut StateReader::new(from);
     let count = state.length(KEPT_MAX)?;
     (0..count).map(|_| Ok((state.get()?, state.list(LENGTH_MAX)?))).collect()

@@ -164,22 +164,37 @@ proptest! {
         let (task, label) = task(kind);
         let stream = Stream::new(seed, 2600, label);
         let mut whole = forest(small(task));
-        walk(&mut whole, &stream, 0, cut);
+        // States are kept now and then; of those before the cut one is left, which lies behind a
+        // copy or is one.
+        for from in (0..cut).step_by(300) {
+            whole.keep().expect("kept");
+            walk(&mut whole, &stream, from, cut.min(from + 300));
+        }
         let bytes = saved(&whole);
         let mut resumed = forest(small(task));
         resumed.read_state(&mut &bytes[..]).expect("own bytes");
         prop_assert!(saved(&resumed) == bytes);
         whole.keep().expect("kept");
+        (0..cut.div_ceil(300)).for_each(|_| whole.forget_oldest());
         let mut kept = Vec::new();
         whole.write_kept(&mut kept).expect("a vector takes all bytes");
         let first = walk(&mut whole, &stream, cut, 2600);
         prop_assert_eq!(&walk(&mut resumed, &stream, cut, 2600), &first);
         prop_assert!(saved(&resumed) == saved(&whole));
         resumed.read_kept(&mut &kept[..]).expect("own bytes");
+        let mut again = Vec::new();
+        resumed.write_kept(&mut again).expect("a vector takes all bytes");
+        prop_assert!(again == kept);
         for model in [&mut whole, &mut resumed] {
+            model.keep().expect("kept");
             model.go_back().expect("kept before");
             prop_assert!(saved(model) == bytes);
             prop_assert_eq!(&walk(model, &stream, cut, 2600), &first);
+            model.go_back().expect("still kept");
+            prop_assert!(saved(model) == bytes);
+            model.forget_oldest();
+            model.go_back().expect("nothing is kept");
+            prop_assert!(saved(model) == bytes);
         }
     }
 
@@ -226,6 +241,32 @@ fn damaged_bytes_are_an_error_or_a_state() {
             let (features, labels) = stream.batch(1000, 1200);
             let weights = &[1.0; 200];
             other.learn(&LabeledBatch { features, labels, weights }).expect("the shapes fit");
+        }
+    }
+}
+
+/// Damaged kept states are an error, at once or when they are gone back to, or a state.
+#[test]
+fn damaged_kept_states_are_an_error_or_a_state() {
+    let stream = Stream::new(17, 600, ring);
+    let mut model = forest(small(Task::Binary));
+    walk(&mut model, &stream, 0, 400);
+    model.keep().expect("kept");
+    walk(&mut model, &stream, 400, 600);
+    model.keep().expect("kept");
+    let (state, mut bytes) = (saved(&model), Vec::new());
+    model.write_kept(&mut bytes).expect("a vector takes all bytes");
+    let mut draw = Draw::new(18);
+    for round in 0..300 {
+        let mut damaged = bytes.clone();
+        // The copy is most of it; the rows lie behind.
+        let tail = if round % 2 == 0 { bytes.len() as u64 } else { 3600 };
+        let at = bytes.len() - 1 - (draw.bits() % tail) as usize;
+        damaged[at] ^= 1 << (draw.bits() % 8);
+        let mut other = forest(small(Task::Binary));
+        other.read_state(&mut &state[..]).expect("own bytes");
+        if other.read_kept(&mut &damaged[..]).is_ok() && other.go_back().is_ok() {
+            walk(&mut other, &stream, 0, 100);
         }
     }
 }

@@ -131,6 +131,28 @@ fn leaves_count_the_rows_that_come() {
     }
 }
 
+/// A root that never splits has counted every label `lambda` times, thinned or not, since there
+/// were bins.
+#[test]
+fn thinned_rows_count_for_the_others() {
+    let mut stream = Stream::new(16, 20_064, |_, _, _| 0.0);
+    stream.labels.iter_mut().step_by(25).for_each(|label| *label = 1.0);
+    let mut model = forest(ForestConfig { gain_min: 1e9, ..ForestConfig::new(Task::Binary) });
+    walk(&mut model, &stream, 0, 20_064);
+    let mut counted = [0.0; 2];
+    for member in &model.members {
+        let (_, bins) = member.tree.leaves.columns(0).next().expect("a root watches");
+        let total = Counts::Classes(2).total(bins);
+        counted = [counted[0] + total[0], counted[1] + total[1]];
+    }
+    let lambda = model.config.lambda * model.members.len() as f64;
+    for (counted, labels) in counted.into_iter().zip([19_200.0, 800.0]) {
+        let ratio = counted / (lambda * labels);
+        assert!((ratio - 1.0).abs() < 0.05, "{counted} of {labels}");
+    }
+    assert!(model.bins.share(0, 0.1) < 0.3);
+}
+
 /// A full tree is cut back and goes on growing; it never has more nodes than it may.
 #[test]
 fn a_full_tree_is_cut_back() {
