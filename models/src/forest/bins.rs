@@ -10,10 +10,15 @@ use std::io;
 use pelton_kernels::hash::mix64;
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
+use super::state::COUNT_MAX;
+
 /// Bins of a column; a code fits a byte.
 pub(super) const BINS: usize = 255;
-/// Rows kept, all kinds together.
+/// Rows kept, all kinds together, and numbers of all of them: of wide rows fewer are kept.
 const ROWS: usize = 4096;
+const NUMBERS_MAX: usize = 1 << 22;
+/// Rows kept however wide they are.
+const ROWS_MIN: usize = 256;
 /// Kinds of labels kept apart.
 pub(super) const KINDS_MAX: usize = 16;
 /// A kept row is at most so many times as old as there are rows of its kind, about.
@@ -46,9 +51,14 @@ impl Bins {
         Bins { width, edges: vec![Vec::new(); width], kinds, draws: 0, is_ready: false }
     }
 
+    /// Rows kept of a kind.
+    fn rows_max(&self) -> usize {
+        ROWS.min((NUMBERS_MAX / self.width).max(ROWS_MIN)) / self.kinds.len()
+    }
+
     /// Offers a labelled row to the sample.
     pub fn offer(&mut self, row: &[f32], kind: usize) {
-        let rows_max = (ROWS / self.kinds.len()) as u64;
+        let rows_max = self.rows_max() as u64;
         let count = self.kinds.len();
         let (rows, seen) = &mut self.kinds[kind % count];
         *seen += 1;
@@ -159,7 +169,7 @@ impl Bins {
                 return Err(invalid("edges of bins do not increase"));
             }
         }
-        let rows_max = ROWS / self.kinds.len();
+        let rows_max = self.rows_max();
         for (rows, seen) in &mut self.kinds {
             *seen = state.get()?;
             let kept = (*seen).min(rows_max as u64) as usize;
@@ -167,8 +177,14 @@ impl Bins {
             if rows.len() != kept * self.width {
                 return Err(invalid("a sample lacks rows"));
             }
+            if *seen > COUNT_MAX || !rows.iter().all(|number| number.is_finite()) {
+                return Err(invalid("a sample holds what cannot have come"));
+            }
         }
         self.draws = state.get()?;
+        if self.draws > COUNT_MAX {
+            return Err(invalid("more was drawn than can have been"));
+        }
         self.is_ready = state.get::<u8>()? == 1;
         Ok(())
     }

@@ -11,6 +11,9 @@ use super::leaves::{Slot, Watched};
 use super::member::Challenger;
 use super::tree::{NONE, Node, Tree};
 
+/// No stream is longer.
+pub(super) const COUNT_MAX: u64 = 1 << 60;
+
 impl Forest {
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let state = &mut StateWriter::new(out);
@@ -42,6 +45,9 @@ impl Forest {
         let header = header(&self.config, self.shape);
         state.expect(&header, "the model had another shape, task or settings")?;
         [self.learned, self.grown, self.replaced, self.bins_at] = state.get()?;
+        if [self.learned, self.grown, self.replaced, self.bins_at].iter().any(|n| *n > COUNT_MAX) {
+            return Err(invalid("more was learned than can have been"));
+        }
         self.encoder.read(state)?;
         self.recent.read(state)?;
         self.bins.read(state)?;
