@@ -4,16 +4,17 @@
 //! # Formula
 //! Bifet and Gavalda, "Learning from Time-Changing Data with Adaptive Windowing" (2007). For each
 //! cut of the window of `n` values into an older part of `n0` and a newer part of `n1`:
-//! `1/m = 1/n0 + 1/n1`, `L = ln(2 ln n / delta)`, and the oldest bucket is dropped while at some cut
-//! `|mean0 - mean1| > sqrt(2/m * variance * L) + 2/(3 m) * L`, where `variance` is that of the whole
-//! window. `ln n` in place of the `n` of the proof is the paper's own practice, and what MOA and
-//! River do. The second term is that of values in `0..=1`; others are divided by their range first.
+//! `1/m = 1/n0 + 1/n1`, `L = ln(2 ln n / delta)`, and the oldest bucket is dropped while at some
+//! cut `|mean0 - mean1| > sqrt(2/m * variance * L) + 2/(3 m) * L`, where `variance` is that of the
+//! whole window. `ln n` in place of the `n` of the proof is the paper's own practice, and what
+//! MOA and River do. The second term is that of values in `0..=1`; others are divided by their
+//! range first.
 //!
 //! # Memory
 //! The window is an exponential histogram (Datar and others, 2002): at most [`BUCKETS`] buckets of
 //! each power of two, so that only the cuts between buckets are tried, about `5 log2(n / 5)` of
-//! them. At most [`ROWS_MAX`] powers: 104 bytes each, 3.3 KB in all, for a window of up to 2 * 10^10
-//! values; of a longer one the oldest bucket is dropped without an alarm.
+//! them. At most [`ROWS_MAX`] powers: 104 bytes each, 3.3 KB in all, for a window of up to
+//! 2 * 10^10 values; of a longer one the oldest bucket is dropped without an alarm.
 //!
 //! # Cost
 //! Cuts are tried at every 32nd value, as in MOA, so that an alarm comes up to 31 values later.

@@ -10,7 +10,7 @@ pub(super) const MEMORIES: usize = 4;
 /// Bytes that the histograms of all trees may take: trees of wide rows and many classes are smaller
 /// for it.
 const HISTOGRAM_BYTES_MAX: usize = 256 << 20;
-/// Of all columns two thirds are watched, up to so many; the square root of them where that is more.
+/// Of all columns two thirds are watched, up to so many; their square root where that is more.
 const COLUMNS_MAX: usize = 12;
 
 /// Settings of [`Forest`](super::Forest); the defaults need no tuning.

@@ -101,8 +101,9 @@ proptest! {
     #[test]
     fn a_saved_window_goes_on(seed: u64, cut in 0_usize..3000, damaged: prop::sample::Index) {
         let mut draw = Draw::new(seed);
+        let scale = |at| if at < 1500 { 1.0 } else { 0.5 };
         let values: Vec<f64> =
-            (0..3000).map(|at| f64::from(draw.unit()) * if at < 1500 { 1.0 } else { 0.5 }).collect();
+            (0..3000).map(|at| f64::from(draw.unit()) * scale(at)).collect();
         let mut whole = Adwin::new(0.002);
         let alarms: Vec<bool> = values.iter().map(|value| whole.update(*value)).collect();
         let mut first = Adwin::new(0.002);

@@ -68,8 +68,10 @@ proptest! {
         let bins = Bins::of(&mut first.clone()).expect("values");
         let (reference, current) = (spread(&bins, &first), spread(&bins, &second));
         let (binned, exact) = (distance(&reference, &current), of_samples(&first, &second));
-        let share = |counts: &[f64], all: usize| counts.iter().fold(0.0_f64, |a, b| a.max(*b)) / all as f64;
-        let most = share(&reference, first.len()).max(share(&current, second.len()));
+        let share = |counts: &[f64]| {
+            counts.iter().fold(0.0_f64, |a, b| a.max(*b)) / counts.iter().sum::<f64>()
+        };
+        let most = share(&reference).max(share(&current));
         prop_assert!(binned <= exact + 1e-12 && exact <= binned + most + 1e-12, "{binned} {exact}");
         prop_assert_eq!(binned, distance(&reference, &current));
     }
