@@ -125,10 +125,14 @@ mod tests {
     #[test]
     fn auto_leaves_to_the_cpu_what_gives_a_gpu_too_little_to_do() {
         let why = |text: &str| too_little(&Config::parse(text).expect("possible"));
-        assert!(why("").is_some_and(|why| why.contains("step_rows = 1 ")));
-        assert!(why("learn.step_rows = 256").is_some_and(|why| why.contains("label after label")));
-        assert_eq!(why("learn.step_rows = 256\nmodel.optimizer = 'ftrl'"), None);
-        let boost = "learn.step_rows = 256\nmodel.kind = 'boost'";
-        assert!(why(boost).is_some_and(|why| why.contains("learns there")));
+        let linear = |text: &str| why(&format!("model.kind = 'linear'\n{text}"));
+        let wide = "learn.step_rows = 256";
+        assert!(linear("").is_some_and(|why| why.contains("step_rows = 1 ")));
+        assert!(linear(wide).is_some_and(|why| why.contains("label after label")));
+        assert_eq!(linear(&format!("model.optimizer = 'ftrl'\n{wide}")), None);
+        for kind in ["auto", "boost", "forest", "fm"] {
+            let other = format!("learn.step_rows = 256\nmodel.kind = '{kind}'");
+            assert!(why(&other).is_some_and(|why| why.contains("learns there")));
+        }
     }
 }

@@ -4,6 +4,7 @@ use pelton_models::auto::{Auto, AutoConfig};
 use pelton_models::boost::{Boost, BoostConfig};
 use pelton_models::calibrate::Calibrated;
 use pelton_models::factor::{Factor, FactorConfig, Interaction};
+use pelton_models::forest::{Forest, ForestConfig};
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::{FeatureShape, Model};
 
@@ -34,6 +35,7 @@ fn uncalibrated(
     device: &Device,
 ) -> Result<Box<dyn Model>, Error> {
     let task = config.model.task;
+    let factor = |interaction| Factor::new(FactorConfig::new(task, interaction), shape);
     Ok(match config.model.kind {
         Kind::Auto => {
             let features = &config.features;
@@ -41,7 +43,10 @@ fn uncalibrated(
             Box::new(Auto::new(AutoConfig { task, standardize, clip }, shape)?)
         }
         Kind::Linear => Box::new(Linear::on(device, linear(&config.model), shape)?),
+        Kind::Fm => Box::new(factor(Interaction::Shared)?),
+        Kind::Ffm => Box::new(factor(Interaction::ByField)?),
         Kind::Boost => Box::new(Boost::new(BoostConfig::new(task), shape)?),
+        Kind::Forest => Box::new(Forest::new(ForestConfig::new(task), shape)?),
     })
 }
 

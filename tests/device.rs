@@ -91,7 +91,8 @@ fn a_device_gives_the_scores_and_the_state_of_the_cpu() {
     }
 }
 
-const WIDE: &str = "dir = DIR\nevery = '30ms'\n[model]\nkind = 'linear'\noptimizer = 'ftrl'\n[learn]\nstep_rows = 512";
+const WIDE: &str = "dir = DIR\nevery = '30ms'\n\
+    [model]\nkind = 'linear'\noptimizer = 'ftrl'\n[learn]\nstep_rows = 512";
 
 /// The scores of a run by what they say, each once, and its report.
 fn outcome(job: &Job, name: &str) -> (BTreeMap<String, u64>, Value) {

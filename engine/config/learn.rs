@@ -51,6 +51,8 @@ pub enum Kind {
     Fm,
     /// A field-aware one.
     Ffm,
+    /// An adaptive random forest of trees that grow with the stream.
+    Forest,
 }
 
 impl Kind {
@@ -58,7 +60,7 @@ impl Kind {
     /// they are; the mixture standardises them for those that need it.
     #[must_use]
     pub fn sees_standardized(self) -> bool {
-        self == Kind::Linear
+        matches!(self, Kind::Linear | Kind::Fm | Kind::Ffm)
     }
 }
 
@@ -113,15 +115,19 @@ pub struct MetricsConfig {
 
 impl Kind {
     fn read(section: &mut Section<'_>) -> Kind {
-        let doc = "linear = a linear model that learns every label at once; boost = boosted trees, \
-                   grown again and again over a bounded sample of the labelled events; fm = the \
-                   linear model and interactions of pairs of features (a factorization machine); \
-                   ffm = the same, field-aware: better and slower";
+        let doc = "auto = linear and boost side by side, mixed by how well each predicts; linear = \
+                   a linear model that learns every label at once; fm = the linear model and \
+                   interactions of pairs of features (a factorization machine); ffm = the same, \
+                   field-aware: better and slower; boost = boosted trees, grown again and again \
+                   over a bounded sample of the labelled events; forest = an adaptive random \
+                   forest of trees that grow with every label";
         let kinds = [
+            ("auto", Kind::Auto),
             ("linear", Kind::Linear),
-            ("boost", Kind::Boost),
             ("fm", Kind::Fm),
             ("ffm", Kind::Ffm),
+            ("boost", Kind::Boost),
+            ("forest", Kind::Forest),
         ];
         section.choice(Key("kind", doc), &kinds)
     }
@@ -155,15 +161,6 @@ impl ModelConfig {
             _ => LabelMeaning::Number,
         };
         let kind_of_model = Kind::read(&mut section);
-        let optimizer = section.choice(
-            Key("optimizer", "how weights move"),
-            &[
-                ("auto", Optimizer::Auto),
-                ("ftrl", Optimizer::Ftrl),
-                ("adagrad", Optimizer::AdaGrad),
-                ("sgd", Optimizer::Sgd),
-            ],
-        );
         let optimizer = section.choice(Key("optimizer", "how weights move"), &OPTIMIZERS);
         let doc = "rate of the optimizer; none = its default";
         let rate = section.float_maybe(Key("rate", doc), 1e-6..=100.0);

@@ -24,7 +24,7 @@ use pelton_kernels::KernelError;
 use pelton_kernels::coordinate::device::RowsThere;
 use pelton_kernels::state::{StateReader, StateWriter};
 
-use crate::{Features, LabeledBatch, LearnOutcome, Model, ModelError};
+use crate::{Features, LabeledBatch, LearnOutcome, MemberStatus, Model, ModelError};
 use isotonic::Isotonic;
 #[cfg(test)]
 use isotonic::{Pool, pooled};
@@ -152,12 +152,16 @@ fn is_legal(batch: &LabeledBatch<'_>, row: usize) -> bool {
 
 /// One row of a batch.
 fn row_of<'a>(batch: &LabeledBatch<'a>, row: usize) -> LabeledBatch<'a> {
-    let Features { rows, dense, sparse } = batch.features;
-    let (wide, narrow) = (dense.len() / rows, sparse.len() / rows);
-    let dense = &dense[row * wide..(row + 1) * wide];
-    let sparse = &sparse[row * narrow..(row + 1) * narrow];
+    let Features { rows, dense, sparse, notes } = batch.features;
+    let widths = [dense.len() / rows, sparse.len() / rows, notes.len() / rows];
+    let of = |width: usize| row * width..(row + 1) * width;
     LabeledBatch {
-        features: Features { rows: 1, dense, sparse },
+        features: Features {
+            rows: 1,
+            dense: &dense[of(widths[0])],
+            sparse: &sparse[of(widths[1])],
+            notes: &notes[of(widths[2])],
+        },
         labels: &batch.labels[row..=row],
         weights: &batch.weights[row..=row],
     }
@@ -166,6 +170,22 @@ fn row_of<'a>(batch: &LabeledBatch<'a>, row: usize) -> LabeledBatch<'a> {
 impl<M: Model + ?Sized> Model for Calibrated<M> {
     fn outputs(&self) -> usize {
         1
+    }
+
+    fn notes_width(&self) -> usize {
+        self.model.notes_width()
+    }
+
+    fn note(&self, features: &Features<'_>, notes: &mut [f32]) -> Result<(), ModelError> {
+        self.model.note(features, notes)
+    }
+
+    fn members(&self) -> Vec<MemberStatus> {
+        self.model.members()
+    }
+
+    fn regret(&self) -> f64 {
+        self.model.regret()
     }
 
     /// That of the wrapped model: the calibration moves only when it does.

@@ -9,8 +9,10 @@ pub mod calibrate;
 pub mod cases;
 mod checks;
 pub mod drift;
+mod encode;
 pub mod evaluate;
 pub mod factor;
+pub mod forest;
 pub mod linear;
 mod memory;
 #[cfg(test)]

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 use crate::auto::{Auto, AutoConfig};
 use crate::boost::{Boost, BoostConfig};
+use crate::factor::{Factor, FactorConfig, Interaction};
+use crate::forest::{Forest, ForestConfig};
 use crate::linear::{Linear, LinearConfig};
 use crate::{ABSENT, FeatureShape, Features, LabeledBatch, LearnOutcome, Model, Task};
 
@@ -64,13 +66,18 @@ pub fn saved(model: &dyn Model) -> Vec<u8> {
 
 /// An untrained member.
 fn member(which: usize, task: Task) -> Box<dyn Model> {
+    let factor =
+        |interaction| Factor::new(FactorConfig::new(task, interaction), SHAPE).expect("possible");
     match which {
         0 => Box::new(Linear::new(LinearConfig::new(task), SHAPE).expect("possible")),
         1 => Box::new(Boost::new(small(task), SHAPE).expect("possible")),
+        2 => Box::new(Forest::new(ForestConfig::new(task), SHAPE).expect("possible")),
+        3 => Box::new(factor(Interaction::Shared)),
+        4 => Box::new(factor(Interaction::ByField)),
         _ => Box::new(Auto::new(AutoConfig::new(task), SHAPE).expect("possible")),
     }
 }
-const MEMBERS: usize = 3;
+const MEMBERS: usize = 6;
 
 /// Trees that do not take long.
 pub fn small(task: Task) -> BoostConfig {
@@ -80,7 +87,7 @@ pub fn small(task: Task) -> BoostConfig {
 const TASKS: [Task; 3] = [Task::Binary, Task::MultiClass { classes: 3 }, Task::Regression];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 18, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     /// Wherever the stream is cut: saved and read, kept and gone back to, it goes on to the bit.
     #[test]

@@ -14,7 +14,12 @@ const GROUPED: &[(&str, &str)] =
 pub const ROWS: &[Row] = &[
     row("model.task", &["'binary'", "'regression'"], "'ranking'", scores),
     row("model.classes", &["['0', '1']", "['0', '1', '2']"], "['0']", scores).with(CLASSES),
-    row("model.kind", &["'auto'", "'linear'", "'boost'"], "'forest'", scores),
+    row(
+        "model.kind",
+        &["'auto'", "'linear'", "'fm'", "'ffm'", "'boost'", "'forest'"],
+        "'trees'",
+        scores,
+    ),
     row("model.optimizer", &["'auto'", "'ftrl'", "'adagrad'", "'sgd'"], "'adam'", scores)
         .with(LINEAR),
     row("model.rate", &[NONE, "0.2"], "0", scores).with(LINEAR),

@@ -115,7 +115,8 @@ impl World {
              guard = {{ action = '{}', window_labels = 40, warm_up_windows = 2, \
              cool_down_labels = 30, deviations = 2, loss_rise = 0.1, label_shift = 0.5 }}\n\
              dead_letters.topic = 'dead'\n\
-             model = {{ {task}, kind = 'linear', optimizer = '{optimizer}', fold = {} }}\nlearn.step_rows = {}\n\
+             model = {{ {task}, kind = 'linear', optimizer = '{optimizer}', fold = {} }}\n\
+             learn.step_rows = {}\n\
              evaluate = {{ metrics = [{metrics}], group = 'card', k = 2, trailing_rows = {} }}\n\
              {FIELDS}{FEATURES}",
             pick(&["0ms", "100ms"]),

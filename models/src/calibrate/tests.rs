@@ -176,6 +176,7 @@ impl Rows {
                 rows: to - from,
                 dense: &self.dense[2 * from..2 * to],
                 sparse: &self.sparse[from..to],
+                notes: &[],
             },
             labels: &self.labels[from..to],
             weights: &self.weights[from..to],

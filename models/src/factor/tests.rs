@@ -47,7 +47,7 @@ impl Stream {
     fn batch(&self, from: usize, to: usize) -> LabeledBatch<'_> {
         let (dense, sparse) = (&self.dense[2 * from..2 * to], &self.sparse[2 * from..2 * to]);
         LabeledBatch {
-            features: Features { rows: to - from, dense, sparse },
+            features: Features { rows: to - from, dense, sparse, notes: &[] },
             labels: &self.labels[from..to],
             weights: &self.weights[from..to],
         }

@@ -191,7 +191,7 @@ fn what_is_refused_changes_nothing() {
             (good, 1.0, -1.0),
         ] {
             // An index that has no embedding must not get one.
-            let features = Features { rows: 1, dense: &dense, sparse: &[255, 254] };
+            let features = Features { rows: 1, dense: &dense, sparse: &[255, 254], notes: &[] };
             let batch = LabeledBatch { features, labels: &[label], weights: &[weight] };
             let outcome = model.learn(&batch).expect("the shapes fit");
             assert_eq!(outcome, LearnOutcome { learned: 0, refused: 1 });
