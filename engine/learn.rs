@@ -18,7 +18,7 @@ mod state;
 use std::ops::Range;
 
 use pelton_models::evaluate::{EvaluateSpec, Evaluator};
-use pelton_models::{FeatureShape, Features, LabeledBatch, Model};
+use pelton_models::{FeatureShape, Features, LabeledBatch, MemberStatus, Model};
 
 use crate::config::Config;
 use crate::device::Device;
@@ -51,6 +51,7 @@ pub struct LearnCounts {
 
 /// The model, the judge, and the labels that wait for the end of a step.
 pub struct Learner {
+    model_name: &'static str,
     model: Box<dyn Model>,
     evaluator: Evaluator,
     lateness_ms: i64,
@@ -94,6 +95,7 @@ impl Learner {
             ..EvaluateSpec::new(config.model.task, config.evaluate.metrics.clone())
         };
         Ok(Learner {
+            model_name: config.model.kind.name(),
             model: crate::model::build(config, shape, device)?,
             evaluator: Evaluator::new(spec)?,
             lateness_ms: config.event.lateness_ms,
@@ -202,6 +204,18 @@ impl Learner {
     #[must_use]
     pub fn counts(&self) -> LearnCounts {
         self.counts
+    }
+
+    /// The name of the model's kind.
+    #[must_use]
+    pub fn model_name(&self) -> &'static str {
+        self.model_name
+    }
+
+    /// The members of the model, where it is a mixture, and what it regrets.
+    #[must_use]
+    pub fn members(&self) -> (Vec<MemberStatus>, f64) {
+        (self.model.members(), self.model.regret())
     }
 
     /// Numbers that the model notes of a row when it is scored.

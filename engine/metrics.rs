@@ -228,6 +228,15 @@ fn gauges(of: &[Label], pipeline: &Pipeline) -> Vec<Shown> {
         shown.push(measure(gauge!("pelton_drift_psi", feature()), standing.psi));
         shown.push(measure(gauge!("pelton_drift_ks", feature()), standing.distance));
     }
+    let (members, regret) = pipeline.learner().members();
+    for member in &members {
+        let labels = || with(of, "member", member.name);
+        shown.push(measure(gauge!("pelton_model_weight", labels()), member.weight));
+        shown.push(measure(gauge!("pelton_model_loss", labels()), member.loss));
+    }
+    if !members.is_empty() {
+        shown.push(measure(gauge!("pelton_model_regret", of_all()), regret));
+    }
     if drift.is_on() {
         shown.push(measure(gauge!("pelton_drift_loss", of_all()), drift.loss().0));
     }
@@ -322,6 +331,9 @@ fn describe() {
     describe_gauge!("pelton_guard_state", "1 while the learning breaker has tripped");
     describe_counter!("pelton_guard_trips_total", "Trips of the learning breaker, by measure");
     describe_counter!("pelton_drift_alerts_total", "Alerts of drift, by detector and feature");
+    describe_gauge!("pelton_model_weight", "How much each member of the mixture counts");
+    describe_gauge!("pelton_model_loss", "Mean loss of each member of the mixture");
+    describe_gauge!("pelton_model_regret", "What the mixture lost more than its best member");
     describe_gauge!("pelton_drift_psi", "Population stability index against the reference");
     describe_gauge!("pelton_drift_ks", "Kolmogorov-Smirnov distance from the reference");
     describe_gauge!("pelton_drift_loss", "Mean loss in the window that ADWIN keeps");

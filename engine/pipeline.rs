@@ -45,7 +45,7 @@ impl Pipeline {
     pub fn on(config: &Config, device: &Device) -> Result<Pipeline, Error> {
         let features = FeatureStage::on(config, device)?;
         let shape = features.shape();
-        let learner = Learner::new(config, shape, device)?;
+        let learner = Learner::new(config, features.plan(), device)?;
         let pending = PendingShape {
             dense_width: shape.dense_width,
             sparse_width: shape.sparse_width,

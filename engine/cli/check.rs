@@ -89,9 +89,9 @@ fn sink(sink: &SinkConfig) -> String {
 fn explain_features(config: &Config, features: &FeatureStage) {
     let plan = features.plan();
     let scaled = match (config.features.standardize, config.model.kind) {
-        (false, _) | (_, Kind::Boost) => "",
-        (true, Kind::Linear) => ", standardised",
+        (true, Kind::Linear | Kind::Fm | Kind::Ffm) => ", standardised",
         (true, Kind::Auto) => ", standardised for the members that need it",
+        _ => "",
     };
     println!("dense    {} features{scaled}", plan.dense_names.len());
     for name in &plan.dense_names {

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use pelton::error::Error;
+use pelton::learn::Learner;
 use pelton::learn::drift::alerts::Alert;
 use pelton::learn::drift::{Drift, Standing};
 use pelton::ring::Reason;
 use pelton::run::Outcome;
+use pelton_models::MemberStatus;
 use pelton_models::evaluate::{Evaluator, Metric, ReliabilityBin};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::write_whole;
 
@@ -49,6 +51,10 @@ pub struct Report {
     pub latency_ms: Latency,
     /// Prequential metrics within the bounds of [evaluate]; `models` holds them per model.
     pub metrics: Map<String, Value>,
+    /// The members of a mixture: weights now, mean losses, and what the mixture lost more than the
+    /// best of them; absent for other models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<Value>,
     /// Alerts of drift, the newest, and how features stand; absent when nothing is watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<Value>,
@@ -92,6 +98,14 @@ pub struct Latency {
     p999: f64,
 }
 
+fn members_of(learner: &Learner) -> Option<Value> {
+    let (members, regret) = learner.members();
+    let of =
+        |own: &MemberStatus| (own.name.to_owned(), json!({"weight": own.weight, "loss": own.loss}));
+    let own: Map<String, Value> = members.iter().map(of).collect();
+    (!own.is_empty()).then(|| json!({"regret": regret, "models": own}))
+}
+
 impl Latency {
     fn of(latency_ns: &Histogram<u64>) -> Latency {
         let quantile = |q: f64| latency_ns.value_at_quantile(q) as f64 / 1e6;
@@ -110,7 +124,8 @@ impl Report {
             // A metric that is not defined (one class only, say) is null in JSON.
             metrics.insert(name.to_owned(), Value::from(value));
         }
-        let models = Map::from_iter([("linear".to_owned(), Value::from(metrics.clone()))]);
+        let models =
+            Map::from_iter([(learner.model_name().to_owned(), Value::from(metrics.clone()))]);
         metrics.insert("models".to_owned(), Value::from(models));
         Ok(Report {
             events: totals.consumed,
@@ -131,6 +146,7 @@ impl Report {
             score_digest: learner.score_digest(),
             latency_ms: Latency::of(&outcome.latency_ns),
             metrics,
+            members: members_of(learner),
             drift: learner.drift().is_on().then(|| drift_of(learner.drift())),
             reliability: Reliability::of(learner.evaluator()),
             partitions: BTreeMap::new(),
@@ -274,6 +290,7 @@ impl ShardsReport {
             score_digest: self.digest(|report| &report.score_digest),
             latency_ms: latency_ns.map_or(nothing, Latency::of),
             metrics: Map::new(),
+            members: None,
             drift: None,
             reliability: Vec::new(),
             partitions: self.partitions,

@@ -56,6 +56,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its name in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Auto => "auto",
+            Kind::Linear => "linear",
+            Kind::Fm => "fm",
+            Kind::Ffm => "ffm",
+            Kind::Boost => "boost",
+            Kind::Forest => "forest",
+        }
+    }
+
     /// Whether numbers are standardised before a model of this kind sees them. Trees take them as
     /// they are; the mixture standardises them for those that need it.
     #[must_use]
@@ -121,14 +134,8 @@ impl Kind {
                    field-aware: better and slower; boost = boosted trees, grown again and again \
                    over a bounded sample of the labelled events; forest = an adaptive random \
                    forest of trees that grow with every label";
-        let kinds = [
-            ("auto", Kind::Auto),
-            ("linear", Kind::Linear),
-            ("fm", Kind::Fm),
-            ("ffm", Kind::Ffm),
-            ("boost", Kind::Boost),
-            ("forest", Kind::Forest),
-        ];
+        use Kind::{Auto, Boost, Ffm, Fm, Forest, Linear};
+        let kinds = [Auto, Linear, Fm, Ffm, Boost, Forest].map(|kind| (kind.name(), kind));
         section.choice(Key("kind", doc), &kinds)
     }
 }
