@@ -14,11 +14,12 @@ pub mod drift;
 pub mod guard;
 mod pause;
 mod state;
+mod step;
 
 use std::ops::Range;
 
 use pelton_models::evaluate::{EvaluateSpec, Evaluator};
-use pelton_models::{FeatureShape, Features, LabeledBatch, MemberStatus, Model};
+use pelton_models::{Features, LabeledBatch, MemberStatus, Model};
 
 use crate::config::Config;
 use crate::device::Device;
@@ -33,6 +34,7 @@ use digest::RunningDigest;
 use drift::{Drift, Given};
 use guard::Guard;
 use pause::KeptModels;
+use step::Step;
 
 /// What has been learned so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,16 +70,6 @@ pub struct Learner {
     digest_buffer: Vec<u8>,
 }
 
-/// Labels that wait for the end of a step, with their features.
-struct Step {
-    shape: FeatureShape,
-    dense: Vec<f32>,
-    sparse: Vec<u32>,
-    notes: Vec<f32>,
-    labels: Vec<f32>,
-    weights: Vec<f32>,
-}
-
 /// Labels between a prefetch of an event and its use.
 const SOON: usize = 4;
 
@@ -100,14 +92,7 @@ impl Learner {
             evaluator: Evaluator::new(spec)?,
             lateness_ms: config.event.lateness_ms,
             step_rows: config.learn.step_rows,
-            step: Step {
-                shape,
-                dense: Vec::new(),
-                sparse: Vec::new(),
-                notes: Vec::new(),
-                labels: Vec::new(),
-                weights: Vec::new(),
-            },
+            step: Step::new(shape),
             ahead: Ahead::default(),
             notes: Vec::new(),
             guard: Guard::new(&config.guard, config.model.task),
@@ -389,30 +374,5 @@ impl Learner {
             }
         }
         self.digest.add(&self.digest_buffer);
-    }
-}
-
-impl Step {
-    fn push(&mut self, features: &Features<'_>, label: f32) {
-        self.dense.extend_from_slice(features.dense);
-        self.sparse.extend_from_slice(features.sparse);
-        self.notes.extend_from_slice(features.notes);
-        self.labels.push(label);
-        self.weights.push(1.0);
-    }
-
-    fn batch(&self) -> LabeledBatch<'_> {
-        debug_assert_eq!(self.dense.len(), self.labels.len() * self.shape.dense_width);
-        let (dense, sparse, notes) = (&self.dense[..], &self.sparse[..], &self.notes[..]);
-        let features = Features { rows: self.labels.len(), dense, sparse, notes };
-        LabeledBatch { features, labels: &self.labels, weights: &self.weights }
-    }
-
-    fn clear(&mut self) {
-        self.dense.clear();
-        self.sparse.clear();
-        self.notes.clear();
-        self.labels.clear();
-        self.weights.clear();
     }
 }

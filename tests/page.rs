@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::{pelton, text};
 
-const LINEAR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/fraud/linear.toml");
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/fraud/pelton.toml");
 
 #[test]
 fn one_stream_gives_one_page_with_the_values_of_the_report() {
@@ -13,7 +13,7 @@ fn one_stream_gives_one_page_with_the_values_of_the_report() {
     let input = path("payments.parquet");
     let generated = ["generate", "fraud", "--events", "8000", "--seed", "5", "--output"];
     assert!(pelton(&[&generated[..], &[text(&input)]].concat()).status.success());
-    let config = std::fs::read_to_string(LINEAR).expect("the example");
+    let config = std::fs::read_to_string(EXAMPLE).expect("the example");
     let metrics = "metrics = [\"ece\", \"kappa\", ";
     let mut pages = Vec::new();
     for rows_max in [7, 4096, 4096] {

@@ -51,7 +51,7 @@ impl BoostConfig {
             lambda: 3.0,
             hessian_min: 3.0,
             period_labels: 40_000,
-            generations: 2,
+            generations: 3,
         }
     }
 
