@@ -100,7 +100,9 @@ impl Pending {
         for (key, columns) in self.keys[at * width..].iter_mut().zip(&self.shape.label_keys) {
             *key = crate::features::key_of(slot, columns, row);
         }
-        self.features[at] = self.features_free.pop().unwrap_or_else(|| self.grow_features());
+        let features = self.features_free.pop().unwrap_or_else(|| self.grow_features());
+        self.features[at] = features;
+        self.scores[features as usize * self.shape.outputs..][..self.shape.outputs].fill(f32::NAN);
         entry
     }
 
@@ -131,6 +133,12 @@ impl Pending {
             sparse: &self.sparse[row * sparse_width..][..sparse_width],
             notes: &self.notes[row * notes_width..][..notes_width],
         }
+    }
+
+    /// Whether the entry has been given a finite score, and notes.
+    #[must_use]
+    pub fn is_scored(&self, entry: Entry) -> bool {
+        self.scores(entry).iter().all(|score| !score.is_nan())
     }
 
     /// The scores the entry was given.

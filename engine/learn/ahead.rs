@@ -78,7 +78,13 @@ impl Ahead {
     ) -> Result<(), Error> {
         self.asked = 0;
         self.entries.clear();
-        self.entries.extend(upcoming.iter().filter(|label| is_first(label)).map(|l| l.entry));
+        let entries = upcoming.iter().filter(|label| is_first(label)).map(|label| label.entry);
+        // What is noted of an event is known once it is scored, which the first one has been.
+        let is_known = |(at, entry): &(usize, Entry)| {
+            *at == 0 || model.notes_width() == 0 || pending.is_scored(*entry)
+        };
+        let known = entries.enumerate().take_while(is_known).map(|(_, entry)| entry);
+        self.entries.extend(known);
         self.dense.clear();
         self.sparse.clear();
         self.notes.clear();
