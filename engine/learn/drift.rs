@@ -5,7 +5,7 @@
 //! same value becomes another from day to day. Rows are looked at as they are scored, a part of
 //! them where they are many. All is counted in rows, labels and event time as they come in the
 //! stream, so that neither batch cuts nor a restart changes an alert. An alert is logged, counted
-//! and listed; nothing is learned otherwise because of it ([`Learner::loss_has_drifted`] is where
+//! and listed; nothing is learned otherwise because of it (`Learner::loss_has_drifted` is where
 //! a model could be told).
 
 pub mod alerts;

@@ -3,7 +3,7 @@
 //!
 //! A linear model that learns every label at once, and boosted trees that are grown over a sample
 //! of the past, see the same rows; what the last labels were is noted of each
-//! ([`memory`](crate::memory)). A second linear model, the *stack*, learns from what the members
+//! (`memory.rs`). A second linear model, the *stack*, learns from what the members
 //! predict and from the notes: it corrects them within a few labels of a change (Wolpert 1992,
 //! "Stacked generalization"). The mixture pools members and stack in log odds, each by how well it
 //! has predicted lately (`auto/share.rs`).

@@ -162,7 +162,8 @@ impl LabelMemory {
     pub fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         self.labels = state.get()?;
         state.fill(&mut self.overall)?;
-        (self.counts.fill(0), self.own.fill(0.0));
+        self.counts.fill(0);
+        self.own.fill(0.0);
         state.blocks(&mut self.counts, |count| count)?;
         state.blocks(&mut self.own, |mean| mean)
     }

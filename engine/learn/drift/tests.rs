@@ -70,7 +70,7 @@ fn another_alert_of_the_kind_waits_for_the_cool_down() {
     assert!(alerts.add(alert(Detector::Psi, 1, 149), 50), "about something else");
     assert!(alerts.add(alert(Detector::Adwin, 0, 150), 50));
     assert_eq!((alerts.total(), alerts.suppressed()), (4, 1));
-    let counts: Vec<_> = alerts.counts().map(|(detector, what, n)| (detector, what, n)).collect();
+    let counts: Vec<_> = alerts.counts().collect();
     let wanted = [
         (Detector::Adwin, 0, 2),
         (Detector::PageHinkley, 0, 1),

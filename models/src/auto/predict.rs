@@ -55,13 +55,6 @@ impl Room {
 }
 
 impl Auto {
-    #[doc(hidden)]
-    pub fn probe(&self) -> Vec<f32> {
-        let room = self.room.take();
-        let out = room.predicted.clone();
-        self.room.set(room);
-        out
-    }
     /// Fills the room with what all members and the stack predict of rows.
     pub(super) fn predict(
         &self,

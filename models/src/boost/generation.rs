@@ -199,7 +199,9 @@ impl Growing {
         predict_all(config.task, outputs, &mut self.before);
         for output in 0..outputs {
             self.ask(config.task, sample, (output, outputs));
-            let seed = mix64(self.began.wrapping_mul(1 << 20) + self.generation.trees() as u64);
+            let seed = mix64(
+                self.began.wrapping_mul(1 << 20).wrapping_add(self.generation.trees() as u64),
+            );
             let scale = self.draw_rows(config.rows_share, seed);
             self.draw_columns(config.columns_share, width, seed);
             let codes = Codes { codes: &self.codes, width, columns: &self.columns };
@@ -239,7 +241,8 @@ impl Growing {
     /// for as much more as it is less likely (Ibragimov, Gusev 2019, "Minimal variance sampling in
     /// stochastic gradient boosting").
     pub fn draw_rows(&mut self, share: f32, seed: u64) -> Scale {
-        (self.pulls.clear(), self.left_out.clear());
+        self.pulls.clear();
+        self.left_out.clear();
         let size =
             |[gradient, hessian]: [f32; 2]| (gradient * gradient + 0.1 * hessian * hessian).sqrt();
         if share < 1.0 {

@@ -125,7 +125,7 @@ fn read_generation(
     let edges = (0..width).map(|_| state.list(BINS)).collect::<io::Result<_>>()?;
     let leaves: Vec<f32> = state.list(LENGTH_MAX)?;
     let trees = leaves.len() >> depth;
-    if leaves.len() != trees << depth || trees % outputs != 0 {
+    if leaves.len() != trees << depth || !trees.is_multiple_of(outputs) {
         return Err(invalid("a round lacks trees"));
     }
     let inner = state.numbers(trees << depth)?;
