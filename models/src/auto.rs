@@ -22,12 +22,13 @@ mod state;
 mod tests;
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::moments::{Moments, MomentsSpec};
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::boost::{Boost, BoostConfig};
+use crate::kept::{Keeps, Kept};
 use crate::linear::{Linear, LinearConfig};
 use crate::memory::LabelMemory;
 use crate::{
@@ -94,8 +95,7 @@ pub struct Auto {
     shares: Shares,
     /// The usual size of a residual (regression).
     residual: f64,
-    /// Kept states, oldest first: the rows learned, and what is not of a member as bytes.
-    kept: VecDeque<(u64, Vec<u8>)>,
+    kept: Kept,
     room: Cell<Room>,
 }
 
@@ -134,7 +134,7 @@ impl Auto {
             inputs: Moments::new(spec(dense_width))?,
             version: 0,
             residual: 0.0,
-            kept: VecDeque::new(),
+            kept: Kept::new(shape, all),
             room: Cell::default(),
             config,
             shape,
@@ -151,6 +151,7 @@ impl Auto {
         batch: &LabeledBatch<'_>,
         room: &Room,
     ) -> Result<LearnOutcome, ModelError> {
+        self.kept.note(batch);
         for (row, (label, weight)) in batch.labels.iter().zip(batch.weights).enumerate() {
             self.judge(room, row, *label, *weight);
         }
@@ -304,37 +305,28 @@ impl Model for Auto {
     }
 
     fn keep(&mut self) -> Result<(), ModelError> {
-        let mut bytes = Vec::new();
-        self.write_own(&mut bytes)?;
-        for member in &mut self.members {
-            member.model.keep()?;
-        }
-        self.kept.push_back((self.version, bytes));
-        Ok(())
+        self.keep_state()
     }
 
     fn forget_oldest(&mut self) {
-        self.kept.pop_front();
-        self.members.iter_mut().for_each(|member| member.model.forget_oldest());
+        self.kept.forget_oldest();
     }
 
     fn go_back(&mut self) -> Result<(), ModelError> {
-        self.kept.truncate(1);
-        let Some((version, bytes)) = self.kept.pop_front() else { return Ok(()) };
-        self.read_own(&mut &bytes[..])?;
-        for member in &mut self.members {
-            member.model.go_back()?;
-        }
-        self.version = version;
-        self.kept.push_back((version, bytes));
-        Ok(())
+        self.go_back_to_oldest()
     }
 
     fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.write_all_kept(out)
+        self.kept.write(&mut StateWriter::new(out))
     }
 
     fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        self.read_all_kept(from)
+        Ok(self.kept.read(&mut StateReader::new(from))?)
+    }
+}
+
+impl Keeps for Auto {
+    fn kept(&mut self) -> &mut Kept {
+        &mut self.kept
     }
 }

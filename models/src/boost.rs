@@ -25,8 +25,11 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
+use pelton_kernels::state::{StateReader, StateWriter};
+
 pub use config::{BoostConfig, Memory};
 
+use crate::kept::{Keeps, Kept};
 use crate::memory::LabelMemory;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 use generation::{Generation, Growing};
@@ -48,8 +51,7 @@ pub struct Boost {
     growing: Option<Growing>,
     /// Whole generations, oldest first.
     serving: VecDeque<Generation>,
-    /// Kept states, oldest first: the labels learned, and everything as bytes.
-    kept: VecDeque<(u64, Vec<u8>)>,
+    kept: Kept,
     /// Room for a row and its codes.
     room: Cell<(Vec<f32>, Vec<u8>)>,
 }
@@ -66,11 +68,11 @@ impl Boost {
         Ok(Boost {
             sample: Sample::new(width, config.kinds(), config.sample_rows, config.memory),
             learned: 0,
+            kept: Kept::new(shape, memory.categories_width()),
             memory,
             width,
             growing: None,
             serving: VecDeque::new(),
-            kept: VecDeque::new(),
             room: Cell::default(),
             config,
             shape,
@@ -79,7 +81,7 @@ impl Boost {
 
     fn score_row(&self, features: &Features<'_>, row: usize, out: &mut [f32]) {
         let (mut values, mut codes) = self.room.take();
-        self.values(features, row, &mut values);
+        features.columns(row, &mut values);
         codes.resize(values.len(), 0);
         if self.serving.is_empty() {
             // What the labels alone say.
@@ -94,16 +96,6 @@ impl Boost {
         self.room.set((values, codes));
     }
 
-    /// The columns of a row; what is not finite counts as 0.
-    fn values(&self, features: &Features<'_>, row: usize, out: &mut Vec<f32>) {
-        let dense_width = self.shape.dense_width;
-        let dense = &features.dense[row * dense_width..][..dense_width];
-        let notes = &features.notes[row * (self.width - dense_width)..][..self.width - dense_width];
-        let finite = |value: &f32| if value.is_finite() { *value } else { 0.0 };
-        out.clear();
-        out.extend(dense.iter().chain(notes).map(finite));
-    }
-
     /// Learns a row, or refuses it.
     fn learn_row(&mut self, batch: &LabeledBatch<'_>, row: usize) {
         let (label, weight) = (batch.labels[row], batch.weights[row]);
@@ -115,7 +107,7 @@ impl Boost {
             _ => label as usize,
         };
         let (mut values, codes) = self.room.take();
-        self.values(&batch.features, row, &mut values);
+        batch.features.columns(row, &mut values);
         let sparse_width = self.shape.sparse_width;
         self.memory.learn(&batch.features.sparse[row * sparse_width..][..sparse_width], label);
         let place = self.sample.offer(&values, (label, weight), kind);
@@ -162,13 +154,9 @@ impl Model for Boost {
     }
 
     fn note(&self, features: &Features<'_>, notes: &mut [f32]) -> Result<(), ModelError> {
-        let (width, sparse_width) = (self.notes_width(), self.shape.sparse_width);
         self.shape.check(NAME, features, None)?;
-        self.shape.check_notes(NAME, &Features { notes, ..*features }, width)?;
-        for (row, notes) in notes.chunks_exact_mut(width.max(1)).enumerate() {
-            let sparse = &features.sparse[row * sparse_width..][..sparse_width];
-            self.memory.note_categories(sparse, notes);
-        }
+        self.shape.check_notes(NAME, &Features { notes, ..*features }, self.notes_width())?;
+        self.memory.note_all_categories(features, notes);
         Ok(())
     }
 
@@ -186,6 +174,7 @@ impl Model for Boost {
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.shape.check_batch(NAME, batch)?;
         self.shape.check_notes(NAME, &batch.features, self.notes_width())?;
+        self.kept.note(batch);
         let (before, rows) = (self.learned, batch.features.rows);
         (0..rows).for_each(|row| self.learn_row(batch, row));
         let learned = self.learned - before;
@@ -201,6 +190,7 @@ impl Model for Boost {
         self.shape.check_batch(NAME, batch)?;
         self.shape.check(NAME, &batch.features, Some((outputs, out.len())))?;
         self.shape.check_notes(NAME, &batch.features, self.notes_width())?;
+        self.kept.note_each(batch);
         let before = self.learned;
         for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
             self.score_row(&batch.features, row, out);
@@ -221,32 +211,29 @@ impl Model for Boost {
         Ok(())
     }
 
-    /// A kept state is a copy of everything: a few megabytes.
     fn keep(&mut self) -> Result<(), ModelError> {
-        let mut bytes = Vec::new();
-        self.write(&mut bytes)?;
-        self.kept.push_back((self.learned, bytes));
-        Ok(())
+        self.keep_state()
     }
 
     fn forget_oldest(&mut self) {
-        self.kept.pop_front();
+        self.kept.forget_oldest();
     }
 
     fn go_back(&mut self) -> Result<(), ModelError> {
-        self.kept.truncate(1);
-        let Some((learned, bytes)) = self.kept.pop_front() else { return Ok(()) };
-        self.read_state(&mut &bytes[..])?;
-        self.kept.push_back((learned, bytes));
-        Ok(())
+        self.go_back_to_oldest()
     }
 
     fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
-        state::write_kept(&self.kept, out)
+        self.kept.write(&mut StateWriter::new(out))
     }
 
     fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        self.kept = state::read_kept(from)?;
-        Ok(())
+        Ok(self.kept.read(&mut StateReader::new(from))?)
+    }
+}
+
+impl Keeps for Boost {
+    fn kept(&mut self) -> &mut Kept {
+        &mut self.kept
     }
 }

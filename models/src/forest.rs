@@ -15,14 +15,13 @@
 mod bins;
 mod config;
 mod grow;
-mod kept;
 mod leaves;
 mod member;
 mod poisson;
 mod split;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
 mod vote;
 
@@ -35,11 +34,11 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 pub use config::ForestConfig;
 
-use crate::encode::{Encoder, LABELS_MAX};
+use crate::kept::{Keeps, Kept};
+use crate::memory::LabelMemory;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 use bins::Bins;
 use config::MEMORIES;
-use kept::Kept;
 use member::{Fate, Member};
 use poisson::{PER_WORD, Poisson};
 use tree::{Row, Tree};
@@ -63,9 +62,7 @@ pub struct Forest {
     replaced: u64,
     /// Labels at which new bins are taken.
     bins_at: u64,
-    encoder: Encoder,
-    /// The same by the last labels of each value.
-    recent: Encoder,
+    memory: LabelMemory,
     bins: Bins,
     members: Vec<Member>,
     /// Weight of each tree in the vote.
@@ -99,8 +96,8 @@ impl Forest {
     /// # Errors
     /// [`ModelError::Kernel`] for a setting or shape outside its range.
     pub fn new(config: ForestConfig, shape: FeatureShape) -> Result<Forest, ModelError> {
-        let encoder = Encoder::new(config.task, shape, LABELS_MAX);
-        let width = encoder.width() + encoder.sparse_width();
+        let memory = LabelMemory::new(config.task, shape);
+        let width = shape.dense_width + memory.categories_width();
         config.check(width)?;
         // A row without columns is one of a constant.
         let bins = Bins::new(width.max(1), config.kinds());
@@ -111,13 +108,12 @@ impl Forest {
             grown: config.trees as u64,
             replaced: 0,
             bins_at: BINS_FIRST,
-            encoder,
-            recent: Encoder::new(config.task, shape, config.short_labels),
+            kept: Kept::new(shape, memory.categories_width()),
+            memory,
             shares: vec![1.0 / config.trees as f32; config.trees],
             vote: Vote::new(),
             poisson: Poisson::new(config.lambda),
             moments: [0.0; 3],
-            kept: Kept::default(),
             room: Cell::default(),
             config,
             shape,
@@ -139,9 +135,9 @@ impl Forest {
         self.replaced
     }
 
-    fn encode(&self, features: &Features<'_>, row: usize, values: &mut Vec<f32>) {
-        self.encoder.encode(features, row, values);
-        self.recent.encode_sparse(features, row, values);
+    /// The columns of a row: dense features, and notes on its categories.
+    fn lay_row(&self, features: &Features<'_>, row: usize, values: &mut Vec<f32>) {
+        features.columns(row, values);
         values.resize(self.bins.width(), 0.0);
     }
 
@@ -175,9 +171,8 @@ impl Forest {
     /// Predicts as [`Forest::predict`], and learns the row.
     fn predict_and_learn(&mut self, batch: &LabeledBatch<'_>, row: usize, room: &mut Room) {
         let (label, weight) = (batch.labels[row], batch.weights[row]);
-        self.kept.note(batch, row, self.shape);
-        self.encoder.count(&batch.features, row, label);
-        self.recent.count(&batch.features, row, label);
+        let sparse_width = self.shape.sparse_width;
+        self.memory.learn(&batch.features.sparse[row * sparse_width..][..sparse_width], label);
         self.learned += 1;
         let kind = if self.config.task == Task::Regression { 0 } else { label as usize };
         self.bins.offer(&room.values, kind);
@@ -247,15 +242,10 @@ impl Forest {
     /// Whether a row can be learned.
     fn is_good(&self, batch: &LabeledBatch<'_>, row: usize) -> bool {
         let (label, weight) = (batch.labels[row], batch.weights[row]);
-        let is_class =
-            |classes: usize| label >= 0.0 && label < classes as f32 && label.fract() == 0.0;
-        let is_label = match self.config.task {
-            Task::Binary | Task::MultiClass { .. } => is_class(self.config.kinds()),
-            Task::Regression => label.abs() <= 1e12,
-        };
+        let is_label = self.config.task.can_learn(label, weight) && label.abs() <= 1e12;
         let width = self.shape.dense_width;
         let dense = &batch.features.dense[row * width..][..width];
-        is_label && weight > 0.0 && weight <= 1e4 && dense.iter().all(|value| value.is_finite())
+        is_label && weight <= 1e4 && dense.iter().all(|value| value.is_finite())
     }
 }
 
@@ -268,14 +258,26 @@ impl Model for Forest {
         self.learned
     }
 
+    fn notes_width(&self) -> usize {
+        self.memory.categories_width()
+    }
+
+    fn note(&self, features: &Features<'_>, notes: &mut [f32]) -> Result<(), ModelError> {
+        self.shape.check(NAME, features, None)?;
+        self.shape.check_notes(NAME, &Features { notes, ..*features }, self.notes_width())?;
+        self.memory.note_all_categories(features, notes);
+        Ok(())
+    }
+
     /// What is not finite counts as 0.
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         let outputs = self.outputs();
         self.shape.check(NAME, features, Some((outputs, out.len())))?;
+        self.shape.check_notes(NAME, features, self.notes_width())?;
         let mut room = self.room.take();
         self.lay_out(&mut room);
         for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
-            self.encode(features, row, &mut room.values);
+            self.lay_row(features, row, &mut room.values);
             self.predict(&mut room);
             out.copy_from_slice(&room.out);
         }
@@ -286,6 +288,8 @@ impl Model for Forest {
     /// One after another: a step of rows is those rows.
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.shape.check_batch(NAME, batch)?;
+        self.shape.check_notes(NAME, &batch.features, self.notes_width())?;
+        self.kept.note(batch);
         let (before, rows) = (self.learned, batch.features.rows);
         let mut room = self.room.take();
         self.lay_out(&mut room);
@@ -293,7 +297,7 @@ impl Model for Forest {
             if !self.is_good(batch, row) {
                 continue;
             }
-            self.encode(&batch.features, row, &mut room.values);
+            self.lay_row(&batch.features, row, &mut room.values);
             self.predict_and_learn(batch, row, &mut room);
         }
         self.room.set(room);
@@ -309,11 +313,13 @@ impl Model for Forest {
         let outputs = self.outputs();
         self.shape.check_batch(NAME, batch)?;
         self.shape.check(NAME, &batch.features, Some((outputs, out.len())))?;
+        self.shape.check_notes(NAME, &batch.features, self.notes_width())?;
+        self.kept.note_each(batch);
         let before = self.learned;
         let mut room = self.room.take();
         self.lay_out(&mut room);
         for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
-            self.encode(&batch.features, row, &mut room.values);
+            self.lay_row(&batch.features, row, &mut room.values);
             if self.is_good(batch, row) {
                 self.predict_and_learn(batch, row, &mut room);
             } else {
@@ -338,13 +344,7 @@ impl Model for Forest {
     }
 
     fn keep(&mut self) -> Result<(), ModelError> {
-        if self.kept.needs_copy() {
-            let mut bytes = Vec::new();
-            self.write(&mut bytes)?;
-            self.kept.copy(bytes);
-        }
-        self.kept.keep();
-        Ok(())
+        self.keep_state()
     }
 
     fn forget_oldest(&mut self) {
@@ -352,16 +352,7 @@ impl Model for Forest {
     }
 
     fn go_back(&mut self) -> Result<(), ModelError> {
-        let mut kept = std::mem::take(&mut self.kept);
-        if let Some(copy) = kept.oldest(self.shape) {
-            self.read_state(&mut &copy.bytes[..])?;
-            let (rows, labels) = (copy.rows.labels.len(), &copy.rows.labels[..]);
-            let features =
-                Features { rows, dense: &copy.rows.dense, sparse: &copy.rows.sparse, notes: &[] };
-            self.learn(&LabeledBatch { features, labels, weights: &copy.rows.weights })?;
-        }
-        self.kept = kept;
-        Ok(())
+        self.go_back_to_oldest()
     }
 
     fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -369,7 +360,12 @@ impl Model for Forest {
     }
 
     fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        self.kept = Kept::read(&mut StateReader::new(from), self.shape)?;
-        Ok(())
+        Ok(self.kept.read(&mut StateReader::new(from))?)
+    }
+}
+
+impl Keeps for Forest {
+    fn kept(&mut self) -> &mut Kept {
+        &mut self.kept
     }
 }

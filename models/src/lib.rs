@@ -9,10 +9,10 @@ pub mod calibrate;
 pub mod cases;
 mod checks;
 pub mod drift;
-mod encode;
 pub mod evaluate;
 pub mod factor;
 pub mod forest;
+mod kept;
 pub mod linear;
 mod memory;
 #[cfg(test)]
@@ -75,6 +75,20 @@ pub struct Features<'a> {
     pub sparse: &'a [u32],
     /// `[rows, notes_width]`, row-major: what [`Model::note`] has noted of them at scoring time.
     pub notes: &'a [f32],
+}
+
+impl Features<'_> {
+    /// The numbers of a row as trees look at them: dense features, then notes; what is not finite
+    /// counts as 0.
+    pub(crate) fn columns(&self, row: usize, out: &mut Vec<f32>) {
+        let rows = self.rows.max(1);
+        let (width, notes_width) = (self.dense.len() / rows, self.notes.len() / rows);
+        let dense = &self.dense[row * width..][..width];
+        let notes = &self.notes[row * notes_width..][..notes_width];
+        let finite = |value: &f32| if value.is_finite() { *value } else { 0.0 };
+        out.clear();
+        out.extend(dense.iter().chain(notes).map(finite));
+    }
 }
 
 /// The shape of [`Features`].

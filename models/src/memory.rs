@@ -14,7 +14,7 @@ use std::io;
 use pelton_kernels::math::logit_f32;
 use pelton_kernels::state::{StateReader, StateWriter};
 
-use crate::{ABSENT, FeatureShape, Task};
+use crate::{ABSENT, FeatureShape, Features, Task};
 
 /// Rates of the running means, those that tell most first; a mean of few labels goes faster.
 const RATES: [f32; 5] = [1.0 / 16.0, 1.0 / 4096.0, 1.0, 1.0 / 128.0, 1.0 / 3.0];
@@ -111,6 +111,18 @@ impl LabelMemory {
             {
                 notes.fill(self.noted(overall[SLOWEST.min(self.rates - 1)]));
             }
+        }
+    }
+
+    /// Notes what the last labels of each row's categories were.
+    ///
+    /// # Shapes
+    /// `notes: [rows, categories_width]`.
+    pub fn note_all_categories(&self, features: &Features<'_>, notes: &mut [f32]) {
+        let width = self.shape.sparse_width;
+        let rows = notes.chunks_exact_mut(self.categories_width().max(1));
+        for (sparse, notes) in features.sparse.chunks_exact(width.max(1)).zip(rows) {
+            self.note_categories(sparse, notes);
         }
     }
 

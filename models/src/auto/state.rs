@@ -8,11 +8,6 @@ use pelton_kernels::state::{StateReader, StateWriter, invalid};
 use super::Auto;
 use crate::{Model, ModelError, Task};
 
-/// No list here can be longer.
-const LENGTH_MAX: usize = 1 << 32;
-/// More than anyone keeps: a damaged count must not ask for memory.
-const KEPT_MAX: usize = 1 << 16;
-
 impl Auto {
     fn header(&self) -> [u64; 6] {
         let task = match self.config.task {
@@ -27,8 +22,15 @@ impl Auto {
     }
 
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        StateWriter::new(out).slice(&self.header())?;
-        self.write_own(out)?;
+        let state = &mut StateWriter::new(out);
+        state.slice(&self.header())?;
+        state.put(self.version)?;
+        state.put(self.residual)?;
+        self.shares.write(state)?;
+        self.memory.write(state)?;
+        self.moments.write_state(out)?;
+        self.inputs.write_state(out)?;
+        self.stack.write_state(out)?;
         self.members.iter().try_for_each(|member| member.model.write_state(out))
     }
 
@@ -36,25 +38,8 @@ impl Auto {
     pub(super) fn read(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
         let header = self.header();
         let reason = "the model had another shape, task or members";
-        StateReader::new(from).expect(&header, reason)?;
-        self.read_own(from)?;
-        self.members.iter_mut().try_for_each(|member| member.model.read_state(from))
-    }
-
-    /// Everything but the members.
-    pub(super) fn write_own(&self, out: &mut dyn Write) -> io::Result<()> {
-        let state = &mut StateWriter::new(out);
-        state.put(self.version)?;
-        state.put(self.residual)?;
-        self.shares.write(state)?;
-        self.memory.write(state)?;
-        self.moments.write_state(out)?;
-        self.inputs.write_state(out)?;
-        self.stack.write_state(out)
-    }
-
-    pub(super) fn read_own(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
         let state = &mut StateReader::new(from);
+        state.expect(&header, reason)?;
         (self.version, self.residual) = (state.get()?, state.get()?);
         self.shares.read(state)?;
         self.memory.read(state)?;
@@ -64,24 +49,7 @@ impl Auto {
         }
         self.moments = Moments::read_state(*self.moments.spec(), from)?;
         self.inputs = Moments::read_state(*self.inputs.spec(), from)?;
-        self.stack.read_state(from)
-    }
-
-    pub(super) fn write_all_kept(&self, out: &mut dyn Write) -> io::Result<()> {
-        let state = &mut StateWriter::new(out);
-        state.length(self.kept.len())?;
-        for (version, bytes) in &self.kept {
-            state.put(*version)?;
-            state.list(bytes)?;
-        }
-        self.members.iter().try_for_each(|member| member.model.write_kept(out))
-    }
-
-    pub(super) fn read_all_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        let state = &mut StateReader::new(from);
-        let count = state.length(KEPT_MAX)?;
-        let kept = (0..count).map(|_| Ok((state.get()?, state.list(LENGTH_MAX)?)));
-        self.kept = kept.collect::<io::Result<_>>()?;
-        self.members.iter_mut().try_for_each(|member| member.model.read_kept(from))
+        self.stack.read_state(from)?;
+        self.members.iter_mut().try_for_each(|member| member.model.read_state(from))
     }
 }

@@ -1,7 +1,6 @@
 //! Boosted trees as bytes. Codes and margins of the sample are not written: they follow from the
 //! sample and the trees, to the bit.
 
-use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
@@ -14,8 +13,6 @@ use crate::{FeatureShape, Task};
 
 /// No list here can be longer.
 const LENGTH_MAX: usize = 1 << 32;
-/// More than anyone keeps: a damaged count must not ask for memory.
-const KEPT_MAX: usize = 1 << 16;
 
 /// Which model a state is of.
 fn header(config: &BoostConfig, shape: FeatureShape) -> [u64; 10] {
@@ -135,19 +132,4 @@ fn read_generation(
         return Err(invalid("a tree looks at a column that is not there"));
     }
     Ok(Generation { bins: Bins::with_edges(edges), base, scale, depth, splits, leaves, inner })
-}
-
-pub(super) fn write_kept(kept: &VecDeque<(u64, Vec<u8>)>, out: &mut dyn Write) -> io::Result<()> {
-    let state = &mut StateWriter::new(out);
-    state.length(kept.len())?;
-    kept.iter().try_for_each(|(learned, bytes)| {
-        state.put(*learned)?;
-        state.list(bytes)
-    })
-}
-
-pub(super) fn read_kept(from: &mut dyn Read) -> io::Result<VecDeque<(u64, Vec<u8>)>> {
-    let state = &mut StateReader::new(from);
-    let count = state.length(KEPT_MAX)?;
-    (0..count).map(|_| Ok((state.get()?, state.list(LENGTH_MAX)?))).collect()
 }

@@ -40,8 +40,6 @@ pub struct ForestConfig {
     pub shrinkage: f32,
     /// Nodes of a tree at most.
     pub nodes_max: usize,
-    /// Labels that the short encoding of a sparse feature's value remembers.
-    pub short_labels: f32,
     /// Chance of a false warning that a tree has become worse, each time it is looked.
     pub warning: f64,
     /// Rows by which a challenger is compared with its tree.
@@ -70,7 +68,6 @@ impl ForestConfig {
             memories: [2.0, 8.0, 128.0, 1e7],
             shrinkage: 2.0,
             nodes_max: 2048,
-            short_labels: 32.0,
             warning: 0.01,
             trial_rows: 3000.0,
             trial_errors: 3.0,
@@ -97,7 +94,6 @@ impl ForestConfig {
             ("memories", memories, "must be in 1..=1e7"),
             ("shrinkage", within(self.shrinkage, 1e-3, 1e6), "must be in 1e-3..=1e6"),
             ("nodes_max", (3..=1 << 24).contains(&self.nodes_max), "must be in 3..=2^24"),
-            ("short_labels", within(self.short_labels, 1.0, 8e6), "must be in 1..=8e6"),
             ("warning", self.warning > 0.0 && self.warning < 1.0, "must be between 0 and 1"),
             ("trial_rows", within(self.trial_rows, 32.0, 1e6), "must be in 32..=1e6"),
             ("trial_errors", within(self.trial_errors, 0.0, 1e6), "must be in 0..=1e6"),
@@ -149,7 +145,7 @@ pub(super) fn header(config: &ForestConfig, shape: FeatureShape) -> [u64; 20] {
     let pair = |high: f32, low: f32| u64::from(high.to_bits()) << 32 | u64::from(low.to_bits());
     let [first, second, third, fourth] = config.memories;
     [
-        u64::from_le_bytes(*b"forest-1"),
+        u64::from_le_bytes(*b"forest-2"),
         task,
         config.trees as u64,
         config.columns as u64,
@@ -160,7 +156,7 @@ pub(super) fn header(config: &ForestConfig, shape: FeatureShape) -> [u64; 20] {
         pair(first, second),
         pair(third, fourth),
         pair(config.grace_rows, config.shrinkage),
-        pair(config.share_min, config.short_labels),
+        pair(config.share_min, 0.0),
         pair(config.trial_rows, config.trial_errors),
         pair(config.sharpness, config.rate),
         config.nodes_max as u64,

@@ -19,8 +19,7 @@ impl Forest {
         let state = &mut StateWriter::new(out);
         state.slice(&header(&self.config, self.shape))?;
         state.slice(&[self.learned, self.grown, self.replaced, self.bins_at])?;
-        self.encoder.write(state)?;
-        self.recent.write(state)?;
+        self.memory.write(state)?;
         self.bins.write(state)?;
         state.slice(&self.shares)?;
         state.put(self.vote.numbers())?;
@@ -48,8 +47,7 @@ impl Forest {
         if [self.learned, self.grown, self.replaced, self.bins_at].iter().any(|n| *n > COUNT_MAX) {
             return Err(invalid("more was learned than can have been"));
         }
-        self.encoder.read(state)?;
-        self.recent.read(state)?;
+        self.memory.read(state)?;
         self.bins.read(state)?;
         state.fill(&mut self.shares)?;
         let is_vote = self.vote.set(state.get()?);

@@ -1,5 +1,7 @@
 //! The parts of a forest against slow references.
 
+use proptest::prelude::*;
+
 use super::super::leaves::{LEAF_BINS, Leaves, Slot, Watched};
 use super::super::split::Cell as Counts;
 use super::super::tree::NONE;
@@ -91,7 +93,8 @@ fn a_prediction_is_the_means_on_the_way_shrunken() {
         walk(&mut model, &stream, 0, 3000);
         let mut values = Vec::new();
         for row in 0..200 {
-            model.encode(&stream.batch(row, row + 1).0, 0, &mut values);
+            let notes = notes_of(&model, &stream, row, row + 1);
+            model.lay_row(&stream.batch(&notes, row, row + 1).0, 0, &mut values);
             let tree = &model.members[row % 4].tree;
             let mut out = vec![0.0; MEMORIES * outputs];
             tree.predict(&config, &values, &mut out);
