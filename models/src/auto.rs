@@ -149,7 +149,7 @@ impl Auto {
     fn learn_predicted(
         &mut self,
         batch: &LabeledBatch<'_>,
-        room: &Room,
+        room: &mut Room,
     ) -> Result<LearnOutcome, ModelError> {
         self.kept.note(batch);
         for (row, (label, weight)) in batch.labels.iter().zip(batch.weights).enumerate() {
@@ -254,7 +254,7 @@ impl Model for Auto {
         }
         let mut room = self.room.take();
         self.predict(&batch.features, &mut room)?;
-        let outcome = self.learn_predicted(batch, &room);
+        let outcome = self.learn_predicted(batch, &mut room);
         self.room.set(room);
         outcome
     }
@@ -273,7 +273,7 @@ impl Model for Auto {
             self.predict(&own.features, &mut room)?;
             self.pool(&room, out);
             outcome.add(match self.can_learn(&own) {
-                true => self.learn_predicted(&own, &room)?,
+                true => self.learn_predicted(&own, &mut room)?,
                 false => LearnOutcome { learned: 0, refused: 1 },
             });
         }

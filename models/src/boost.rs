@@ -27,7 +27,7 @@ use std::io::{self, Read, Write};
 
 use pelton_kernels::state::{StateReader, StateWriter};
 
-pub use config::{BoostConfig, Memory};
+pub use config::BoostConfig;
 
 use crate::kept::{Keeps, Kept};
 use crate::memory::LabelMemory;
@@ -66,7 +66,7 @@ impl Boost {
         let memory = LabelMemory::new(config.task, shape);
         let width = shape.dense_width + memory.categories_width();
         Ok(Boost {
-            sample: Sample::new(width, config.kinds(), config.sample_rows, config.memory),
+            sample: Sample::new(width, config.kinds(), config.sample_rows),
             learned: 0,
             kept: Kept::new(shape, memory.categories_width()),
             memory,
@@ -102,8 +102,8 @@ impl Boost {
         if !self.config.task.can_learn(label, weight) {
             return;
         }
-        let kind = match (self.config.memory, self.config.task) {
-            (Memory::Recent, _) | (_, Task::Regression) => 0,
+        let kind = match self.config.task {
+            Task::Regression => 0,
             _ => label as usize,
         };
         let (mut values, codes) = self.room.take();

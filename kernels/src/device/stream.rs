@@ -136,14 +136,16 @@ impl Stream {
             return self.upload((to, 0), (from, 0), end);
         }
         from.settle_unless_of(self);
-        for at in (0..from.len()).step_by(stride) {
+        let copied = (0..from.len()).step_by(stride).try_for_each(|at| {
             let (address, bytes) = (to.at(at, length), length * size_of::<T>());
             let memory = from.part(at, length).cast::<u8>();
             let gpu = &self.gpu;
             // SAFETY: as in `upload`; all are marked below.
-            gpu.call(|driver| unsafe { driver.upload(self.handle, address, memory, bytes) })?;
-        }
-        from.is_used_by(self, Copying::Out)
+            gpu.call(|driver| unsafe { driver.upload(self.handle, address, memory, bytes) })
+        });
+        // Marked where one has failed as well: those before it may be under way.
+        from.is_used_by(self, Copying::Out)?;
+        copied
     }
 
     /// A buffer with the values of a slice; waits.

@@ -27,6 +27,9 @@ pub(super) struct Room {
     /// stack: `[members + 1, rows, outputs]`.
     predicted: Vec<f32>,
     rows: usize,
+    /// Of a row: the pool of all, and each one's loss.
+    pooled: Vec<f32>,
+    losses: Vec<f64>,
 }
 
 impl Room {
@@ -133,7 +136,7 @@ impl Auto {
     }
 
     /// Moves the weights by what was predicted of a row.
-    pub(super) fn judge(&mut self, room: &Room, row: usize, label: f32, weight: f32) {
+    pub(super) fn judge(&mut self, room: &mut Room, row: usize, label: f32, weight: f32) {
         let outputs = self.outputs();
         let usual = if self.residual > 0.0 { self.residual } else { 1.0 };
         let loss = |own: &[f32]| match self.config.task {
@@ -141,17 +144,18 @@ impl Auto {
             Task::MultiClass { .. } => -f64::from(own[label as usize]),
             Task::Regression => (f64::from((own[0] - label).abs()) / usual).min(RESIDUALS_MAX),
         };
-        let mut pooled = vec![0.0; outputs];
+        let mut pooled = std::mem::take(&mut room.pooled);
+        pooled.resize(outputs, 0.0);
         self.pool_row(room, row, &mut pooled);
         if outputs > 1 {
             softmax_f32(&mut pooled);
             pooled.iter_mut().for_each(|share| *share = ln_f32(share.max(SURE)));
         }
-        let losses: Vec<f64> =
-            (0..=self.members.len()).map(|member| loss(room.of(member, row, outputs))).collect();
-        let mixed = loss(&pooled);
-        let weight = f64::from(weight);
-        let losses: Vec<f64> = losses.iter().map(|loss| loss * weight).collect();
+        let (mixed, weight) = (loss(&pooled), f64::from(weight));
+        let mut losses = std::mem::take(&mut room.losses);
+        losses.clear();
+        let members = 0..=self.members.len();
+        losses.extend(members.map(|member| loss(room.of(member, row, outputs)) * weight));
         self.shares.observe(&losses, mixed * weight);
         if self.config.task == Task::Regression {
             let seen = f64::from((pooled[0] - label).abs());
@@ -159,6 +163,8 @@ impl Auto {
             // A residual moves the estimate by a few times it at the most: an outlier stays one.
             let limit = if self.shares.rows < 30 { f64::MAX } else { 5.0 * usual };
             self.residual += rate * (seen.min(limit) - self.residual);
+            room.pooled = pooled;
+            room.losses = losses;
         }
     }
 

@@ -2,7 +2,6 @@
 
 use pelton_kernels::KernelError;
 
-pub use super::sample::Memory;
 use super::tree::Growth;
 use crate::Task;
 
@@ -13,16 +12,12 @@ pub struct BoostConfig {
     pub task: Task,
     /// Labelled rows kept, all kinds of labels together.
     pub sample_rows: usize,
-    /// Which of them.
-    pub memory: Memory,
     /// Rounds of a generation: a tree for each output.
     pub rounds: usize,
     /// Splits from the root to a leaf.
     pub depth: usize,
     /// Share of the sample that a tree is grown from, about.
     pub rows_share: f32,
-    /// Share of the columns that a tree may look at.
-    pub columns_share: f32,
     /// How far a tree goes of what it would best.
     pub rate: f32,
     /// Penalty on the square of a leaf's value.
@@ -42,11 +37,9 @@ impl BoostConfig {
         BoostConfig {
             task,
             sample_rows: 100_000,
-            memory: Memory::Even,
             rounds: 100,
             depth: 4,
             rows_share: 0.3,
-            columns_share: 1.0,
             rate: 0.1,
             lambda: 3.0,
             hessian_min: 3.0,
@@ -65,11 +58,6 @@ impl BoostConfig {
             ("depth", (1..=10).contains(&self.depth), "must be in 1..=10"),
             ("rate", self.rate > 0.0 && self.rate <= 1.0, "must be above 0, at most 1"),
             ("rows_share", self.rows_share > 0.0 && self.rows_share <= 1.0, "must be in 0..=1"),
-            (
-                "columns_share",
-                self.columns_share > 0.0 && self.columns_share <= 1.0,
-                "must be in 0..=1",
-            ),
             ("lambda", self.lambda > 0.0 && self.lambda <= 1e9, "must be above 0, at most 1e9"),
             ("hessian_min", self.hessian_min >= 0.0, "must not be below 0"),
             ("period_labels", self.period_labels >= 1, "must be at least 1"),
@@ -93,7 +81,6 @@ impl BoostConfig {
     /// Kinds of labels that are sampled apart.
     pub(super) fn kinds(&self) -> usize {
         match self.task {
-            _ if self.memory == Memory::Recent => 1,
             Task::Binary => 2,
             Task::MultiClass { classes } => classes as usize,
             Task::Regression => 1,

@@ -43,7 +43,6 @@ pub(super) struct Growing {
     asks: Vec<[f32; 2]>,
     pub pulls: Vec<Pull>,
     left_out: Vec<u32>,
-    columns: Vec<u32>,
     room: Room,
 }
 
@@ -115,7 +114,7 @@ pub(super) fn predict(task: Task, margins: &mut [f32]) {
 
 /// The base of each output, and the scale of margins, by the rows seen.
 pub(super) fn start(task: Task, sample: &Sample) -> (Vec<f32>, [f32; 2]) {
-    let seen = |class: usize| sample.mass(class) + 0.5;
+    let seen = |class: usize| sample.strata[class].seen as f64 + 0.5;
     match task {
         Task::Binary => (vec![math::ln(seen(1) / seen(0)) as f32], [0.0, 1.0]),
         Task::MultiClass { classes } => {
@@ -160,7 +159,6 @@ impl Growing {
             asks: Vec::new(),
             pulls: Vec::new(),
             left_out: Vec::new(),
-            columns: Vec::new(),
             room: Room::default(),
         };
         (0..sample.len()).for_each(|place| growing.place(sample, place, width));
@@ -203,8 +201,7 @@ impl Growing {
                 self.began.wrapping_mul(1 << 20).wrapping_add(self.generation.trees() as u64),
             );
             let scale = self.draw_rows(config.rows_share, seed);
-            self.draw_columns(config.columns_share, width, seed);
-            let codes = Codes { codes: &self.codes, width, columns: &self.columns };
+            let codes = Codes { codes: &self.codes, width };
             let margins = &mut self.margins;
             let pulls = (&mut self.pulls[..], scale);
             let tree = Tree::grow(&config.growth(), codes, pulls, &mut self.room, |value, rows| {
@@ -272,19 +269,6 @@ impl Growing {
             }
         }
         scale
-    }
-
-    /// Draws the columns that a tree may look at.
-    fn draw_columns(&mut self, share: f32, width: usize, seed: u64) {
-        self.columns.clear();
-        self.columns.extend(0..width as u32);
-        let count = ((width as f32 * share) as usize).clamp(1.min(width), width);
-        for place in 0..count {
-            let drawn = mix64(seed ^ (place as u64 + 1) << 32) % (width - place) as u64;
-            self.columns.swap(place, place + drawn as usize);
-        }
-        self.columns.truncate(count);
-        self.columns.sort_unstable();
     }
 }
 

@@ -1,4 +1,4 @@
-//! A bounded sample of labelled rows, each kind of label in places of its own.
+//! A bounded sample of labelled rows, each kind of label in a reservoir of its own.
 //!
 //! Rare labels are kept whole as long as there is room; a row kept of a common kind stands for
 //! `seen / kept` of them. Once a reservoir is full a new row takes the place of a random one with
@@ -11,8 +11,6 @@ use pelton_kernels::hash::mix64;
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     width: usize,
-    memory: Memory,
-    rows_max: usize,
     /// `[rows, width]`.
     pub rows: Vec<f32>,
     pub labels: Vec<f32>,
@@ -24,23 +22,12 @@ pub(super) struct Sample {
     pub draws: u64,
 }
 
-/// Which rows a sample keeps of those it has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
-    /// All are equally likely to be kept.
-    Even,
-    /// The last ones of each kind.
-    Recent,
-}
-
 /// The rows of one kind.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stratum {
     rows_max: usize,
     /// Rows of this kind seen.
     pub seen: u64,
-    /// Those, each counting less with every row seen of any kind ([`Memory::Recent`]).
-    pub mass: f64,
     /// Where the kept ones are.
     pub places: Vec<u32>,
 }
@@ -48,17 +35,17 @@ pub(super) struct Stratum {
 impl Stratum {
     /// How many rows seen a kept one stands for; nothing where none was seen.
     pub fn weight(&self) -> Option<f64> {
-        (self.seen > 0).then(|| self.mass / self.places.len() as f64)
+        (self.seen > 0).then(|| self.seen as f64 / self.places.len() as f64)
     }
 }
 
 impl Sample {
     /// Of no rows; `rows_max` is shared out to the kinds evenly.
-    pub fn new(width: usize, kinds: usize, rows_max: usize, memory: Memory) -> Sample {
+    pub fn new(width: usize, kinds: usize, rows_max: usize) -> Sample {
         let stratum = Stratum { rows_max: (rows_max / kinds).max(1), ..Stratum::default() };
         let (rows, labels, weights) = (Vec::new(), Vec::new(), Vec::new());
         let (kinds, strata) = (Vec::new(), vec![stratum; kinds]);
-        Sample { width, memory, rows_max, rows, labels, weights, kinds, strata, draws: 0 }
+        Sample { width, rows, labels, weights, kinds, strata, draws: 0 }
     }
 
     /// Rows kept.
@@ -75,14 +62,6 @@ impl Sample {
         self.strata.iter().map(of).collect()
     }
 
-    /// How many rows of a class there are to be, of those seen.
-    pub fn mass(&self, class: usize) -> f64 {
-        match self.strata.len() {
-            1 => self.labels.iter().filter(|label| **label as usize == class).count() as f64,
-            _ => self.strata[class].mass,
-        }
-    }
-
     /// A kept row.
     pub fn row(&self, place: usize) -> &[f32] {
         &self.rows[place * self.width..][..self.width]
@@ -95,13 +74,8 @@ impl Sample {
         (label, weight): (f32, f32),
         kind: usize,
     ) -> Option<usize> {
-        if self.memory == Memory::Recent {
-            let kept = 1.0 - 1.0 / self.rows_max as f64;
-            self.strata.iter_mut().for_each(|stratum| stratum.mass *= kept);
-        }
         let stratum = &mut self.strata[kind];
         stratum.seen += 1;
-        stratum.mass += 1.0;
         if stratum.places.len() < stratum.rows_max {
             let place = self.labels.len();
             stratum.places.push(place as u32);
@@ -109,13 +83,6 @@ impl Sample {
             self.labels.push(label);
             self.weights.push(weight);
             self.kinds.push(kind as u32);
-            return Some(place);
-        }
-        if self.memory == Memory::Recent {
-            let oldest = (stratum.seen - 1) % stratum.rows_max as u64;
-            let place = stratum.places[oldest as usize] as usize;
-            self.rows[place * self.width..][..self.width].copy_from_slice(row);
-            (self.labels[place], self.weights[place]) = (label, weight);
             return Some(place);
         }
         self.draws += 1;

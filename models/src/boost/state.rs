@@ -8,7 +8,7 @@ use pelton_kernels::state::{StateReader, StateWriter, invalid};
 use super::bins::{BINS, Bins};
 use super::generation::{Generation, Growing};
 use super::tree::Split;
-use super::{Boost, BoostConfig, Memory};
+use super::{Boost, BoostConfig};
 use crate::{FeatureShape, Task};
 
 /// No list here can be longer.
@@ -28,7 +28,7 @@ fn header(config: &BoostConfig, shape: FeatureShape) -> [u64; 10] {
         config.sample_rows as u64,
         (config.rounds as u64) << 32 | config.depth as u64,
         bits(config.rate, config.lambda),
-        bits(config.hessian_min, f32::from(u8::from(config.memory == Memory::Recent))),
+        bits(config.hessian_min, config.rows_share),
         config.period_labels,
         config.generations as u64,
         shape.dense_width as u64,
@@ -49,7 +49,6 @@ impl Boost {
         state.slice(&sample.kinds)?;
         state.put(sample.draws)?;
         state.each(sample.strata.iter().map(|stratum| stratum.seen))?;
-        state.each(sample.strata.iter().map(|stratum| stratum.mass))?;
         state.length(self.serving.len())?;
         self.serving.iter().try_for_each(|generation| write_generation(generation, state))?;
         state.put(u8::from(self.growing.is_some()))?;
@@ -82,9 +81,6 @@ impl Boost {
         }
         for stratum in &mut sample.strata {
             stratum.seen = state.get()?;
-        }
-        for stratum in &mut sample.strata {
-            stratum.mass = state.get()?;
         }
         for _ in 0..state.length(self.config.generations)? {
             self.serving.push_back(read_generation(state, &self.config, width)?);

@@ -83,7 +83,7 @@ proptest! {
         let mut pulls: Vec<Pull> = asks.iter().map(pull).collect();
         let mut values = vec![f32::NAN; rows.len()];
         let room = &mut Room::default();
-        let of = Codes { codes: &codes, width: 2, columns: &[0, 1] };
+        let of = Codes { codes: &codes, width: 2 };
         let tree = Tree::grow(&growth, of, (&mut pulls, scale), room, |value, own| {
             own.iter().for_each(|pull| values[pull.row as usize] = value);
         });
@@ -174,7 +174,7 @@ fn settings_outside_their_ranges_are_refused() {
 fn every_row_is_as_likely_to_be_in_the_sample() {
     let mut thirds = [0_u32; 3];
     for seed in 0..40_u64 {
-        let mut sample = Sample::new(1, 1, 50, Memory::Even);
+        let mut sample = Sample::new(1, 1, 50);
         sample.draws = seed << 32;
         for row in 0..600 {
             sample.offer(&[row as f32], (0.0, 1.0), 0);
@@ -189,25 +189,12 @@ fn every_row_is_as_likely_to_be_in_the_sample() {
 /// A class that is configured and never comes must not take the penalties away from the others.
 #[test]
 fn a_kind_that_never_came_changes_no_weight() {
-    let mut sample = Sample::new(1, 3, 60, Memory::Even);
+    let mut sample = Sample::new(1, 3, 60);
     for row in 0..100 {
         let kind = usize::from(row % 5 == 0);
         sample.offer(&[row as f32], (kind as f32, 1.0), kind);
     }
     assert_eq!(sample.weights_by_kind(), [4.0, 1.0, 0.0]);
-}
-
-/// The last rows of all kinds together, however many there were.
-#[test]
-fn a_recent_sample_holds_the_last_rows() {
-    let mut sample = Sample::new(1, 1, 50, Memory::Recent);
-    for row in 0..230 {
-        sample.offer(&[row as f32], (f32::from(u8::from(row % 10 == 0)), 1.0), 0);
-    }
-    let mut rows = sample.rows.clone();
-    rows.sort_unstable_by(f32::total_cmp);
-    assert_eq!(rows, (180..230).map(|row| row as f32).collect::<Vec<_>>());
-    assert_eq!((sample.mass(0), sample.mass(1)), (45.0, 5.0));
 }
 
 /// Rows are drawn by how wrong they are, and counted for it: sums are those of all rows, about.

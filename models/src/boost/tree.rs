@@ -62,14 +62,12 @@ pub(super) struct Tree {
     pub values: Vec<f32>,
 }
 
-/// The codes of the sample, and which columns a tree may look at.
+/// The codes of the sample.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Codes<'a> {
     /// `[rows, width]`.
     pub codes: &'a [u8],
     pub width: usize,
-    /// Increasing.
-    pub columns: &'a [u32],
 }
 
 impl Codes<'_> {
@@ -132,7 +130,7 @@ impl Tree {
     ) -> Tree {
         let inner = 1_usize << growth.depth;
         let mut tree = Tree { splits: vec![Split::NONE; inner], values: vec![0.0; 2 * inner] };
-        room.make(codes.columns.len(), growth.depth);
+        room.make(codes.width, growth.depth);
         let total = pulls.iter().fold(0_i64, |sum, pull| sum.wrapping_add(pull.packed));
         fill(&mut room.histograms[0], codes, pulls);
         let mut level = vec![Open { node: 1, rows: 0..pulls.len(), total, histogram: 0 }];
@@ -148,7 +146,7 @@ impl Tree {
                     leaves(value, &pulls[open.rows]);
                     continue;
                 };
-                let split = Split::new(codes.columns[best.column] as usize, best.bin);
+                let split = Split::new(best.column, best.bin);
                 tree.splits[open.node] = split;
                 let own = &mut pulls[open.rows.clone()];
                 let goes_left = |pull: &Pull| !split.goes_right(codes.row(pull));
@@ -243,19 +241,9 @@ impl Room {
 /// The sums of these rows by column and code.
 fn fill(histogram: &mut Histogram, codes: Codes<'_>, pulls: &[Pull]) {
     histogram.iter_mut().for_each(|bins| bins.fill(0));
-    if codes.columns.len() == codes.width {
-        for pull in pulls {
-            for (bins, code) in histogram.iter_mut().zip(codes.row(pull)) {
-                let bin = &mut bins[usize::from(*code)];
-                *bin = bin.wrapping_add(pull.packed);
-            }
-        }
-        return;
-    }
     for pull in pulls {
-        let row = codes.row(pull);
-        for (bins, column) in histogram.iter_mut().zip(codes.columns) {
-            let bin = &mut bins[usize::from(row[*column as usize])];
+        for (bins, code) in histogram.iter_mut().zip(codes.row(pull)) {
+            let bin = &mut bins[usize::from(*code)];
             *bin = bin.wrapping_add(pull.packed);
         }
     }
