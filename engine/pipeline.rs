@@ -54,7 +54,6 @@ impl Pipeline {
             label_keys: features.plan().label_tables.iter().map(|t| t.key.clone()).collect(),
             group: config.evaluate.group,
         };
-        let learner = Learner::new(config, features.plan(), device)?;
         Ok(Pipeline {
             clean: Clean::new(&config.event, config.features.keys_max),
             join: Join::new(&config.labels, pending).guarded(config.guard.action == Action::Pause),
