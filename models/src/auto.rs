@@ -1,15 +1,15 @@
 //! Members of the family that learn side by side and choose among themselves: the model without a
 //! knob.
 //!
-//! A linear model that learns every label at once, and boosted trees that are grown over a sample
-//! of the past, see the same rows; what the last labels were is noted of each
-//! (`memory.rs`). A second linear model, the *stack*, learns from what the members
-//! predict and from the notes: it corrects them within a few labels of a change (Wolpert 1992,
-//! "Stacked generalization"). The mixture pools members and stack in log odds, each by how well it
-//! has predicted lately (`auto/share.rs`).
+//! A factorization machine that learns every label at once, and boosted trees that are grown over a
+//! sample of the past, see the same rows; what the last labels were is noted of each
+//! (`memory.rs`). A linear model, the *stack*, learns from what the members predict and from the
+//! notes: it corrects them within a few labels of a change (Wolpert 1992, "Stacked
+//! generalization"). The mixture pools members and stack in log odds, each by how well it has
+//! predicted lately (`auto/share.rs`).
 //!
-//! Numbers come unscaled: trees take them as they are, for the linear model they are standardised
-//! here, by the moments of the rows learned so far.
+//! Numbers come unscaled: trees take them as they are, for the machine they are standardised here,
+//! by the moments of the rows learned so far.
 //!
 //! Invariants: a function of the rows in their order; a row is judged by all members before any of
 //! them learns it; learning rows one by one and [`Model::score_and_learn_each`] give the same bits;
@@ -28,6 +28,7 @@ use pelton_kernels::moments::{Moments, MomentsSpec};
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::boost::{Boost, BoostConfig};
+use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::kept::{Keeps, Kept};
 use crate::linear::{Linear, LinearConfig};
 use crate::memory::LabelMemory;
@@ -42,13 +43,17 @@ const NAME: &str = "auto";
 const STACK_MAX: usize = 60;
 /// Inputs of the stack up to which each also counts by its size.
 const FOLD_MAX: usize = 16;
+/// Pairs of columns, each way and for each class, up to which each field has embeddings of its own.
+const PAIRS_MAX: usize = 1024;
+/// Bytes of embeddings of categories.
+const EMBEDDINGS_BYTES: usize = 64 << 20;
 
 /// Settings of [`Auto`]; the defaults need no tuning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AutoConfig {
     /// What is learned.
     pub task: Task,
-    /// Whether numbers are standardised for the linear model.
+    /// Whether numbers are standardised for the factorization machine.
     pub standardize: bool,
     /// To how many deviations they are clipped then.
     pub clip: f32,
@@ -67,6 +72,29 @@ struct Member {
     name: &'static str,
     sees: Sees,
     model: Box<dyn Model>,
+}
+
+impl Member {
+    /// The member that learns every label at once: with embeddings by field where the work of a row
+    /// allows, else with one a feature, else (where memory holds too few of them) without any.
+    fn at_once(task: Task, shape: FeatureShape) -> Result<Member, ModelError> {
+        let columns = shape.dense_width + shape.sparse_width;
+        let is_narrow = columns * columns * task.outputs() <= PAIRS_MAX;
+        let machine = |interaction| {
+            let memory_bytes = EMBEDDINGS_BYTES;
+            Factor::new(
+                FactorConfig { memory_bytes, ..FactorConfig::new(task, interaction) },
+                shape,
+            )
+        };
+        let interaction = if is_narrow { Interaction::ByField } else { Interaction::Shared };
+        let (name, model): (_, Box<dyn Model>) = match machine(interaction) {
+            Ok(machine) if is_narrow => ("ffm", Box::new(machine)),
+            Ok(machine) => ("fm", Box::new(machine)),
+            Err(_) => ("linear", Box::new(Linear::new(LinearConfig::new(task), shape)?)),
+        };
+        Ok(Member { name, sees: Sees::Scaled, model })
+    }
 }
 
 /// What a member sees of a row.
@@ -109,11 +137,10 @@ impl Auto {
         let memory = LabelMemory::new(task, shape);
         let noted_width = shape.dense_width + memory.categories_width();
         let noted = FeatureShape { dense_width: noted_width, sparse_width: 0, ..shape };
-        let linear = Linear::new(LinearConfig::new(task), shape)?;
-        let boost = Boost::new(BoostConfig::new(task), noted)?;
+        let boost = Box::new(Boost::new(BoostConfig::new(task), noted)?);
         let members = vec![
-            Member { name: "linear", sees: Sees::Scaled, model: Box::new(linear) },
-            Member { name: "boost", sees: Sees::Noted, model: Box::new(boost) },
+            Member::at_once(task, shape)?,
+            Member { name: "boost", sees: Sees::Noted, model: boost },
         ];
         let (overall, all) =
             (memory.overall_width(), memory.overall_width() + memory.categories_width());

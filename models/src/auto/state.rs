@@ -17,7 +17,7 @@ impl Auto {
         };
         let scale = u64::from(self.config.clip.to_bits()) << 1 | u64::from(self.config.standardize);
         let sparse = (self.shape.sparse_width as u64) << 8 | u64::from(self.shape.sparse_bits);
-        let name = u64::from_le_bytes(*b"auto---1");
+        let name = u64::from_le_bytes(*b"auto---2");
         [name, task, scale, self.shape.dense_width as u64, sparse, self.members.len() as u64]
     }
 

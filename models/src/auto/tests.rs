@@ -53,7 +53,7 @@ fn it_changes_its_mind() {
     assert!(shares.weights[1] > 0.9, "{:?}", shares.weights);
 }
 
-/// Trees tell what a linear model cannot, the linear model what is new: the mixture has both.
+/// Trees tell what no product of two can, the factorization machine what is new: the mixture has both.
 #[test]
 fn it_learns_a_curve_and_follows_a_turn() {
     let noise = |x: f32| (x * 12_345.0).fract().abs() < 0.05;
@@ -63,7 +63,7 @@ fn it_learns_a_curve_and_follows_a_turn() {
     let loss = log_loss(&scores[6000..], &curve.labels[6000..]);
     assert!(loss < 0.40, "{loss}");
     let status = model.members();
-    assert_eq!(status.iter().map(|own| own.name).collect::<Vec<_>>(), ["linear", "boost", "stack"]);
+    assert_eq!(status.iter().map(|own| own.name).collect::<Vec<_>>(), ["ffm", "boost", "stack"]);
     assert!(status[0].weight < 0.05 && status[1].loss < status[0].loss, "{status:?}");
 
     // The world turns over: within a few hundred labels the mixture is right again.
