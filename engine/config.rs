@@ -5,9 +5,11 @@
 //! from the environment (`{ env = "NAME" }` in `[kafka.properties]`).
 
 pub mod checkpoint;
+pub mod contest;
 pub mod drift;
 pub mod emit;
 pub mod event;
+pub mod family;
 pub mod features;
 pub mod guard;
 pub mod learn;
@@ -26,9 +28,11 @@ pub use read::{Problem, Problems, Setting};
 use crate::device::DeviceChoice;
 use crate::error::Error;
 use checkpoint::CheckpointConfig;
+use contest::ContestConfig;
 use drift::DriftConfig;
 use emit::{EmitConfig, SinkConfig};
 use event::EventConfig;
+use family::Kind;
 use features::FeaturesConfig;
 use guard::{Action, GuardConfig};
 use learn::{EvaluateConfig, LearnConfig, MetricsConfig, ModelConfig};
@@ -55,6 +59,8 @@ pub struct Config {
     pub features: FeaturesConfig,
     /// `[model]`
     pub model: ModelConfig,
+    /// `[[challengers]]`, `[contest]`
+    pub contest: ContestConfig,
     /// `[learn]`
     pub learn: LearnConfig,
     /// `[guard]`
@@ -119,7 +125,8 @@ impl Config {
             fields.CATEGORY.type = 'category'
             filter = [{ field = 'NUMBER' }]
             features = [{ number = 'NUMBER' }, { category = 'CATEGORY' }, { calendar = ['hour'] },
-                        { window = 'CATEGORY', widths = ['1h', '1d'], aggregates = ['count'] }]";
+                        { window = 'CATEGORY', widths = ['1h', '1d'], aggregates = ['count'] }]
+            challengers = [{ name = 'NAME' }]";
         let findings = Findings::default();
         let table = EVERY_KIND.parse().expect("a constant");
         Config::read(table, &Replaced::default(), &findings);
@@ -133,6 +140,14 @@ impl Config {
         listing::toml(&Config::settings())
     }
 
+    /// Whether numbers are standardised before anything sees them: if all models take them so.
+    #[must_use]
+    pub fn scales_rows(&self) -> bool {
+        let challengers = self.contest.challengers.iter().map(|(_, family)| family.kind);
+        let mut kinds = challengers.chain([self.model.family.kind]);
+        self.features.standardize && kinds.all(Kind::sees_standardized)
+    }
+
     fn read(mut table: Table, replaced: &Replaced, findings: &Findings) -> Config {
         replaced.apply(&mut table);
         let mut root = Section::new("", table, findings);
@@ -144,6 +159,7 @@ impl Config {
         let batch = BatchConfig::read(&mut root);
         let features = FeaturesConfig::read(&mut root, &event.schema);
         let model = ModelConfig::read(&mut root, &mut event.schema);
+        let contest = ContestConfig::read(&mut root, model.task);
         let learn = LearnConfig::read(&mut root);
         let guard = GuardConfig::read(&mut root);
         let drift = DriftConfig::read(&mut root);
@@ -168,6 +184,7 @@ impl Config {
             batch,
             features,
             model,
+            contest,
             learn,
             guard,
             drift,

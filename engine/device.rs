@@ -10,7 +10,7 @@ use metrics::{counter, gauge};
 pub use pelton_kernels::device::{Device, DeviceChoice, DeviceError};
 
 use crate::config::Config;
-use crate::config::learn::{Kind, Optimizer};
+use crate::config::family::{Kind, Optimizer};
 use crate::control::Control;
 use crate::error::Error;
 
@@ -54,7 +54,7 @@ pub fn choose(config: &Config) -> Result<(Device, Option<String>), Error> {
 /// Why these settings give a GPU too little to do at once.
 fn too_little(config: &Config) -> Option<String> {
     let step_rows = config.learn.step_rows;
-    if config.model.kind != Kind::Linear {
+    if config.model.family.kind != Kind::Linear {
         return Some(
             "there is a GPU, but only model.kind = \"linear\" learns there; give it, or \
              device = \"cuda:0\" to make the features there all the same"
@@ -68,7 +68,7 @@ fn too_little(config: &Config) -> Option<String> {
              \"auto\", or device = \"cuda:0\" to use it all the same"
         ));
     }
-    (config.model.optimizer == Optimizer::Auto).then(|| {
+    (config.model.family.optimizer == Optimizer::Auto).then(|| {
         "there is a GPU, but model.optimizer = \"auto\" learns label after label, which the CPU \
          does faster; give \"ftrl\", or device = \"cuda:0\" to use it all the same"
             .to_owned()

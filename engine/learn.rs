@@ -12,12 +12,14 @@ mod ahead;
 mod digest;
 pub mod drift;
 pub mod guard;
+pub mod judges;
 mod pause;
 mod state;
 mod step;
 
 use std::ops::Range;
 
+use pelton_models::contest::Contest;
 use pelton_models::evaluate::{EvaluateSpec, Evaluator};
 use pelton_models::{Features, LabeledBatch, MemberStatus, Model};
 
@@ -33,6 +35,7 @@ use ahead::Ahead;
 use digest::RunningDigest;
 use drift::{Drift, Given};
 use guard::Guard;
+use judges::Judges;
 use pause::KeptModels;
 use step::Step;
 
@@ -55,7 +58,7 @@ pub struct LearnCounts {
 pub struct Learner {
     model_name: &'static str,
     model: Box<dyn Model>,
-    evaluator: Evaluator,
+    judges: Judges,
     lateness_ms: i64,
     step_rows: u64,
     step: Step,
@@ -86,10 +89,11 @@ impl Learner {
             trailing_rows: config.evaluate.trailing_rows,
             ..EvaluateSpec::new(config.model.task, config.evaluate.metrics.clone())
         };
+        let model = crate::model::build(config, shape, device)?;
         Ok(Learner {
-            model_name: config.model.kind.name(),
-            model: crate::model::build(config, shape, device)?,
-            evaluator: Evaluator::new(spec)?,
+            model_name: config.model.family.kind.name(),
+            judges: Judges::new(spec, &*model)?,
+            model,
             lateness_ms: config.event.lateness_ms,
             step_rows: config.learn.step_rows,
             step: Step::new(shape),
@@ -134,7 +138,7 @@ impl Learner {
                 break;
             }
             if !self.step.labels.is_empty() && self.counts.scored.is_multiple_of(self.step_rows) {
-                self.learn_step()?;
+                self.learn_step(join)?;
                 self.keep_when_due(join)?;
             }
             let label_row = resolved.get(next).map_or(slot.rows, |r| r.before_row as usize);
@@ -152,7 +156,7 @@ impl Learner {
         slot.quarantined.extend(join.drain_quarantined());
         // An event that is still to come is no older than the lateness.
         let oldest_ms = join.watermark_ms().saturating_sub(self.lateness_ms);
-        self.evaluator.close_days_before(join.settled_before_ms().min(oldest_ms));
+        self.judges.close_days_before(join.settled_before_ms().min(oldest_ms));
         Ok(())
     }
 
@@ -165,18 +169,30 @@ impl Learner {
         for next in 0..resolved.len() {
             self.take((&resolved[next..], usize::MAX), join, None)?;
         }
-        self.learn_step()
+        self.learn_step(join)
     }
 
     /// Notes the course of the measures from here on; not part of the state.
     pub fn keep_history(&mut self) {
-        self.evaluator.keep_history();
+        self.judges.keep_history();
     }
 
-    /// The judge of the scores.
+    /// The judge of the scores that left.
     #[must_use]
     pub fn evaluator(&self) -> &Evaluator {
-        &self.evaluator
+        self.judges.served()
+    }
+
+    /// All judges.
+    #[must_use]
+    pub fn judges(&self) -> &Judges {
+        &self.judges
+    }
+
+    /// Champion and challengers, if there are any.
+    #[must_use]
+    pub fn contest(&self) -> Option<&Contest> {
+        self.model.contest()
     }
 
     /// What watches the labels.
@@ -303,7 +319,7 @@ impl Learner {
             _ => Some(*first),
         };
         let Some(resolved) = &returned else { return Ok(()) };
-        self.judge(resolved, join);
+        self.judges.judge(resolved, join, &*self.model);
         let drifted = self.watch_loss(resolved, join);
         // Learning scores as well; a trip takes it back with all that was learned before.
         let is_learned = self.step_rows == 1 && !self.guard.is_paused();
@@ -335,25 +351,11 @@ impl Learner {
             self.model.score_and_learn_each(&batch, self.kept.scores_mut(&*self.model))?;
         self.counts.learned += outcome.learned;
         self.counts.refused += outcome.refused;
+        self.judges.tell(&*self.model, join.pending().time_ms(resolved.entry));
         Ok(())
     }
 
-    fn judge(&mut self, resolved: &Resolved, join: &Join) {
-        let pending = join.pending();
-        let (time_ms, group) = (pending.time_ms(resolved.entry), pending.group(resolved.entry));
-        let scores = pending.scores(resolved.entry);
-        match resolved.kind {
-            Kind::Arrived | Kind::Assumed => {
-                self.evaluator.observe(time_ms, group, scores, resolved.label);
-            }
-            // A label that returns as it was has judged already, and changes nothing.
-            Kind::Corrected | Kind::Returned => {
-                self.evaluator.correct(time_ms, group, scores, resolved.was, resolved.label);
-            }
-        }
-    }
-
-    fn learn_step(&mut self) -> Result<(), Error> {
+    fn learn_step(&mut self, join: &Join) -> Result<(), Error> {
         if self.step.labels.is_empty() {
             return Ok(());
         }
@@ -361,6 +363,7 @@ impl Learner {
         self.counts.learned += outcome.learned;
         self.counts.refused += outcome.refused;
         self.step.clear();
+        self.judges.tell(&*self.model, join.watermark_ms());
         Ok(())
     }
 

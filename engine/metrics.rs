@@ -3,6 +3,8 @@
 //! Stages count in plain fields of their own; [`Published`] carries those to the metrics page once
 //! a second, so that counting costs nothing on the way of an event.
 
+mod models;
+
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
@@ -184,7 +186,7 @@ impl Published {
         show_cleaning(&self.of, pipeline);
         show_windows(&self.of, pipeline);
         show_guard(&self.of, pipeline);
-        show_drift(&self.of, pipeline);
+        models::show_counts(&self.of, pipeline);
     }
 
     /// The pipeline is not here any more: another instance may have it. A gauge cannot be taken
@@ -222,24 +224,7 @@ fn gauges(of: &[Label], pipeline: &Pipeline) -> Vec<Shown> {
         shown.push(amount(gauge!("pelton_window_keys", key()), table.keys));
         shown.push(amount(gauge!("pelton_window_bytes", key()), table.bytes));
     }
-    let drift = pipeline.learner().drift();
-    for standing in drift.standings() {
-        let feature = || with(of, "feature", standing.name.to_owned());
-        shown.push(measure(gauge!("pelton_drift_psi", feature()), standing.psi));
-        shown.push(measure(gauge!("pelton_drift_ks", feature()), standing.distance));
-    }
-    let (members, regret) = pipeline.learner().members();
-    for member in &members {
-        let labels = || with(of, "member", member.name);
-        shown.push(measure(gauge!("pelton_model_weight", labels()), member.weight));
-        shown.push(measure(gauge!("pelton_model_loss", labels()), member.loss));
-    }
-    if !members.is_empty() {
-        shown.push(measure(gauge!("pelton_model_regret", of_all()), regret));
-    }
-    if drift.is_on() {
-        shown.push(measure(gauge!("pelton_drift_loss", of_all()), drift.loss().0));
-    }
+    shown.extend(models::gauges(of, pipeline.learner()));
     // The trailing metrics, named as in the report.
     for (name, value) in pipeline.learner().evaluator().trailing() {
         shown.push(measure(gauge!("pelton_model_trailing", with(of, "metric", name)), value));
@@ -308,13 +293,6 @@ fn show_guard(of: &[Label], pipeline: &Pipeline) {
     }
 }
 
-fn show_drift(of: &[Label], pipeline: &Pipeline) {
-    for (detector, what, count) in pipeline.learner().drift().counts() {
-        let labels = with(&with(of, "detector", detector.name()), "what", what.to_owned());
-        counter!("pelton_drift_alerts_total", labels).absolute(count);
-    }
-}
-
 fn describe() {
     describe_counter!("pelton_events_consumed_total", "Event records read");
     describe_counter!("pelton_events_scored_total", "Events scored");
@@ -334,6 +312,10 @@ fn describe() {
     describe_gauge!("pelton_model_weight", "How much each member of the mixture counts");
     describe_gauge!("pelton_model_loss", "Mean loss of each member of the mixture");
     describe_gauge!("pelton_model_regret", "What the mixture lost more than its best member");
+    describe_gauge!("pelton_champion", "1 for the model whose scores leave");
+    describe_gauge!("pelton_challenger_loss", "Mean loss of each model of the contest");
+    describe_gauge!("pelton_challenger_evidence", "Log evidence that it beats the champion");
+    describe_counter!("pelton_promotions_total", "Challengers that became champion");
     describe_gauge!("pelton_drift_psi", "Population stability index against the reference");
     describe_gauge!("pelton_drift_ks", "Kolmogorov-Smirnov distance from the reference");
     describe_gauge!("pelton_drift_loss", "Mean loss in the window that ADWIN keeps");

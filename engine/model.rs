@@ -1,15 +1,18 @@
-//! The model a configuration asks for.
+//! The model a configuration asks for: alone, or a champion with challengers in its shadow.
 
 use pelton_models::auto::{Auto, AutoConfig};
 use pelton_models::boost::{Boost, BoostConfig};
 use pelton_models::calibrate::Calibrated;
+use pelton_models::contest::Contest;
 use pelton_models::factor::{Factor, FactorConfig, Interaction};
 use pelton_models::forest::{Forest, ForestConfig};
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
+use pelton_models::standardized::Standardized;
 use pelton_models::{FeatureShape, Model};
 
 use crate::config::Config;
-use crate::config::learn::{Kind, ModelConfig, Optimizer};
+use crate::config::contest::CHAMPION;
+use crate::config::family::{FamilyConfig, Kind, Optimizer};
 use crate::device::Device;
 use crate::error::Error;
 
@@ -22,8 +25,31 @@ pub fn build(
     shape: FeatureShape,
     device: &Device,
 ) -> Result<Box<dyn Model>, Error> {
-    let model = uncalibrated(config, shape, device)?;
-    Ok(match config.model.calibrate {
+    let champion = one(config, &config.model.family, shape, device)?;
+    if !config.contest.is_on() {
+        return Ok(champion);
+    }
+    let mut models = vec![(CHAMPION.to_owned(), champion)];
+    for (name, family) in &config.contest.challengers {
+        models.push((name.clone(), one(config, family, shape, device)?));
+    }
+    Ok(Box::new(Contest::new(config.model.task, shape, config.contest.rule, models)?))
+}
+
+/// One of the models, calibrated if that is asked for.
+fn one(
+    config: &Config,
+    family: &FamilyConfig,
+    shape: FeatureShape,
+    device: &Device,
+) -> Result<Box<dyn Model>, Error> {
+    let mut model = uncalibrated(config, family, shape, device)?;
+    let is_scaled = config.features.standardize && !config.scales_rows();
+    if is_scaled && family.kind.sees_standardized() {
+        let clip = config.features.clip_sigma;
+        model = Box::new(Standardized::new(model, config.model.task, shape, clip)?);
+    }
+    Ok(match family.calibrate {
         Some(how) => Box::new(Calibrated::new(model, how)?),
         None => model,
     })
@@ -31,18 +57,21 @@ pub fn build(
 
 fn uncalibrated(
     config: &Config,
+    family: &FamilyConfig,
     shape: FeatureShape,
     device: &Device,
 ) -> Result<Box<dyn Model>, Error> {
     let task = config.model.task;
     let factor = |interaction| Factor::new(FactorConfig::new(task, interaction), shape);
-    Ok(match config.model.kind {
+    Ok(match family.kind {
         Kind::Auto => {
             let features = &config.features;
             let (standardize, clip) = (features.standardize, features.clip_sigma);
             Box::new(Auto::new(AutoConfig { task, standardize, clip }, shape)?)
         }
-        Kind::Linear => Box::new(Linear::on(device, linear(&config.model), shape)?),
+        Kind::Linear => {
+            Box::new(Linear::on(device, linear(family, LinearConfig::new(task)), shape)?)
+        }
         Kind::Fm => Box::new(factor(Interaction::Shared)?),
         Kind::Ffm => Box::new(factor(Interaction::ByField)?),
         Kind::Boost => Box::new(Boost::new(BoostConfig::new(task), shape)?),
@@ -50,19 +79,19 @@ fn uncalibrated(
     })
 }
 
-fn linear(config: &ModelConfig) -> LinearConfig {
-    let rule = match config.optimizer {
+fn linear(family: &FamilyConfig, defaults: LinearConfig) -> LinearConfig {
+    let rule = match family.optimizer {
         Optimizer::Auto => Rule::AUTO,
         Optimizer::Ftrl => Rule::FTRL,
         Optimizer::AdaGrad => Rule::ADAGRAD,
         Optimizer::Sgd => Rule::SGD,
     };
     LinearConfig {
-        optimizer: config.rate.map_or(rule, |rate| rule.with_rate(rate as f32)),
-        fold: config.fold,
-        l1: config.l1 as f32,
-        l2: config.l2 as f32,
-        positive_weight: config.positive_weight as f32,
-        ..LinearConfig::new(config.task)
+        optimizer: family.rate.map_or(rule, |rate| rule.with_rate(rate as f32)),
+        fold: family.fold,
+        l1: family.l1 as f32,
+        l2: family.l2 as f32,
+        positive_weight: family.positive_weight as f32,
+        ..defaults
     }
 }

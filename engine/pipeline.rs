@@ -104,6 +104,11 @@ impl Pipeline {
         self.learner.adopt(other.learner)
     }
 
+    /// Makes a model of the contest the champion; whether there is one of that name.
+    pub fn promote(&mut self, name: &str) -> bool {
+        self.learner.promote(name)
+    }
+
     /// Lets a guard that has tripped learn again.
     pub fn resume_learning(&mut self) {
         self.learner.resume();

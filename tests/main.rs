@@ -4,6 +4,8 @@
 mod checkpoint;
 /// The program as a child process: exit codes, errors, reports, the drain.
 mod cli;
+/// Champion and challengers: a shadow that changes nothing, and promotions.
+mod contest;
 /// The program killed again and again: nothing lost, nothing doubled, the same bytes.
 mod crash;
 /// Records of every kind into columns, from messages and from files.

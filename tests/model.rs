@@ -8,21 +8,26 @@ use crate::guard::records;
 use crate::support::Record;
 
 /// A job over a file that grows, with its checkpoints and scores beside it.
-struct Job {
+pub(crate) struct Job {
     folder: tempfile::TempDir,
 }
 
 impl Job {
-    fn new() -> Job {
+    pub(crate) fn new() -> Job {
         Job { folder: tempfile::tempdir().expect("a folder") }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The configuration, with its state in this folder.
-    fn config(&self, state: &str) -> PathBuf {
+    pub(crate) fn config(&self, state: &str) -> PathBuf {
+        self.config_with(state, "")
+    }
+
+    /// The same with further settings.
+    pub(crate) fn config_with(&self, state: &str, more: &str) -> PathBuf {
         let path = self.path(&format!("{state}.toml"));
         let dir = self.folder.path().display();
         let config = format!(
@@ -35,14 +40,15 @@ impl Job {
             transform.standardize = false
             fields.x = {{ type = 'number' }}
             fields.shop = {{ type = 'category' }}
-            features = [{{ number = 'x' }}, {{ category = 'shop' }}]"
+            features = [{{ number = 'x' }}, {{ category = 'shop' }}]
+            {more}"
         );
         std::fs::write(&path, config).expect("written");
         path
     }
 
     /// Appends events to the file.
-    fn append(&self, events: &[String]) {
+    pub(crate) fn append(&self, events: &[String]) {
         use std::io::Write;
         let path = self.path("events.jsonl");
         let file = std::fs::File::options().create(true).append(true).open(path);
@@ -52,7 +58,7 @@ impl Job {
 
 /// Events from one on, a thousand at most of them new; their labels say the opposite where they are
 /// rubbish.
-fn events(seed: u64, from: usize, rubbish: bool) -> Vec<String> {
+pub(crate) fn events(seed: u64, from: usize, rubbish: bool) -> Vec<String> {
     let events = records(seed, from as u64 + 1000, 0..0).into_iter().filter_map(|r| match r {
         Record::Event(json) => Some(json),
         Record::Label(_) => None,
@@ -73,17 +79,17 @@ fn events(seed: u64, from: usize, rubbish: bool) -> Vec<String> {
     events.enumerate().skip(from).map(label).collect()
 }
 
-fn succeed(output: &Output) -> String {
+pub(crate) fn succeed(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn run(config: &Path) {
+pub(crate) fn run(config: &Path) {
     succeed(&pelton(&["run", text(config)]));
 }
 
 /// The scores of a file.
-fn scores(path: &Path) -> Vec<f64> {
+pub(crate) fn scores(path: &Path) -> Vec<f64> {
     let lines = std::fs::read_to_string(path).expect("scores");
     let score = |line: &str| {
         let record: serde_json::Value = serde_json::from_str(line).expect("JSON");

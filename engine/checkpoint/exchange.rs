@@ -68,6 +68,28 @@ pub fn exchange(config: &Config, origin: &Origin) -> Result<Exchanged, Error> {
     })
 }
 
+/// Makes a model of the contest the champion of the newest state.
+///
+/// # Errors
+/// As [`exchange`]; [`Error::Usage`] when no model of the contest is called so.
+pub fn promote(config: &Config, name: &str) -> Result<Exchanged, Error> {
+    rewrite(config, |_, recovery, _| {
+        if recovery.pipeline.promote(name) {
+            return Ok(());
+        }
+        let contest = recovery.pipeline.learner().contest();
+        let standings = contest.map(|contest| contest.standings()).unwrap_or_default();
+        let names: Vec<String> = standings.into_iter().map(|own| own.name).collect();
+        Err(Error::Usage {
+            what: format!("no model is called {name:?}"),
+            remedy: match names.is_empty() {
+                true => "give the configuration [[challengers]]".to_owned(),
+                false => format!("name one of {}", names.join(", ")),
+            },
+        })
+    })
+}
+
 /// Lets a guard that has tripped learn again, from the newest state.
 ///
 /// # Errors

@@ -84,6 +84,8 @@ pub fn settings(config: &Config) -> BTreeMap<String, String> {
         ("labels", format!("{labels:?}")),
         ("features", format!("{:?}", config.features)),
         ("model", format!("{:?}", config.model)),
+        // The rule of a contest may change between two runs.
+        ("challengers", format!("{:?}", config.contest.challengers)),
         ("learn", format!("{:?}", config.learn)),
         ("evaluate", format!("{:?}", config.evaluate)),
     ];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pelton::config::Config;
 use pelton::config::emit::SinkConfig;
-use pelton::config::learn::Kind;
+use pelton::config::family::Kind;
 use pelton::config::stream::SourceConfig;
 use pelton::device;
 use pelton::error::Error;
@@ -88,9 +88,10 @@ fn sink(sink: &SinkConfig) -> String {
 
 fn explain_features(config: &Config, features: &FeatureStage) {
     let plan = features.plan();
-    let scaled = match (config.features.standardize, config.model.kind) {
-        (true, Kind::Linear | Kind::Fm | Kind::Ffm) => ", standardised",
+    let scaled = match (config.features.standardize, config.model.family.kind) {
+        (true, _) if config.scales_rows() => ", standardised",
         (true, Kind::Auto) => ", standardised for the members that need it",
+        (true, _) if config.contest.is_on() => ", standardised for the models that need it",
         _ => "",
     };
     println!("dense    {} features{scaled}", plan.dense_names.len());

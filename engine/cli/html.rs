@@ -7,9 +7,12 @@ use std::path::Path;
 
 use pelton::config::Config;
 use pelton::error::Error;
-use pelton::report::{self, Shown, ShownModel};
+use pelton::learn::Learner;
+use pelton::learn::drift::alerts::Alert;
+use pelton::report::{self, Series, Shown, ShownModel};
 use pelton::run::Outcome;
-use pelton_models::Task;
+use pelton_models::contest::Contest;
+use pelton_models::{MemberStatus, Task};
 
 use super::report::Report;
 
@@ -28,11 +31,15 @@ pub struct About<'a> {
 /// # Errors
 /// When the configuration cannot be read again for its digest.
 pub fn page(about: &About<'_>, report: &Report, outcome: &Outcome) -> Result<String, Error> {
-    let evaluator = outcome.pipeline.learner().evaluator();
-    let names = report.metrics.get("models").and_then(|models| models.as_object());
-    let name = names.and_then(|models| models.keys().next()).map_or("model", String::as_str);
-    let model =
-        |history| ShownModel { name: name.to_owned(), measures: evaluator.report(), history };
+    let learner = outcome.pipeline.learner();
+    let standings = learner.contest().map(Contest::standings).unwrap_or_default();
+    let served = if standings.is_empty() { learner.model_name() } else { "served" };
+    let names = std::iter::once(served).chain(standings.iter().map(|own| own.name.as_str()));
+    let judges = std::iter::once(learner.evaluator()).chain(learner.judges().entrants());
+    let models = names.zip(judges).filter_map(|(name, judge)| {
+        let history = judge.history()?;
+        Some(ShownModel { name: name.to_owned(), measures: judge.report(), history })
+    });
     let classes = match about.config.model.task {
         Task::MultiClass { .. } => about.config.model.classes.clone(),
         Task::Binary => vec!["0".to_owned(), "1".to_owned()],
@@ -41,11 +48,38 @@ pub fn page(about: &About<'_>, report: &Report, outcome: &Outcome) -> Result<Str
     let shown = Shown {
         title: format!("Replay of {}", file_name(about.input)),
         facts: facts(about, report, outcome)?,
-        models: evaluator.history().map(model).into_iter().collect(),
+        models: models.collect(),
         classes,
+        weights: weights(learner),
+        alerts: alerts(learner),
         ..Shown::default()
     };
     Ok(report::page(&shown))
+}
+
+/// How much each member of a mixture counted over event time.
+fn weights(learner: &Learner) -> Vec<Series> {
+    let (members, _) = learner.members();
+    let points = learner.judges().weights();
+    let series = |(at, member): (usize, &MemberStatus)| {
+        let own = points.iter().filter_map(|(time_ms, all)| Some((*time_ms as f64, *all.get(at)?)));
+        Series::line(member.name, at, own.collect())
+    };
+    members.iter().enumerate().map(series).collect()
+}
+
+/// Promotions, and the drift of loss and score: features drift one by one, too many to be marked.
+fn alerts(learner: &Learner) -> Vec<(i64, String)> {
+    let drift = learner.drift();
+    let kept = drift.alerts().kept().filter(|alert| matches!(drift.what(alert), "loss" | "score"));
+    let of = |alert: &Alert| {
+        (alert.time_ms, format!("{}: {}", alert.detector.name(), drift.what(alert)))
+    };
+    let promoted = learner.judges().promoted().iter();
+    let promoted = promoted.map(|(time_ms, name)| (*time_ms, format!("{name} promoted")));
+    let mut alerts: Vec<(i64, String)> = kept.map(of).chain(promoted).collect();
+    alerts.sort();
+    alerts
 }
 
 fn file_name(path: &Path) -> String {

@@ -12,6 +12,8 @@ use pelton::checkpoint::{recover, store};
 use pelton::config::Config;
 use pelton::error::Error;
 
+use pelton_models::contest::{Contest, Standing};
+
 use super::checkpoint::partitions_of;
 use super::usage;
 
@@ -43,13 +45,19 @@ enum Command {
         #[arg(long, value_name = "SEQUENCE")]
         to: Option<u64>,
     },
-    /// Put the model of any checkpoint of the same settings into the newest state.
+    /// Put the model of any checkpoint of the same settings into the newest state, or make a
+    /// challenger of that state the champion.
+    ///
+    /// The engine must be stopped; its next start goes on from there.
     Promote {
         /// The configuration.
         config: PathBuf,
         /// The file of a checkpoint, or the number of one in the configuration's own place.
-        #[arg(value_name = "FILE|SEQUENCE")]
-        from: String,
+        #[arg(value_name = "FILE|SEQUENCE", required_unless_present = "challenger")]
+        from: Option<String>,
+        /// The name of a challenger, or "model" for the one in [model].
+        #[arg(long, value_name = "NAME", conflicts_with = "from")]
+        challenger: Option<String>,
     },
     /// Let a guard that has tripped learn again; what it takes for usual begins anew.
     Resume {
@@ -67,7 +75,11 @@ impl Model {
                 let origin = to.map_or(Origin::Before, Origin::Sequence);
                 exchange::exchange(&Config::load(&config)?, &origin).map(|done| say(&done))
             }
-            Command::Promote { config, from } => {
+            Command::Promote { config, challenger: Some(name), .. } => {
+                exchange::promote(&Config::load(&config)?, &name).map(|done| say(&done))
+            }
+            Command::Promote { config, from, .. } => {
+                let from = from.unwrap_or_default();
                 let number = from.parse().ok().map(Origin::Sequence);
                 let origin = number.unwrap_or_else(|| Origin::File(from.into()));
                 exchange::exchange(&Config::load(&config)?, &origin).map(|done| say(&done))
@@ -123,6 +135,11 @@ fn list_in(dir: &str, config: &Config) -> Result<(), Error> {
         let measures: Vec<_> =
             trailing.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
         println!("{:>8} {}", "", measures.join("  "));
+        for own in learner.contest().map(Contest::standings).unwrap_or_default() {
+            let role = if own.is_champion { "champion" } else { "challenger" };
+            let Standing { name, loss, evidence, .. } = own;
+            println!("{:>8} {role} {name}: loss {loss:.5}, evidence {evidence:.2}", "");
+        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use pelton::learn::drift::{Drift, Standing};
 use pelton::ring::Reason;
 use pelton::run::Outcome;
 use pelton_models::MemberStatus;
+use pelton_models::contest::{Contest, Standing as Entrant};
 use pelton_models::evaluate::{Evaluator, Metric, ReliabilityBin};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -55,6 +56,10 @@ pub struct Report {
     /// best of them; absent for other models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<Value>,
+    /// Champion and challengers: mean losses, evidence against the champion (natural logarithm) and
+    /// how much is needed; absent without challengers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contest: Option<Value>,
     /// Alerts of drift, the newest, and how features stand; absent when nothing is watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<Value>,
@@ -106,6 +111,20 @@ fn members_of(learner: &Learner) -> Option<Value> {
     (!own.is_empty()).then(|| json!({"regret": regret, "models": own}))
 }
 
+fn contest_of(contest: &Contest) -> Value {
+    let standings = contest.standings();
+    let champion = standings.iter().find(|own| own.is_champion).map(|own| own.name.clone());
+    let of =
+        |own: &Entrant| (own.name.clone(), json!({"loss": own.loss, "evidence": own.evidence}));
+    let own: Map<String, Value> = standings.iter().map(of).collect();
+    json!({
+        "champion": champion,
+        "promotions": contest.promotions(),
+        "evidence_needed": contest.evidence_needed(),
+        "models": own,
+    })
+}
+
 impl Latency {
     fn of(latency_ns: &Histogram<u64>) -> Latency {
         let quantile = |q: f64| latency_ns.value_at_quantile(q) as f64 / 1e6;
@@ -124,8 +143,16 @@ impl Report {
             // A metric that is not defined (one class only, say) is null in JSON.
             metrics.insert(name.to_owned(), Value::from(value));
         }
-        let models =
+        let mut models =
             Map::from_iter([(learner.model_name().to_owned(), Value::from(metrics.clone()))]);
+        if let Some(contest) = learner.contest() {
+            models = Map::from_iter([("served".to_owned(), Value::from(metrics.clone()))]);
+            for (own, judge) in contest.standings().iter().zip(learner.judges().entrants()) {
+                let measures = judge.report().into_iter();
+                let measures = measures.map(|(name, value)| (name.to_owned(), Value::from(value)));
+                models.insert(own.name.clone(), Value::from(Map::from_iter(measures)));
+            }
+        }
         metrics.insert("models".to_owned(), Value::from(models));
         Ok(Report {
             events: totals.consumed,
@@ -147,6 +174,7 @@ impl Report {
             latency_ms: Latency::of(&outcome.latency_ns),
             metrics,
             members: members_of(learner),
+            contest: learner.contest().map(contest_of),
             drift: learner.drift().is_on().then(|| drift_of(learner.drift())),
             reliability: Reliability::of(learner.evaluator()),
             partitions: BTreeMap::new(),
@@ -291,6 +319,7 @@ impl ShardsReport {
             latency_ms: latency_ns.map_or(nothing, Latency::of),
             metrics: Map::new(),
             members: None,
+            contest: None,
             drift: None,
             reliability: Vec::new(),
             partitions: self.partitions,

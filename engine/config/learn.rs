@@ -3,11 +3,11 @@
 use toml::Value;
 
 use pelton_models::Task;
-use pelton_models::calibrate::Calibration;
 use pelton_models::evaluate::Metric;
 
 use crate::schema::{LabelMeaning, Scalar, Schema, TimeUnit, time_ms};
 
+use super::family::FamilyConfig;
 use super::read::{Key, Section};
 
 /// What is learned.
@@ -17,85 +17,12 @@ pub struct ModelConfig {
     pub task: Task,
     /// Names of the classes, for multi-class.
     pub classes: Vec<String>,
-    /// The family.
-    pub kind: Kind,
-    /// The optimiser.
-    pub optimizer: Optimizer,
-    /// Its rate, if not its default.
-    pub rate: Option<f64>,
-    /// Whether each dense feature also counts by its size, whatever its sign.
-    pub fold: bool,
-    /// Strength of the L1 penalty.
-    pub l1: f64,
-    /// Strength of the L2 penalty.
-    pub l2: f64,
-    /// How many negatives a positive counts for; the probability is corrected for it.
-    pub positive_weight: f64,
-    /// How scores are calibrated by the labels that come, if they are.
-    pub calibrate: Option<Calibration>,
+    /// The member of the family.
+    pub family: FamilyConfig,
 }
 
 /// Beyond so many, one linear model a class is the wrong tool.
 const CLASSES_MAX: usize = 1024;
-
-/// The member of the family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The members below, which choose among themselves.
-    Auto,
-    /// Linear, learning every label at once.
-    Linear,
-    /// Boosted trees, grown again and again over a sample.
-    Boost,
-    /// A factorization machine: the linear model with pairs of features on top.
-    Fm,
-    /// A field-aware one.
-    Ffm,
-    /// An adaptive random forest of trees that grow with the stream.
-    Forest,
-}
-
-impl Kind {
-    /// Its name in a configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Auto => "auto",
-            Kind::Linear => "linear",
-            Kind::Fm => "fm",
-            Kind::Ffm => "ffm",
-            Kind::Boost => "boost",
-            Kind::Forest => "forest",
-        }
-    }
-
-    /// Whether numbers are standardised before a model of this kind sees them. Trees take them as
-    /// they are; the mixture standardises them for those that need it.
-    #[must_use]
-    pub fn sees_standardized(self) -> bool {
-        matches!(self, Kind::Linear | Kind::Fm | Kind::Ffm)
-    }
-}
-
-/// How weights move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Optimizer {
-    /// The default that needs no tuning.
-    Auto,
-    /// FTRL-Proximal.
-    Ftrl,
-    /// AdaGrad.
-    AdaGrad,
-    /// Constant rate, normalised per feature.
-    Sgd,
-}
-
-const OPTIMIZERS: [(&str, Optimizer); 4] = [
-    ("auto", Optimizer::Auto),
-    ("ftrl", Optimizer::Ftrl),
-    ("adagrad", Optimizer::AdaGrad),
-    ("sgd", Optimizer::Sgd),
-];
 
 /// When the model learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,20 +53,6 @@ pub struct MetricsConfig {
     pub listen: Option<std::net::SocketAddr>,
 }
 
-impl Kind {
-    fn read(section: &mut Section<'_>) -> Kind {
-        let doc = "auto = linear and boost side by side, mixed by how well each predicts; linear = \
-                   a linear model that learns every label at once; fm = the linear model and \
-                   interactions of pairs of features (a factorization machine); ffm = the same, \
-                   field-aware: better and slower; boost = boosted trees, grown again and again \
-                   over a bounded sample of the labelled events; forest = an adaptive random \
-                   forest of trees that grow with every label";
-        use Kind::{Auto, Boost, Ffm, Fm, Forest, Linear};
-        let kinds = [Auto, Linear, Fm, Ffm, Boost, Forest].map(|kind| (kind.name(), kind));
-        section.choice(Key("kind", doc), &kinds)
-    }
-}
-
 impl ModelConfig {
     /// Reads `[model]`; the task decides what labels mean.
     pub fn read(root: &mut Section<'_>, schema: &mut Schema) -> ModelConfig {
@@ -167,63 +80,10 @@ impl ModelConfig {
             1 => LabelMeaning::Classes(classes.clone()),
             _ => LabelMeaning::Number,
         };
-        let kind_of_model = Kind::read(&mut section);
-        let optimizer = section.choice(Key("optimizer", "how weights move"), &OPTIMIZERS);
-        let doc = "rate of the optimizer; none = its default";
-        let rate = section.float_maybe(Key("rate", doc), 1e-6..=100.0);
-        let doc = "each dense feature also counts by its size, whatever its sign";
-        let fold = section.flag(Key("fold", doc), true);
-        let l1 = section.float(Key("l1", "strength of the L1 penalty"), 0.0, 0.0..=1e6);
-        let l2 = section.float(Key("l2", "strength of the L2 penalty"), 0.0, 0.0..=1e6);
-        let doc = "how many negatives a positive counts for; probabilities are corrected for it";
-        let positive_weight = section.float(Key("positive_weight", doc), 1.0, 1e-3..=1e6);
-        let is_changed = [
-            ("optimizer", optimizer != Optimizer::Auto),
-            ("rate", rate.is_some()),
-            ("fold", !fold),
-            ("l1", l1 != 0.0),
-            ("l2", l2 != 0.0),
-            ("positive_weight", positive_weight != 1.0),
-        ];
-        for (key, _) in is_changed.iter().filter(|(_, is)| *is && kind_of_model != Kind::Linear) {
-            section.problem(key, "needs kind = \"linear\"");
-        }
-        if kind != 0 && positive_weight != 1.0 {
-            section.problem("positive_weight", "needs task = \"binary\"");
-        }
-        let calibrate = calibration(&mut section, task);
+        let family = FamilyConfig::read(&mut section, task);
         section.finish();
-        let kind = kind_of_model;
-        ModelConfig {
-            task,
-            classes,
-            kind,
-            optimizer,
-            rate,
-            fold,
-            l1,
-            l2,
-            positive_weight,
-            calibrate,
-        }
+        ModelConfig { task, classes, family }
     }
-}
-
-fn calibration(section: &mut Section<'_>, task: Task) -> Option<Calibration> {
-    let doc = "whether scores are made to mean what they say, by the labels that come: platt = a \
-               slope and an offset on the log odds; isotonic = the same, then rising steps";
-    let calibrate = section.choice(
-        Key("calibrate", doc),
-        &[
-            ("none", None),
-            ("platt", Some(Calibration::Platt)),
-            ("isotonic", Some(Calibration::Isotonic)),
-        ],
-    );
-    if calibrate.is_some() && task != Task::Binary {
-        section.problem("calibrate", "needs task = \"binary\"");
-    }
-    calibrate
 }
 
 impl LearnConfig {

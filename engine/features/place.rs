@@ -54,7 +54,7 @@ impl Place {
         let spec = plan.assembly(&config.features.time_zone);
         let clip = config.features.clip_sigma;
         let moments_spec = MomentsSpec { clip, ..MomentsSpec::new(plan.width()) };
-        let is_scaled = config.features.standardize && config.model.kind.sees_standardized();
+        let is_scaled = config.scales_rows();
         let moments = is_scaled.then(|| Moments::new(moments_spec)).transpose()?;
         let Device::Gpu(gpu) = device else {
             let (dense, sparse) = (Vec::new(), Vec::new());

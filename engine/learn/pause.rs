@@ -169,6 +169,18 @@ impl Learner {
         Ok(())
     }
 
+    /// Makes a model of the contest the champion; nothing can be taken back to before this. Returns
+    /// whether there is one of that name.
+    pub fn promote(&mut self, name: &str) -> bool {
+        let is_there = self.model.contest_mut().is_some_and(|contest| contest.promote(name));
+        if is_there {
+            self.drift.begin_model();
+            self.kept = KeptModels::default();
+            self.judges.begin_with(&*self.model);
+        }
+        is_there
+    }
+
     /// Writes the guard, and the states of the model that are kept.
     ///
     /// # Errors

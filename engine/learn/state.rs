@@ -6,7 +6,6 @@
 use std::io::{self, Read, Write};
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
-use pelton_models::evaluate::EvaluateError;
 use pelton_models::{FeatureShape, ModelError};
 
 use super::{LearnCounts, Learner, Step};
@@ -31,7 +30,9 @@ impl Learner {
         self.model.read_state(from).map_err(|error| match error {
             ModelError::State(error) => error,
             other => io::Error::new(io::ErrorKind::InvalidData, other),
-        })
+        })?;
+        self.judges.begin_with(&*self.model);
+        Ok(())
     }
 
     /// Writes what the judge knows.
@@ -39,7 +40,7 @@ impl Learner {
     /// # Errors
     /// Those of the writer.
     pub fn write_evaluator(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.evaluator.write_state(out)
+        self.judges.write(out)
     }
 
     /// Reads it; on an error it is left half read and must not be used.
@@ -47,10 +48,7 @@ impl Learner {
     /// # Errors
     /// Those of the reader; `InvalidData` when other measures had been asked for.
     pub fn read_evaluator(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        self.evaluator.read_state(from).map_err(|error| match error {
-            EvaluateError::State(error) => error,
-            other => io::Error::new(io::ErrorKind::InvalidData, other),
-        })
+        self.judges.read(from)
     }
 
     /// Writes the rest: counts, the digest of the scores, labels that wait.

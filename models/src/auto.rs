@@ -200,26 +200,6 @@ impl Auto {
         Ok(outcome)
     }
 
-    /// The rows of a batch that can be learned, one by one.
-    fn each<'a>(
-        &self,
-        batch: &LabeledBatch<'a>,
-    ) -> impl Iterator<Item = LabeledBatch<'a>> + use<'a> {
-        let batch = *batch;
-        let (dense, sparse) = (self.shape.dense_width, self.shape.sparse_width);
-        let notes = self.notes_width();
-        (0..batch.features.rows).map(move |row| LabeledBatch {
-            features: Features {
-                rows: 1,
-                dense: &batch.features.dense[row * dense..][..dense],
-                sparse: &batch.features.sparse[row * sparse..][..sparse],
-                notes: &batch.features.notes[row * notes..][..notes],
-            },
-            labels: &batch.labels[row..=row],
-            weights: &batch.weights[row..=row],
-        })
-    }
-
     fn can_learn(&self, batch: &LabeledBatch<'_>) -> bool {
         let mut rows = batch.labels.iter().zip(batch.weights);
         rows.all(|(label, weight)| self.config.task.can_learn(*label, *weight))
@@ -271,8 +251,8 @@ impl Model for Auto {
         if batch.features.rows > 1 && !self.can_learn(batch) {
             // A row that is refused takes the others of its step with it into steps of one.
             let mut outcome = LearnOutcome::default();
-            for own in self.each(batch) {
-                outcome.add(self.learn(&own)?);
+            for row in 0..batch.features.rows {
+                outcome.add(self.learn(&batch.row(row))?);
             }
             return Ok(outcome);
         }
@@ -296,7 +276,8 @@ impl Model for Auto {
         let outputs = self.outputs();
         let mut room = self.room.take();
         let mut outcome = LearnOutcome::default();
-        for (own, out) in self.each(batch).zip(out.chunks_exact_mut(outputs)) {
+        for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
+            let own = batch.row(row);
             self.predict(&own.features, &mut room)?;
             self.pool(&room, out);
             outcome.add(match self.can_learn(&own) {

@@ -150,23 +150,6 @@ fn is_legal(batch: &LabeledBatch<'_>, row: usize) -> bool {
     weight > 0.0 && weight.is_finite() && dense.iter().all(|value| value.is_finite())
 }
 
-/// One row of a batch.
-fn row_of<'a>(batch: &LabeledBatch<'a>, row: usize) -> LabeledBatch<'a> {
-    let Features { rows, dense, sparse, notes } = batch.features;
-    let widths = [dense.len() / rows, sparse.len() / rows, notes.len() / rows];
-    let of = |width: usize| row * width..(row + 1) * width;
-    LabeledBatch {
-        features: Features {
-            rows: 1,
-            dense: &dense[of(widths[0])],
-            sparse: &sparse[of(widths[1])],
-            notes: &notes[of(widths[2])],
-        },
-        labels: &batch.labels[row..=row],
-        weights: &batch.weights[row..=row],
-    }
-}
-
 impl<M: Model + ?Sized> Model for Calibrated<M> {
     fn outputs(&self) -> usize {
         1
@@ -255,7 +238,7 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
         }
         let mut whole = LearnOutcome::default();
         for (row, out) in out.chunks_exact_mut(1).enumerate() {
-            let single = row_of(batch, row);
+            let single = batch.row(row);
             let outcome = self.model.score_and_learn_each(&single, out)?;
             let outcome = self.answer(&single, out, outcome);
             whole.learned += outcome.learned;

@@ -8,6 +8,7 @@ pub mod boost;
 pub mod calibrate;
 pub mod cases;
 mod checks;
+pub mod contest;
 pub mod drift;
 pub mod evaluate;
 pub mod factor;
@@ -15,6 +16,7 @@ pub mod forest;
 mod kept;
 pub mod linear;
 mod memory;
+pub mod standardized;
 #[cfg(test)]
 mod tests;
 
@@ -111,6 +113,25 @@ pub struct LabeledBatch<'a> {
     pub labels: &'a [f32],
     /// `[rows]`: how often each row counts; 1 is plain.
     pub weights: &'a [f32],
+}
+
+impl<'a> LabeledBatch<'a> {
+    /// One of its rows.
+    pub(crate) fn row(&self, row: usize) -> LabeledBatch<'a> {
+        let Features { rows, dense, sparse, notes } = self.features;
+        let widths = [dense.len() / rows, sparse.len() / rows, notes.len() / rows];
+        let of = |width: usize| row * width..(row + 1) * width;
+        LabeledBatch {
+            features: Features {
+                rows: 1,
+                dense: &dense[of(widths[0])],
+                sparse: &sparse[of(widths[1])],
+                notes: &notes[of(widths[2])],
+            },
+            labels: &self.labels[row..=row],
+            weights: &self.weights[row..=row],
+        }
+    }
 }
 
 /// What became of the rows of a [`LabeledBatch`].
@@ -220,6 +241,16 @@ pub trait Model: Send {
     /// What a mixture has lost more than the best of its members would have, over all rows.
     fn regret(&self) -> f64 {
         0.0
+    }
+
+    /// The contest, for what is one.
+    fn contest(&self) -> Option<&contest::Contest> {
+        None
+    }
+
+    /// The same, to promote a challenger.
+    fn contest_mut(&mut self) -> Option<&mut contest::Contest> {
+        None
     }
 
     /// Writes everything that learning changes.

@@ -5,9 +5,11 @@ use proptest::prelude::*;
 
 use crate::auto::{Auto, AutoConfig};
 use crate::boost::{Boost, BoostConfig};
+use crate::contest::{self, Rule};
 use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::forest::{self, Forest};
 use crate::linear::{Linear, LinearConfig};
+use crate::standardized::Standardized;
 use crate::{ABSENT, FeatureShape, Features, LabeledBatch, LearnOutcome, Model, Task};
 
 /// The shape of the rows of a [`Stream`].
@@ -86,14 +88,24 @@ fn member(which: usize, task: Task) -> Box<dyn Model> {
         2 => Box::new(Forest::new(forest::tests::small(task), SHAPE).expect("possible")),
         3 => Box::new(factor(Interaction::Shared)),
         4 => Box::new(factor(Interaction::ByField)),
-        _ => Box::new(Auto::new(AutoConfig::new(task), SHAPE).expect("possible")),
+        5 => Box::new(Auto::new(AutoConfig::new(task), SHAPE).expect("possible")),
+        6 => {
+            let linear = Linear::new(LinearConfig::new(task), SHAPE).expect("possible");
+            Box::new(Standardized::new(Box::new(linear), task, SHAPE, 8.0).expect("possible"))
+        }
+        _ => {
+            let rule = Rule { is_automatic: true, alpha: 0.5, labels_min: 50 };
+            Box::new(contest::tests::contest(task, rule))
+        }
     }
 }
-const MEMBERS: usize = 6;
+const MEMBERS: usize = 8;
+/// A linear champion, and trees in its shadow.
+const CONTEST: usize = 7;
 /// Members whose steps are their rows, one after another.
 const IN_ORDER: [usize; 2] = [1, 2];
 /// Members whose states are kept by copies and steps.
-const COPIED: [usize; 3] = [1, 2, 5];
+const COPIED: [usize; 5] = [1, 2, 5, 6, CONTEST];
 
 /// Trees that do not take long.
 pub fn small(task: Task) -> BoostConfig {
@@ -108,7 +120,8 @@ proptest! {
     /// Wherever the stream is cut: saved and read, kept and gone back to, it goes on to the bit.
     #[test]
     fn a_restart_and_a_way_back_show_nothing(
-        seed: u64, cut in 0_usize..1900, kind in 0_usize..3, which in 0..MEMBERS, step in 1_usize..60,
+        seed: u64, cut in 0_usize..1900, kind in 0_usize..3, which in 0..MEMBERS,
+        step in 1_usize..60,
     ) {
         let classes = if kind == 1 { 3.0 } else { 2.0 };
         let stream = Stream::new(seed, 2000, |x, y, _| ((x * y + 1.0) / 2.0 * classes).floor());
@@ -275,7 +288,7 @@ fn what_is_refused_changes_nothing() {
             assert_eq!(outcome, LearnOutcome { learned: 0, refused: 1 }, "{which}");
         }
         // A row that counts for nothing teaches trees nothing; the others may count it.
-        if COPIED.contains(&which) {
+        if [1, 2, 5].contains(&which) {
             let batch = LabeledBatch { features, labels: &[1.0], weights: &[0.0] };
             let outcome = model.learn(&batch).expect("a shape");
             assert_eq!(outcome, LearnOutcome { learned: 0, refused: 1 }, "{which}");

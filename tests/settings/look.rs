@@ -41,6 +41,11 @@ pub fn scores(world: &World) -> Option<String> {
     Some(format!("{:?}", traced(world).scores))
 }
 
+/// What all models have become, those in the shadow as well.
+pub fn models(world: &World) -> Option<String> {
+    Some(traced(world).model_digest)
+}
+
 /// Why records were not scored.
 pub fn rejects(world: &World) -> Option<String> {
     Some(format!("{:?}", traced(world).rejects))

@@ -1,6 +1,6 @@
 //! Rows of `[model]`, `[learn]` and `[evaluate]`.
 
-use super::look::{metrics, scores, trailing};
+use super::look::{metrics, models, scores, trailing};
 use super::row::{NONE, Row, row};
 
 const CLASSES: &[(&str, &str)] = &[("model.task", "'multiclass'")];
@@ -10,6 +10,26 @@ const ADAGRAD: &[(&str, &str)] = &[("model.kind", "'linear'"), ("model.optimizer
 const SGD: &[(&str, &str)] = &[("model.kind", "'linear'"), ("model.optimizer", "'sgd'")];
 const GROUPED: &[(&str, &str)] =
     &[("evaluate.metrics", "['grouped_precision_at_k']"), ("evaluate.group", "'CATEGORY'")];
+
+/// A champion that learns nothing to speak of, and a challenger that does.
+const WORSE: &[(&str, &str)] = &[
+    ("model.kind", "'linear'"),
+    ("model.optimizer", "'sgd'"),
+    ("model.rate", "1e-6"),
+    ("challengers[0].name", "'NAME'"),
+    ("challengers[0].kind", "'linear'"),
+    ("contest.promote", "true"),
+    ("contest.alpha", "0.5"),
+    ("contest.labels_min", "1"),
+];
+const NAMED: &[(&str, &str)] = &[("challengers[0].name", "'NAME'")];
+const SHADOW: &[(&str, &str)] =
+    &[("challengers[0].name", "'NAME'"), ("challengers[0].kind", "'linear'")];
+const SHADOW_FTRL: &[(&str, &str)] = &[
+    ("challengers[0].name", "'NAME'"),
+    ("challengers[0].kind", "'linear'"),
+    ("challengers[0].optimizer", "'ftrl'"),
+];
 
 pub const ROWS: &[Row] = &[
     row("model.task", &["'binary'", "'regression'"], "'ranking'", scores),
@@ -40,6 +60,24 @@ pub const ROWS: &[Row] = &[
     row("model.positive_weight", &["1.0", "5.0"], "'5'", scores).with(ADAGRAD),
     row("model.positive_weight", &["1.0", "5.0"], "inf", scores).with(SGD),
     row("model.calibrate", &["'none'", "'platt'", "'isotonic'"], "'always'", scores),
+    row("challengers[0].name", &["'NAME'", "'OTHER'"], "'two words'", models),
+    row(
+        "challengers[0].kind",
+        &["'auto'", "'linear'", "'fm'", "'ffm'", "'boost'", "'forest'"],
+        "'trees'",
+        models,
+    )
+    .with(NAMED),
+    row("challengers[0].optimizer", &["'auto'", "'ftrl'", "'sgd'"], "'adam'", models).with(SHADOW),
+    row("challengers[0].rate", &[NONE, "0.2"], "0", models).with(SHADOW_FTRL),
+    row("challengers[0].fold", &["true", "false"], "1", models).with(SHADOW),
+    row("challengers[0].l1", &["0.0", "0.01"], "-1", models).with(SHADOW_FTRL),
+    row("challengers[0].l2", &["0.0", "0.01"], "-1", models).with(SHADOW_FTRL),
+    row("challengers[0].positive_weight", &["1.0", "5.0"], "0", models).with(SHADOW),
+    row("challengers[0].calibrate", &["'none'", "'platt'"], "'always'", models).with(SHADOW),
+    row("contest.promote", &["true", "false"], "1", scores).with(WORSE),
+    row("contest.alpha", &["0.5", "1e-9"], "0", scores).with(WORSE),
+    row("contest.labels_min", &["1", "100000"], "0", scores).with(WORSE),
     row("learn.step_rows", &["1", "100"], "0", scores),
     row("evaluate.k", &["1", "50"], "0", metrics).with(GROUPED),
     row(

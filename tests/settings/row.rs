@@ -171,13 +171,18 @@ pub fn set(table: &mut Table, path: &str, value: &str) {
     }
 }
 
-/// One part of a path: `event`, or `features[3]`; a table that is not there is made.
+/// One part of a path: `event`, or `features[3]`; one that is not there is made.
 fn step<'a>(table: &'a mut Table, part: &str) -> &'a mut Table {
     let (name, index) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
         Some((name, index)) => (name, index.parse().expect("an index")),
         None => (part, 0),
     };
-    let value = table.entry(name.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+    let is_list = part.ends_with(']');
+    let new = || match is_list {
+        true => Value::Array(vec![Value::Table(Table::new())]),
+        false => Value::Table(Table::new()),
+    };
+    let value = table.entry(name.to_owned()).or_insert_with(new);
     match value {
         Value::Table(table) => table,
         Value::Array(list) => list[index].as_table_mut().expect("a list of tables"),

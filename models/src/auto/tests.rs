@@ -53,7 +53,8 @@ fn it_changes_its_mind() {
     assert!(shares.weights[1] > 0.9, "{:?}", shares.weights);
 }
 
-/// Trees tell what no product of two can, the factorization machine what is new: the mixture has both.
+/// Trees tell what no product of two can, the factorization machine what is new: the mixture has
+/// both.
 #[test]
 fn it_learns_a_curve_and_follows_a_turn() {
     let noise = |x: f32| (x * 12_345.0).fract().abs() < 0.05;
