@@ -219,6 +219,12 @@ impl Learner {
         (self.model.members(), self.model.regret())
     }
 
+    /// How often trees were begun afresh after a drift, and how often those took over.
+    #[must_use]
+    pub fn renewals(&self) -> [u64; 2] {
+        self.model.renewals()
+    }
+
     /// Numbers that the model notes of a row when it is scored.
     #[must_use]
     pub fn notes_width(&self) -> usize {
@@ -320,7 +326,7 @@ impl Learner {
         };
         let Some(resolved) = &returned else { return Ok(()) };
         self.judges.judge(resolved, join, &*self.model);
-        let drifted = self.watch_loss(resolved, join);
+        self.watch_loss(resolved, join);
         // Learning scores as well; a trip takes it back with all that was learned before.
         let is_learned = self.step_rows == 1 && !self.guard.is_paused();
         if is_learned {
@@ -337,9 +343,6 @@ impl Learner {
             self.learn_now(resolved, join)?;
         }
         join.learned(resolved, slot);
-        if let Some(drift) = &drifted {
-            self.loss_has_drifted(drift);
-        }
         self.keep_when_due(join)
     }
 

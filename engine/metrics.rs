@@ -315,6 +315,7 @@ fn describe() {
     describe_gauge!("pelton_champion", "1 for the model whose scores leave");
     describe_gauge!("pelton_challenger_loss", "Mean loss of each model of the contest");
     describe_gauge!("pelton_challenger_evidence", "Log evidence that it beats the champion");
+    describe_counter!("pelton_model_renewals_total", "Fresh trees after a drift, by what became");
     describe_counter!("pelton_promotions_total", "Challengers that became champion");
     describe_gauge!("pelton_drift_psi", "Population stability index against the reference");
     describe_gauge!("pelton_drift_ks", "Kolmogorov-Smirnov distance from the reference");

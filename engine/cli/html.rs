@@ -75,9 +75,8 @@ fn alerts(learner: &Learner) -> Vec<(i64, String)> {
     let of = |alert: &Alert| {
         (alert.time_ms, format!("{}: {}", alert.detector.name(), drift.what(alert)))
     };
-    let promoted = learner.judges().promoted().iter();
-    let promoted = promoted.map(|(time_ms, name)| (*time_ms, format!("{name} promoted")));
-    let mut alerts: Vec<(i64, String)> = kept.map(of).chain(promoted).collect();
+    let marks = learner.judges().marks().iter().cloned();
+    let mut alerts: Vec<(i64, String)> = kept.map(of).chain(marks).collect();
     alerts.sort();
     alerts
 }

@@ -108,7 +108,8 @@ fn members_of(learner: &Learner) -> Option<Value> {
     let of =
         |own: &MemberStatus| (own.name.to_owned(), json!({"weight": own.weight, "loss": own.loss}));
     let own: Map<String, Value> = members.iter().map(of).collect();
-    (!own.is_empty()).then(|| json!({"regret": regret, "models": own}))
+    (!own.is_empty())
+        .then(|| json!({"regret": regret, "renewals": learner.renewals(), "models": own}))
 }
 
 fn contest_of(contest: &Contest) -> Value {

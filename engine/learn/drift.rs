@@ -5,8 +5,8 @@
 //! same value becomes another from day to day. Rows are looked at as they are scored, a part of
 //! them where they are many. All is counted in rows, labels and event time as they come in the
 //! stream, so that neither batch cuts nor a restart changes an alert. An alert is logged, counted
-//! and listed; nothing is learned otherwise because of it (`Learner::loss_has_drifted` is where
-//! a model could be told).
+//! and listed; nothing is learned otherwise because of it: the mixture watches its trees by itself
+//! (`pelton_models::auto`).
 
 pub mod alerts;
 mod column;
@@ -29,8 +29,6 @@ use alerts::{Alert, Alerts, Detector, LOSS};
 use column::{Column, Source};
 use loss::LossWatch;
 use sampling::Sampling;
-
-pub use loss::LossDrift;
 
 /// Dense features that are watched; of more only the first, so that state and metrics are bounded.
 pub const FEATURES_MAX: usize = 128;
@@ -168,8 +166,8 @@ impl Drift {
         }
     }
 
-    /// Shows it the score an event was given and its label; the drift of the loss, if that is one.
-    pub(super) fn label(&mut self, scores: &[f32], label: f32, scored: u64) -> Option<LossDrift> {
+    /// Shows it the score an event was given and its label.
+    pub(super) fn label(&mut self, scores: &[f32], label: f32, scored: u64) {
         let found = self.loss.observe(scores, label);
         for drift in found.iter().flatten() {
             // What is certain may still be small.
@@ -179,7 +177,6 @@ impl Drift {
                 self.loss.set_usual(drift, is_given);
             }
         }
-        found.into_iter().flatten().next()
     }
 
     /// The model is another: its loss and scores are watched as if for the first time.
@@ -245,23 +242,11 @@ impl Learner {
     }
 
     /// Shows the detectors the loss of a label that judges for the first time.
-    pub(super) fn watch_loss(&mut self, resolved: &Resolved, join: &Join) -> Option<LossDrift> {
-        if !is_first(resolved) || !self.drift.is_on() {
-            return None;
+    pub(super) fn watch_loss(&mut self, resolved: &Resolved, join: &Join) {
+        if is_first(resolved) && self.drift.is_on() {
+            let scores = join.pending().scores(resolved.entry);
+            self.drift.label(scores, resolved.label, self.counts.scored);
         }
-        let scores = join.pending().scores(resolved.entry);
-        self.drift.label(scores, resolved.label, self.counts.scored)
-    }
-
-    /// The loss has drifted. Called for every drift, those within the cool-down of an alert too,
-    /// once the label that has shown it is learned (or waits for the end of its step), and not
-    /// while the guard keeps labels from being learned. This is the place to let the model react:
-    /// it is the same in the stream for every batch cut, and what the model changes goes into its
-    /// own state. A reaction that changes scores must change [`pelton_models::Model::version`] as
-    /// well, since scores of that version may have been made ahead.
-    pub(super) fn loss_has_drifted(&mut self, drift: &LossDrift) {
-        let LossDrift { detector, before, after } = *drift;
-        tracing::debug!(detector = detector.name(), before, after, "the loss has drifted");
     }
 }
 

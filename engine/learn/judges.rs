@@ -22,8 +22,10 @@ pub struct Judges {
     weights: Option<Weights>,
     /// Promotions that have been told.
     promotions: u64,
-    /// Event time of each, and who became champion, where the course is kept.
-    promoted: Vec<(i64, String)>,
+    /// Renewals that have been told.
+    renewals: [u64; 2],
+    /// Event time of what happened to the models, and what it was, where the course is kept.
+    marks: Vec<(i64, String)>,
 }
 
 impl Judges {
@@ -33,7 +35,14 @@ impl Judges {
         let entrants = (0..entrants).map(|_| Evaluator::new(spec.clone()));
         let entrants = entrants.collect::<Result<_, _>>()?;
         let served = Evaluator::new(spec)?;
-        Ok(Judges { served, entrants, weights: None, promotions: 0, promoted: Vec::new() })
+        Ok(Judges {
+            served,
+            entrants,
+            weights: None,
+            promotions: 0,
+            renewals: [0; 2],
+            marks: Vec::new(),
+        })
     }
 
     /// The judge of the scores that left.
@@ -55,20 +64,33 @@ impl Judges {
         self.weights.as_ref().map_or(&[], |weights| &weights.points)
     }
 
-    /// Event time (milliseconds since the epoch) of promotions, and who became champion, where the
-    /// course is kept.
+    /// Event time (milliseconds since the epoch) of promotions and of trees that were renewed, and
+    /// what it was, where the course is kept.
     #[must_use]
-    pub fn promoted(&self) -> &[(i64, String)] {
-        &self.promoted
+    pub fn marks(&self) -> &[(i64, String)] {
+        &self.marks
     }
 
     /// The model's state is another: what it had been promoted before is no news.
     pub(super) fn begin_with(&mut self, model: &dyn Model) {
         self.promotions = model.contest().map_or(0, Contest::promotions);
+        self.renewals = model.renewals();
     }
 
-    /// Tells of a promotion, if the label just learned has brought one.
+    /// Tells of a promotion or a renewal, if the label just learned has brought one.
     pub(super) fn tell(&mut self, model: &dyn Model, time_ms: i64) {
+        let renewals = model.renewals();
+        if renewals != self.renewals {
+            let [started, replaced] = [0, 1].map(|at| renewals[at] > self.renewals[at]);
+            if started {
+                tracing::warn!("the trees have become worse: fresh ones grow beside them");
+            }
+            if replaced {
+                tracing::warn!("the fresh trees are better: they take the place of the old ones");
+                self.mark(time_ms, "trees renewed".to_owned());
+            }
+            self.renewals = renewals;
+        }
         let Some(contest) = model.contest() else { return };
         if contest.promotions() == self.promotions {
             return;
@@ -78,11 +100,15 @@ impl Judges {
         if contest.promotions() > self.promotions {
             let (name, loss) = (&champion.name, champion.loss);
             tracing::warn!(champion = name, loss, "a challenger is better: it is the champion now");
-            if self.weights.is_some() {
-                self.promoted.push((time_ms, champion.name));
-            }
+            self.mark(time_ms, format!("{name} promoted"));
         }
         self.promotions = contest.promotions();
+    }
+
+    fn mark(&mut self, time_ms: i64, what: String) {
+        if self.weights.is_some() && self.marks.len() < POINTS_MAX {
+            self.marks.push((time_ms, what));
+        }
     }
 
     pub(super) fn keep_history(&mut self) {

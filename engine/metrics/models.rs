@@ -44,6 +44,10 @@ pub(super) fn show_counts(of: &[Label], pipeline: &Pipeline) {
         let labels = with(&with(of, "detector", detector.name()), "what", what.to_owned());
         counter!("pelton_drift_alerts_total", labels).absolute(count);
     }
+    let [started, replaced] = pipeline.learner().renewals();
+    for (what, count) in [("started", started), ("replaced", replaced)] {
+        counter!("pelton_model_renewals_total", with(of, "what", what)).absolute(count);
+    }
     if let Some(contest) = pipeline.learner().contest() {
         counter!("pelton_promotions_total", of.to_vec()).absolute(contest.promotions());
     }

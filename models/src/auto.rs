@@ -6,7 +6,8 @@
 //! (`memory.rs`). A linear model, the *stack*, learns from what the members predict and from the
 //! notes: it corrects them within a few labels of a change (Wolpert 1992, "Stacked
 //! generalization"). The mixture pools members and stack in log odds, each by how well it has
-//! predicted lately (`auto/share.rs`).
+//! predicted lately (`auto/share.rs`). Where the trees become worse, fresh ones are grown beside
+//! them, and take their place once they are better (`auto/fresh.rs`).
 //!
 //! Numbers come unscaled: trees take them as they are, for the machine they are standardised here,
 //! by the moments of the rows learned so far.
@@ -15,6 +16,7 @@
 //! them learns it; learning rows one by one and [`Model::score_and_learn_each`] give the same bits;
 //! a row that is refused changes nothing.
 
+mod fresh;
 mod predict;
 mod share;
 mod state;
@@ -35,6 +37,7 @@ use crate::memory::LabelMemory;
 use crate::{
     FeatureShape, Features, LabeledBatch, LearnOutcome, MemberStatus, Model, ModelError, Task,
 };
+use fresh::Renewal;
 use predict::Room;
 use share::Shares;
 
@@ -45,6 +48,8 @@ const STACK_MAX: usize = 60;
 const FOLD_MAX: usize = 16;
 /// Pairs of columns, each way and for each class, up to which each field has embeddings of its own.
 const PAIRS_MAX: usize = 1024;
+/// Which member the trees are.
+const TREES: usize = 1;
 /// Bytes of embeddings of categories.
 const EMBEDDINGS_BYTES: usize = 64 << 20;
 
@@ -114,6 +119,7 @@ pub struct Auto {
     memory: LabelMemory,
     moments: Moments,
     members: Vec<Member>,
+    renewal: Renewal,
     stack: Linear,
     /// Inputs of the stack are of any unit.
     inputs: Moments,
@@ -137,7 +143,8 @@ impl Auto {
         let memory = LabelMemory::new(task, shape);
         let noted_width = shape.dense_width + memory.categories_width();
         let noted = FeatureShape { dense_width: noted_width, sparse_width: 0, ..shape };
-        let boost = Box::new(Boost::new(BoostConfig::new(task), noted)?);
+        let trees = BoostConfig::new(task);
+        let boost = Box::new(Boost::new(trees, noted)?);
         let members = vec![
             Member::at_once(task, shape)?,
             Member { name: "boost", sees: Sees::Noted, model: boost },
@@ -156,6 +163,7 @@ impl Auto {
             ..MomentsSpec::new(width)
         };
         Ok(Auto {
+            renewal: Renewal::new(trees, noted),
             shares: Shares::new(members.len() + 1),
             moments: Moments::new(spec(shape.dense_width))?,
             inputs: Moments::new(spec(dense_width))?,
@@ -179,8 +187,16 @@ impl Auto {
         room: &mut Room,
     ) -> Result<LearnOutcome, ModelError> {
         self.kept.note(batch);
+        self.predict_fresh(&batch.features, room)?;
+        let mut renewed = None;
         for (row, (label, weight)) in batch.labels.iter().zip(batch.weights).enumerate() {
             self.judge(room, row, *label, *weight);
+            if let Some(trees) = self.judge_fresh(room, row, *label)? {
+                renewed = Some(trees);
+            }
+        }
+        if let Some(trees) = renewed {
+            self.members[TREES].model = Box::new(trees);
         }
         let inputs = room.inputs(batch.features.rows);
         self.stack.learn(&LabeledBatch { features: inputs, ..*batch })?;
@@ -188,6 +204,10 @@ impl Auto {
         for member in &mut self.members {
             let features = room.seen(member.sees, &batch.features);
             outcome = member.model.learn(&LabeledBatch { features, ..*batch })?;
+        }
+        if let Some(fresh) = &mut self.renewal.fresh {
+            let features = room.seen(Sees::Noted, &batch.features);
+            fresh.model.learn(&LabeledBatch { features, ..*batch })?;
         }
         let (width, sparse_width) = (self.shape.dense_width, self.shape.sparse_width);
         for row in 0..batch.features.rows {
@@ -299,6 +319,10 @@ impl Model for Auto {
 
     fn regret(&self) -> f64 {
         self.shares.regret()
+    }
+
+    fn renewals(&self) -> [u64; 2] {
+        [self.renewal.started, self.renewal.replaced]
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -171,6 +171,10 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
         self.model.regret()
     }
 
+    fn renewals(&self) -> [u64; 2] {
+        self.model.renewals()
+    }
+
     /// That of the wrapped model: the calibration moves only when it does.
     fn version(&self) -> u64 {
         self.model.version()

@@ -320,6 +320,10 @@ impl Model for Contest {
         self.entrants[self.champion].model.regret()
     }
 
+    fn renewals(&self) -> [u64; 2] {
+        self.entrants[self.champion].model.renewals()
+    }
+
     fn contest(&self) -> Option<&Contest> {
         Some(self)
     }

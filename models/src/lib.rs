@@ -243,6 +243,12 @@ pub trait Model: Send {
         0.0
     }
 
+    /// How often members were begun afresh because they had become worse, and how often the fresh
+    /// ones took their place.
+    fn renewals(&self) -> [u64; 2] {
+        [0; 2]
+    }
+
     /// The contest, for what is one.
     fn contest(&self) -> Option<&contest::Contest> {
         None

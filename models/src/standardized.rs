@@ -155,6 +155,10 @@ impl Model for Standardized {
         self.model.regret()
     }
 
+    fn renewals(&self) -> [u64; 2] {
+        self.model.renewals()
+    }
+
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
         self.moments.write_state(out)?;
         self.model.write_state(out)

@@ -2,7 +2,8 @@
 
 use pelton_kernels::math::{self, ln_f32, logit_f32, sigmoid_f32, softmax_f32};
 
-use super::{Auto, Sees};
+use super::{Auto, Sees, TREES};
+use crate::boost::Boost;
 use crate::{Features, Model, ModelError, Task};
 
 /// Probabilities are predicted as if there were no surer ones.
@@ -27,6 +28,8 @@ pub(super) struct Room {
     /// stack: `[members + 1, rows, outputs]`.
     predicted: Vec<f32>,
     rows: usize,
+    /// What fresh trees predict, if there are any: `[rows, outputs]`.
+    fresh: Vec<f32>,
     /// Of a row: the pool of all, and each one's loss.
     pooled: Vec<f32>,
     losses: Vec<f64>,
@@ -138,12 +141,6 @@ impl Auto {
     /// Moves the weights by what was predicted of a row.
     pub(super) fn judge(&mut self, room: &mut Room, row: usize, label: f32, weight: f32) {
         let outputs = self.outputs();
-        let usual = if self.residual > 0.0 { self.residual } else { 1.0 };
-        let loss = |own: &[f32]| match self.config.task {
-            Task::Binary => math::log_loss(f64::from(own[0]), label == 1.0),
-            Task::MultiClass { .. } => -f64::from(own[label as usize]),
-            Task::Regression => (f64::from((own[0] - label).abs()) / usual).min(RESIDUALS_MAX),
-        };
         let mut pooled = std::mem::take(&mut room.pooled);
         pooled.resize(outputs, 0.0);
         self.pool_row(room, row, &mut pooled);
@@ -151,20 +148,67 @@ impl Auto {
             softmax_f32(&mut pooled);
             pooled.iter_mut().for_each(|share| *share = ln_f32(share.max(SURE)));
         }
-        let (mixed, weight) = (loss(&pooled), f64::from(weight));
+        let (mixed, weight) = (self.loss(&pooled, label), f64::from(weight));
         let mut losses = std::mem::take(&mut room.losses);
         losses.clear();
         let members = 0..=self.members.len();
-        losses.extend(members.map(|member| loss(room.of(member, row, outputs)) * weight));
+        let loss = |member| self.loss(room.of(member, row, outputs), label) * weight;
+        losses.extend(members.map(loss));
         self.shares.observe(&losses, mixed * weight);
         if self.config.task == Task::Regression {
             let seen = f64::from((pooled[0] - label).abs());
+            let usual = if self.residual > 0.0 { self.residual } else { 1.0 };
             let rate = RESIDUAL_RATE.max(1.0 / self.shares.rows as f64);
             // A residual moves the estimate by a few times it at the most: an outlier stays one.
             let limit = if self.shares.rows < 30 { f64::MAX } else { 5.0 * usual };
             self.residual += rate * (seen.min(limit) - self.residual);
             room.pooled = pooled;
             room.losses = losses;
+        }
+    }
+
+    /// Adds what fresh trees predict of the rows in the room.
+    pub(super) fn predict_fresh(
+        &self,
+        features: &Features<'_>,
+        room: &mut Room,
+    ) -> Result<(), ModelError> {
+        let mut out = std::mem::take(&mut room.fresh);
+        out.clear();
+        if let Some(fresh) = &self.renewal.fresh {
+            out.resize(features.rows * self.outputs(), 0.0);
+            fresh.model.score(&room.seen(Sees::Noted, features), &mut out)?;
+            self.open_up(&mut out);
+        }
+        room.fresh = out;
+        Ok(())
+    }
+
+    /// Shows the losses of the trees, as [`Auto::judge`] left them, and of fresh ones. Returns
+    /// those that are to take the place of the old ones.
+    pub(super) fn judge_fresh(
+        &mut self,
+        room: &Room,
+        row: usize,
+        label: f32,
+    ) -> Result<Option<Boost>, ModelError> {
+        let old = self.loss(room.of(TREES, row, self.outputs()), label);
+        let bounded = match self.config.task {
+            Task::Regression => old / (1.0 + old),
+            _ => 1.0 - math::exp(-old),
+        };
+        let fresh = room.fresh.get(row * self.outputs()..(row + 1) * self.outputs());
+        let fresh = fresh.map(|own| self.loss(own, label));
+        self.renewal.observe(bounded, old, fresh)
+    }
+
+    /// What is lost by a prediction: log loss, or the residual in usual ones.
+    fn loss(&self, own: &[f32], label: f32) -> f64 {
+        let usual = if self.residual > 0.0 { self.residual } else { 1.0 };
+        match self.config.task {
+            Task::Binary => math::log_loss(f64::from(own[0]), label == 1.0),
+            Task::MultiClass { .. } => -f64::from(own[label as usize]),
+            Task::Regression => (f64::from((own[0] - label).abs()) / usual).min(RESIDUALS_MAX),
         }
     }
 

@@ -17,7 +17,7 @@ impl Auto {
         };
         let scale = u64::from(self.config.clip.to_bits()) << 1 | u64::from(self.config.standardize);
         let sparse = (self.shape.sparse_width as u64) << 8 | u64::from(self.shape.sparse_bits);
-        let name = u64::from_le_bytes(*b"auto---2");
+        let name = u64::from_le_bytes(*b"auto---3");
         [name, task, scale, self.shape.dense_width as u64, sparse, self.members.len() as u64]
     }
 
@@ -31,6 +31,7 @@ impl Auto {
         self.moments.write_state(out)?;
         self.inputs.write_state(out)?;
         self.stack.write_state(out)?;
+        self.renewal.write(out)?;
         self.members.iter().try_for_each(|member| member.model.write_state(out))
     }
 
@@ -50,6 +51,7 @@ impl Auto {
         self.moments = Moments::read_state(*self.moments.spec(), from)?;
         self.inputs = Moments::read_state(*self.inputs.spec(), from)?;
         self.stack.read_state(from)?;
+        self.renewal.read(from)?;
         self.members.iter_mut().try_for_each(|member| member.model.read_state(from))
     }
 }

@@ -4,7 +4,7 @@ use pelton_kernels::cases::Draw;
 use proptest::prelude::*;
 
 use super::*;
-use crate::tests::{SHAPE, Stream, walk};
+use crate::tests::{SHAPE, Stream, saved, walk};
 
 fn log_loss(scores: &[f32], labels: &[f32]) -> f64 {
     let loss = |(score, label): (&f32, &f32)| {
@@ -75,6 +75,43 @@ fn it_learns_a_curve_and_follows_a_turn() {
     let scores = walk(&mut model, &turned, 0, 2000);
     let loss = log_loss(&scores[500..], &turned.labels[500..]);
     assert!(loss < 0.25, "{loss}");
+}
+
+/// The world changes for good: fresh trees are grown and take over, and soon the mixture is as good
+/// as one that knows nothing of the past. Saved while they grow, it goes on to the bit.
+#[test]
+fn trees_are_renewed_after_a_drift() {
+    let noisy = |x: f32, is: bool| f32::from(u8::from(is != ((x * 12_345.0).fract().abs() < 0.05)));
+    let mut stream = Stream::new(9, 16_000, |x, y, _| noisy(x, (x * 4.0).sin() * y > 0.0));
+    let after = Stream::new(10, 8000, |x, y, _| noisy(x, (y * 4.0).cos() * x > 0.0));
+    let scratch = {
+        let mut model = Auto::new(AutoConfig::new(Task::Binary), SHAPE).expect("possible");
+        walk(&mut model, &after, 0, 8000)
+    };
+    for (own, new) in [(&mut stream.dense, after.dense)] {
+        let from = own.len() - new.len();
+        own[from..].copy_from_slice(&new);
+    }
+    stream.labels[8000..].copy_from_slice(&after.labels);
+    stream.sparse[8000..].copy_from_slice(&after.sparse);
+    let mut model = Auto::new(AutoConfig::new(Task::Binary), SHAPE).expect("possible");
+    walk(&mut model, &stream, 0, 8000);
+    assert_eq!(model.renewals(), [0, 0]);
+    let mut at = 8000;
+    while model.renewal.fresh.is_none() && at < 12_000 {
+        walk(&mut model, &stream, at, at + 100);
+        at += 100;
+    }
+    let mut resumed = Auto::new(AutoConfig::new(Task::Binary), SHAPE).expect("possible");
+    resumed.read_state(&mut &saved(&model)[..]).expect("own bytes");
+    assert!(resumed.renewal.fresh.is_some(), "nothing was noticed");
+    let scores = walk(&mut model, &stream, at, 16_000);
+    assert_eq!(walk(&mut resumed, &stream, at, 16_000), scores);
+    assert!(saved(&resumed) == saved(&model));
+    assert_eq!(model.renewals()[1], 1);
+    let loss = log_loss(&scores[12_000 - at..], &stream.labels[12_000..]);
+    let best = log_loss(&scratch[4000..], &stream.labels[12_000..]);
+    assert!(loss < best + 0.03, "{loss}, from nothing {best}");
 }
 
 /// A label that goes on as the last ones went is told by the notes alone.
