@@ -21,6 +21,7 @@ pub mod format;
 pub mod manifest;
 pub mod order;
 pub mod recover;
+pub mod registry;
 pub mod retain;
 pub mod store;
 pub mod writer;

@@ -161,3 +161,38 @@ fn a_running_engine_keeps_its_model() {
     assert!(refused.status.code() == Some(2) && error.contains("another process"), "{error}");
     drop(store);
 }
+
+/// Versions are kept with their lineage, and one of them is promoted by its file.
+#[test]
+fn versions_are_registered_and_promoted() {
+    let job = Job::new();
+    let config = job.config("kept");
+    let registry = job.path("registry");
+    assert_eq!(succeed(&pelton(&["model", "versions", text(&registry)])).lines().count(), 1);
+    job.append(&events(52, 0, false));
+    run(&config);
+    let register = ["model", "register", text(&config), "--to", text(&registry)];
+    let first = succeed(&pelton(&[&register[..], &["--note", "a first one"]].concat()));
+    job.append(&events(52, 1000, true));
+    run(&config);
+    succeed(&pelton(&register));
+    let listed = succeed(&pelton(&["model", "versions", text(&registry)]));
+    assert!(listed.contains("a first one"), "{listed}");
+    let json = succeed(&pelton(&["model", "versions", text(&registry), "--json"]));
+    let versions: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&versions[0]["parent"], &versions[1]["parent"]), (&().into(), &1.into()));
+    let data = |version: usize, key: &str| versions[version]["data"][key].clone();
+    assert_eq!(data(1, "parent_positions"), data(0, "positions"));
+    assert_eq!((data(0, "events"), data(1, "events")), (1000.into(), 2000.into()));
+    let loss = |version: usize| versions[version]["metrics"]["log_loss"].as_f64();
+    assert!(loss(0) < loss(1));
+    let digest = versions[0]["model_digest"].as_str().expect("a text");
+    assert!(first.contains(&digest[..16]), "{first}");
+    let file = registry.join("000001.pelton");
+    let done = succeed(&pelton(&["model", "promote", text(&config), text(&file)]));
+    assert!(done.contains(&digest[..16]), "{done}");
+    let missing = pelton(&[&register[..], &["--checkpoint", "77"]].concat());
+    assert_eq!(missing.status.code(), Some(2));
+    std::fs::write(registry.join("000003.json"), "{}").expect("written");
+    assert_eq!(pelton(&["model", "versions", text(&registry)]).status.code(), Some(2));
+}

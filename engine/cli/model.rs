@@ -4,13 +4,14 @@
 //! any time.
 
 use pelton::device::Device;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use pelton::checkpoint::exchange::{self, Exchanged, Origin};
-use pelton::checkpoint::{recover, store};
+use pelton::checkpoint::{recover, registry, store};
 use pelton::config::Config;
 use pelton::error::Error;
+use pelton::report;
 
 use pelton_models::contest::{Contest, Standing};
 
@@ -59,6 +60,31 @@ enum Command {
         #[arg(long, value_name = "NAME", conflicts_with = "from")]
         challenger: Option<String>,
     },
+    /// Keep the model of a checkpoint as a version, with what it was learned from and how it did.
+    ///
+    /// May be done while the engine runs. `pelton model promote CONFIG FOLDER/000001.pelton` takes
+    /// a version's model into the newest state.
+    Register {
+        /// The configuration.
+        config: PathBuf,
+        /// The registry: a folder, made if it is not there.
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+        /// The checkpoint; the newest by default.
+        #[arg(long, value_name = "SEQUENCE")]
+        checkpoint: Option<u64>,
+        /// Something to remember it by.
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// List the versions of a registry, oldest first.
+    Versions {
+        /// The folder.
+        folder: PathBuf,
+        /// As JSON, with everything that is known.
+        #[arg(long)]
+        json: bool,
+    },
     /// Let a guard that has tripped learn again; what it takes for usual begins anew.
     Resume {
         /// The configuration.
@@ -84,11 +110,43 @@ impl Model {
                 let origin = number.unwrap_or_else(|| Origin::File(from.into()));
                 exchange::exchange(&Config::load(&config)?, &origin).map(|done| say(&done))
             }
+            Command::Register { config, to, checkpoint, note } => {
+                registry::register(&config, &to, checkpoint, note).map(|version| {
+                    println!("version    {}", version.number);
+                    println!("file       {}", to.join(&version.file).display());
+                    println!("model      {}", short(&version.model_digest));
+                })
+            }
+            Command::Versions { folder, json } => versions(&folder, json),
             Command::Resume { config } => {
                 exchange::resume(&Config::load(&config)?).map(|done| say(&done))
             }
         }
     }
+}
+
+fn versions(folder: &Path, as_json: bool) -> Result<(), Error> {
+    let all = registry::versions(folder)?;
+    if as_json {
+        let text = serde_json::to_string_pretty(&all).expect("texts and numbers are JSON");
+        println!("{text}");
+        return Ok(());
+    }
+    println!(
+        "{:>7} {:>7} {:>12}  {:<16}  {:<20}  note",
+        "number", "parent", "labels", "digest", "until"
+    );
+    for own in all {
+        let parent = own.parent.map_or("-".to_owned(), |parent| parent.to_string());
+        let until = report::time(own.data.watermark_ms).unwrap_or_default();
+        let (digest, note) = (short(&own.model_digest), own.note.as_deref().unwrap_or(""));
+        let labels = own.data.labels;
+        println!("{:>7} {parent:>7} {labels:>12}  {digest:<16}  {until:<20}  {note}", own.number);
+        let measures: Vec<_> =
+            own.trailing.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        println!("{:>7} {}", "", measures.join("  "));
+    }
+    Ok(())
 }
 
 fn say(done: &Exchanged) {
