@@ -4,8 +4,7 @@ use std::io::{self, Read, Write};
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
-use super::strangeness::NUMBER_MAX;
-use super::tree::Node;
+use super::tree::{NUMBER_MAX, Node};
 use super::{Anomaly, AnomalyConfig, Strangeness};
 use crate::FeatureShape;
 
@@ -87,7 +86,7 @@ impl Strangeness {
 
     fn read_tree(&self, state: &mut StateReader<'_>) -> io::Result<Vec<Node>> {
         // Each row of the sample brings two nodes, and each of these a guard, at most.
-        let numbers = state.list::<[u32; 5]>(4 * self.config.sample_rows)?;
+        let numbers = state.list::<[u32; 6]>(4 * self.config.sample_rows)?;
         let nodes: Vec<Node> = numbers.into_iter().map(node_of).collect();
         let (count, depth_max) = (nodes.len(), self.depth_max());
         let is_sound = |(at, node): (usize, &Node)| node.is_sound(at, count, self.width, depth_max);
@@ -98,22 +97,12 @@ impl Strangeness {
     }
 }
 
-fn node_bits(node: &Node) -> [u32; 5] {
-    [
-        u32::from(node.depth) << 16 | u32::from(node.column),
-        node.cut.to_bits(),
-        node.range[0].to_bits(),
-        node.range[1].to_bits(),
-        node.children,
-    ]
+fn node_bits(node: &Node) -> [u32; 6] {
+    let [low, high] = node.range.map(f32::to_bits);
+    [node.column, node.depth.to_bits(), node.cut.to_bits(), low, high, node.children]
 }
 
-fn node_of([place, cut, low, high, children]: [u32; 5]) -> Node {
-    Node {
-        column: place as u16,
-        depth: (place >> 16) as u16,
-        cut: f32::from_bits(cut),
-        range: [f32::from_bits(low), f32::from_bits(high)],
-        children,
-    }
+fn node_of([column, depth, cut, low, high, children]: [u32; 6]) -> Node {
+    let [depth, cut, low, high] = [depth, cut, low, high].map(f32::from_bits);
+    Node { column, depth, cut, range: [low, high], children }
 }

@@ -12,19 +12,17 @@ use pelton_kernels::math::ln_f32;
 use super::AnomalyConfig;
 use super::ranks::Ranks;
 use super::rarity::Rarity;
-use super::tree::{Draws, Ground, Node, depth_of, depths_alone};
+use super::tree::{Draws, Ground, NUMBER_MAX, Node, depth_of, depths_alone};
 use crate::{FeatureShape, ModelError};
 
 /// Rows before there are trees.
 const ROWS_MIN: u64 = 32;
-/// Numbers beyond are taken as this, so that no range is infinite.
-pub(super) const NUMBER_MAX: f32 = 1e30;
 /// No row is stranger than one in so many.
 const SHARE_MIN: f32 = 1e-6;
 
 /// How strange rows are among the last ones, by their features alone.
 ///
-/// Memory: `window_rows` rows of 4 bytes a column and 4 more, at most `trees * sample_rows * 80`
+/// Memory: `window_rows` rows of 4 bytes a column and 4 more, at most `trees * sample_rows * 96`
 /// bytes of trees, and 256 KiB where there are categories.
 pub struct Strangeness {
     pub(super) config: AnomalyConfig,
@@ -57,7 +55,7 @@ impl Strangeness {
         config.check(shape)?;
         let alone = depths_alone(config.sample_rows + 1);
         Ok(Strangeness {
-            width: shape.dense_width + shape.sparse_width,
+            width: (shape.dense_width + shape.sparse_width).max(1),
             learned: 0,
             kept: 0,
             window: Vec::new(),
@@ -117,7 +115,7 @@ impl Strangeness {
         }
         let mut row = self.room.take();
         self.columns(dense, sparse, &mut row);
-        let depth: f32 = self.trees.iter().map(|nodes| depth_of(nodes, &row)).sum();
+        let depth = depth_of(&self.trees, &row);
         self.room.set(row);
         Some(depth / self.trees.len() as f32)
     }
@@ -133,6 +131,10 @@ impl Strangeness {
         row.clear();
         row.extend(dense.iter().map(number));
         self.rarity.append(sparse, row);
+        if row.is_empty() {
+            // What leaves look at.
+            row.push(0.0);
+        }
     }
 
     /// Takes a row in whose depth may be known already.

@@ -1,9 +1,10 @@
 //! An isolation tree, and how deep in it a row would come to be alone.
 //!
-//! A node cuts a random column at a random place between the least and the greatest value that its
-//! rows have there, until a row is alone: what is far out or sparse is alone early (Liu, Ting, Zhou
-//! 2008, "Isolation forest"). Cuts follow the range of the rows, so that the unit of a column says
-//! nothing, and one far value takes a cut and no more.
+//! A node cuts a random column at a random place between two of its rows, until a row is alone: what
+//! is far out or sparse is alone early (Liu, Ting, Zhou 2008, "Isolation forest"). There the place is
+//! anywhere between the least and the greatest value, so that where tails are heavy most cuts part
+//! one row from all others and the bulk stays whole; two random rows are seldom both far out. Either
+//! way the unit of a column says nothing.
 //!
 //! A plain isolation tree cannot tell how far beyond its rows a new one is. Here the depth of a row
 //! is the mean over the trees that might have been grown *with* it: where it lies a gap outside the
@@ -21,14 +22,18 @@ use pelton_kernels::hash::mix64;
 /// Columns that are drawn in search of one to cut.
 const TRIES: usize = 8;
 
-/// A node; a leaf has no children.
+/// Trees that are walked side by side: the steps of one wait for each other, those of several do not.
+const ABREAST: usize = 4;
+/// Numbers of a row are at most this far from 0, so that no range is infinite.
+pub(super) const NUMBER_MAX: f32 = 1e30;
+
+/// A node. A leaf leads to itself, whatever the row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Node {
-    pub column: u16,
-    /// Cuts above it.
-    pub depth: u16,
-    /// From here on a row goes to the second child; nowhere for a guard, which has one child. The
-    /// depth of a row that comes to a leaf.
+    pub column: u32,
+    /// The depth of a row that is alone from here on.
+    pub depth: f32,
+    /// From here on a row goes to the second child; nowhere for a guard, which has one child.
     pub cut: f32,
     /// The least and the greatest value of the column.
     pub range: [f32; 2],
@@ -37,46 +42,60 @@ pub(super) struct Node {
 }
 
 impl Node {
-    fn leaf(depth: f32) -> Node {
-        Node { column: 0, depth: 0, cut: depth, range: [0.0; 2], children: 0 }
+    pub fn leaf(at: usize, depth: f32) -> Node {
+        let range = [-NUMBER_MAX, NUMBER_MAX];
+        Node { column: 0, depth, cut: f32::INFINITY, range, children: at as u32 }
     }
 
-    /// Whether a walk from node to node may rely on it, as one of a damaged state.
+    /// Whether a walk may rely on it, as one of a damaged state: each leads to later ones, or is a
+    /// leaf.
     pub fn is_sound(&self, at: usize, nodes: usize, width: usize, depth_max: f32) -> bool {
-        let [low, high] = self.range;
-        let is_ordered = low <= high && (high - low).is_finite();
-        let children = self.children as usize;
-        if children == 0 {
-            return is_ordered && (0.0..=depth_max).contains(&self.cut);
-        }
+        let ([low, high], children) = (self.range, self.children as usize);
         let last = children + usize::from(self.cut != f32::INFINITY);
-        let is_inside = at < children && last < nodes && usize::from(self.column) < width;
-        is_ordered && is_inside && !self.cut.is_nan() && f32::from(self.depth) < depth_max
+        let is_number = |value: f32| (-NUMBER_MAX..=NUMBER_MAX).contains(&value);
+        let is_inner = at < children && last < nodes && (self.column as usize) < width;
+        (0.0..=depth_max).contains(&self.depth)
+            && (is_inner && is_number(low) && is_number(high) && low <= high && !self.cut.is_nan()
+                || *self == Node::leaf(at, self.depth))
     }
 }
 
-/// At what depth a row would be alone, on average.
+/// The sum over trees of the depth at which a row would be alone in each, on average.
 ///
 /// # Shapes
-/// `row: [width]`, finite.
+/// `row: [width]`, each within [`NUMBER_MAX`]; one number where there are no columns.
+pub(super) fn depth_of(trees: &[Vec<Node>], row: &[f32]) -> f32 {
+    let (abreast, rest) = trees.as_chunks::<ABREAST>();
+    let several = abreast.iter().map(|trees| walk(trees, row).iter().sum::<f32>()).sum::<f32>();
+    several + rest.iter().map(|tree| walk(std::array::from_ref(tree), row)[0]).sum::<f32>()
+}
+
 #[inline]
-pub(super) fn depth_of(nodes: &[Node], row: &[f32]) -> f32 {
-    let (mut inside, mut depth, mut at) = (1.0_f32, 0.0_f32, 0);
+fn walk<const TREES: usize>(trees: &[Vec<Node>; TREES], row: &[f32]) -> [f32; TREES] {
+    let (mut at, mut inside, mut depth) = ([0; TREES], [1.0_f32; TREES], [0.0_f32; TREES]);
     loop {
-        let node = &nodes[at];
-        if node.children == 0 {
-            return depth + inside * node.cut;
+        let mut is_there = true;
+        for tree in 0..TREES {
+            let node = &trees[tree][at[tree]];
+            let value = row[node.column as usize];
+            let [low, high] = node.range;
+            let gap = (low - value).max(value - high).max(0.0);
+            // The smallest number does not count but where the gap and the range are none.
+            let apart = gap / (gap + (high - low)).max(f32::MIN_POSITIVE);
+            depth[tree] += inside[tree] * apart * node.depth;
+            inside[tree] -= inside[tree] * apart;
+            let next = node.children as usize + usize::from(value >= node.cut);
+            is_there &= next == at[tree];
+            at[tree] = next;
         }
-        let value = row[usize::from(node.column)];
-        let [low, high] = node.range;
-        if value < low || value > high {
-            let gap = if value < low { low - value } else { value - high };
-            let apart = gap / (gap + (high - low));
-            depth += inside * apart * f32::from(node.depth + 1);
-            inside *= 1.0 - apart;
+        if is_there {
+            break;
         }
-        at = node.children as usize + usize::from(value >= node.cut);
     }
+    for tree in 0..TREES {
+        depth[tree] += inside[tree] * trees[tree][at[tree]].depth;
+    }
+    depth
 }
 
 /// Random numbers by their number.
@@ -114,7 +133,7 @@ pub(super) struct Ground<'a> {
 impl Ground<'_> {
     /// A tree over the rows at these places, which are put into another order.
     pub fn grow(&self, places: &mut [u32], draws: &mut Draws) -> Vec<Node> {
-        let mut nodes = vec![Node::leaf(0.0)];
+        let mut nodes = vec![Node::leaf(0, 0.0)];
         self.grow_at(0, 0, places, draws, &mut nodes);
         nodes
     }
@@ -134,17 +153,12 @@ impl Ground<'_> {
             let column = draws.below(self.width);
             let range = self.range(places, column);
             let children = nodes.len() as u32;
-            let node = Node {
-                column: column as u16,
-                depth: depth as u16,
-                cut: f32::INFINITY,
-                range,
-                children,
-            };
+            let (own, cut) = ((depth + 1) as f32, f32::INFINITY);
+            let node = Node { column: column as u32, depth: own, cut, range, children };
             if range[0] < range[1] {
-                let cut = cut_of(range, draws.unit());
+                let cut = self.cut(places, column, range, draws);
                 nodes[at] = Node { cut, ..node };
-                nodes.extend([Node::leaf(0.0); 2]);
+                nodes.extend([node; 2]);
                 let middle = self.part(places, column, cut);
                 let (left, right) = places.split_at_mut(middle);
                 self.grow_at(children as usize, depth + 1, left, draws, nodes);
@@ -154,12 +168,30 @@ impl Ground<'_> {
             if !is_guarded {
                 is_guarded = true;
                 nodes[at] = node;
-                nodes.push(Node::leaf(0.0));
+                nodes.push(node);
                 at = children as usize;
             }
         }
         // With the row that comes there is one more.
-        nodes[at] = Node::leaf(depth as f32 + self.alone[places.len() + 1]);
+        nodes[at] = Node::leaf(at, depth as f32 + self.alone[places.len() + 1]);
+    }
+
+    /// A place between the values of two random rows that leaves rows on both sides.
+    fn cut(&self, places: &[u32], column: usize, range: [f32; 2], draws: &mut Draws) -> f32 {
+        let [one, other] =
+            [(); 2].map(|()| self.value(places[draws.below(places.len())], column));
+        let (low, high) = if one < other { (one, other) } else { (other, one) };
+        let cut = low + draws.unit() * (high - low);
+        if cut > low && cut <= high {
+            return cut;
+        }
+        // The two are equal, or next to each other.
+        if high > range[0] { high } else { self.least_above(places, column, high) }
+    }
+
+    fn least_above(&self, places: &[u32], column: usize, limit: f32) -> f32 {
+        let values = places.iter().map(|place| self.value(*place, column));
+        values.fold(f32::MAX, |least, value| if value > limit && value < least { value } else { least })
     }
 
     fn value(&self, place: u32, column: usize) -> f32 {
@@ -184,12 +216,6 @@ impl Ground<'_> {
         }
         middle
     }
-}
-
-/// A place in a range that leaves something on both sides.
-fn cut_of([low, high]: [f32; 2], unit: f32) -> f32 {
-    let cut = low + unit * (high - low);
-    if cut > low && cut <= high { cut } else { high }
 }
 
 /// The mean depth at which one of so many rows is alone in a tree of random cuts, for `0..=rows`:
