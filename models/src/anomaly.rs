@@ -18,7 +18,7 @@ mod rarity;
 mod state;
 mod strangeness;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
 
 use std::io::{self, Read, Write};

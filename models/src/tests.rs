@@ -3,6 +3,7 @@
 use pelton_kernels::cases::Draw;
 use proptest::prelude::*;
 
+use crate::anomaly::{self, Anomaly};
 use crate::auto::{Auto, AutoConfig};
 use crate::boost::{Boost, BoostConfig};
 use crate::factor::{Factor, FactorConfig, Interaction};
@@ -86,14 +87,22 @@ fn member(which: usize, task: Task) -> Box<dyn Model> {
         2 => Box::new(Forest::new(forest::tests::small(task), SHAPE).expect("possible")),
         3 => Box::new(factor(Interaction::Shared)),
         4 => Box::new(factor(Interaction::ByField)),
-        _ => Box::new(Auto::new(AutoConfig::new(task), SHAPE).expect("possible")),
+        5 | 6 => {
+            let config = AutoConfig { strangeness: which == 6, ..AutoConfig::new(task) };
+            Box::new(Auto::new(config, SHAPE).expect("possible"))
+        }
+        // There is nothing to be told of classes and values.
+        _ => {
+            let config = anomaly::tests::small(Task::Binary);
+            Box::new(Anomaly::new(config, SHAPE).expect("possible"))
+        }
     }
 }
-const MEMBERS: usize = 6;
+const MEMBERS: usize = 8;
 /// Members whose steps are their rows, one after another.
-const IN_ORDER: [usize; 2] = [1, 2];
+const IN_ORDER: [usize; 3] = [1, 2, 7];
 /// Members whose states are kept by copies and steps.
-const COPIED: [usize; 3] = [1, 2, 5];
+const COPIED: [usize; 5] = [1, 2, 5, 6, 7];
 
 /// Trees that do not take long.
 pub fn small(task: Task) -> BoostConfig {

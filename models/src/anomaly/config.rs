@@ -25,7 +25,7 @@ impl AnomalyConfig {
     /// The defaults.
     #[must_use]
     pub fn new(task: Task) -> AnomalyConfig {
-        AnomalyConfig { task, trees: 32, sample_rows: 256, window_rows: 4096, stride: 4 }
+        AnomalyConfig { task, trees: 32, sample_rows: 512, window_rows: 4096, stride: 4 }
     }
 
     /// Refuses settings and shapes outside their ranges.

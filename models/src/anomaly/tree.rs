@@ -21,6 +21,9 @@ use pelton_kernels::hash::mix64;
 
 /// Columns that are drawn in search of one to cut.
 const TRIES: usize = 8;
+/// Of the rows of a tree, one in so many has to be in a node that guards a column: few rows are
+/// equal by chance.
+const GUARD_PART: usize = 8;
 
 /// Trees that are walked side by side: the steps of one wait for each other, those of several do not.
 const ABREAST: usize = 4;
@@ -165,7 +168,7 @@ impl Ground<'_> {
                 self.grow_at(children as usize + 1, depth + 1, right, draws, nodes);
                 return;
             }
-            if !is_guarded {
+            if !is_guarded && places.len() * GUARD_PART >= self.alone.len() {
                 is_guarded = true;
                 nodes[at] = node;
                 nodes.push(node);
@@ -178,8 +181,7 @@ impl Ground<'_> {
 
     /// A place between the values of two random rows that leaves rows on both sides.
     fn cut(&self, places: &[u32], column: usize, range: [f32; 2], draws: &mut Draws) -> f32 {
-        let [one, other] =
-            [(); 2].map(|()| self.value(places[draws.below(places.len())], column));
+        let [one, other] = [(); 2].map(|()| self.value(places[draws.below(places.len())], column));
         let (low, high) = if one < other { (one, other) } else { (other, one) };
         let cut = low + draws.unit() * (high - low);
         if cut > low && cut <= high {
@@ -191,7 +193,10 @@ impl Ground<'_> {
 
     fn least_above(&self, places: &[u32], column: usize, limit: f32) -> f32 {
         let values = places.iter().map(|place| self.value(*place, column));
-        values.fold(f32::MAX, |least, value| if value > limit && value < least { value } else { least })
+        values.fold(
+            f32::MAX,
+            |least, value| if value > limit && value < least { value } else { least },
+        )
     }
 
     fn value(&self, place: u32, column: usize) -> f32 {
