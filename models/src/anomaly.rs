@@ -1,16 +1,16 @@
 //! How strange each row is among the last ones: a score without labels.
 //!
-//! Isolation trees (`anomaly/tree.rs`) over a window of the last rows (`anomaly/strangeness.rs`), which
-//! are grown again one after another as it goes by, so that they follow a stream that changes (Ding,
-//! Fei 2013, "iForestASD", without the test for a change). Half-space trees (Tan, Ting, Liu 2011)
-//! cost the same and need to know the range of each column beforehand; isolation trees draw their
-//! cuts between the values that were seen. What the trees say becomes a rank among recent rows
+//! Isolation trees (`anomaly/tree.rs`) over a window of the last rows (`anomaly/strangeness.rs`)
+//! are grown again one after another as it goes by, so that they follow a stream that changes
+//! (Ding, Fei 2013, "iForestASD", without the test for a change). Half-space trees (Tan, Ting, Liu
+//! 2011) cost the same and need to know the range of each column beforehand; isolation trees cut
+//! between the values that were seen. What they say becomes a rank among recent rows
 //! (`anomaly/ranks.rs`), a category the rarity of its value (`anomaly/rarity.rs`).
 //!
 //! Invariants: a function of the features of the rows in their order, never of a label beyond its
-//! being one; random numbers are part of the state; memory is bounded by the settings; a row that is
-//! refused changes nothing. What this does not do: say whether strange is bad; [`Strangeness`] is for
-//! models that can be told.
+//! being one; random numbers are part of the state; memory is bounded by the settings; a row that
+//! is refused changes nothing. What this does not do: say whether strange is bad; [`Strangeness`]
+//! is for models that can be told. Figures in `docs/anomaly.md`.
 
 mod config;
 mod ranks;

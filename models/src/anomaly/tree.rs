@@ -1,18 +1,18 @@
 //! An isolation tree, and how deep in it a row would come to be alone.
 //!
-//! A node cuts a random column at a random place between two of its rows, until a row is alone: what
-//! is far out or sparse is alone early (Liu, Ting, Zhou 2008, "Isolation forest"). There the place is
-//! anywhere between the least and the greatest value, so that where tails are heavy most cuts part
-//! one row from all others and the bulk stays whole; two random rows are seldom both far out. Either
-//! way the unit of a column says nothing.
+//! A node cuts a random column at a random place between two of its rows, until a row is alone:
+//! what is far out or sparse is alone early (Liu, Ting, Zhou 2008, "Isolation forest"). There the
+//! place is anywhere between the least and the greatest value, so that where tails are heavy most
+//! cuts part one row from all others and the bulk stays whole; two random rows are seldom both far
+//! out. Either way the unit of a column says nothing.
 //!
-//! A plain isolation tree cannot tell how far beyond its rows a new one is. Here the depth of a row
-//! is the mean over the trees that might have been grown *with* it: where it lies a gap outside the
-//! range of a node, the cut would have come to lie in the gap with probability
-//! `gap / (gap + range)`, and it would have been alone there (the insertion of Guha et al. 2016,
-//! "Robust random cut forest", and of Lakshminarayanan et al. 2014, "Mondrian forests", taken as a
-//! mean and not drawn). A column in which all rows of a node are equal guards it in the same way:
-//! the range is none, so any other value would have been alone.
+//! A plain isolation tree cannot tell how far beyond its rows a new one is. Here, where a row lies
+//! a gap outside the range of a node, it is parted from the others with probability
+//! `gap / (gap + range)`: that of a random cut of the range with the row in it, as when a row is
+//! put into a tree (Guha et al. 2016, "Robust random cut forest"; Lakshminarayanan et al. 2014,
+//! "Mondrian forests"). The depth is the mean over both ways, not a drawn one. A column in which
+//! all rows of a node are equal guards it in the same way: the range is none, so any other value
+//! is parted.
 //!
 //! Every node of a path names the column that it is about: what cuts a row off early is there to
 //! be told.
@@ -21,11 +21,11 @@ use pelton_kernels::hash::mix64;
 
 /// Columns that are drawn in search of one to cut.
 const TRIES: usize = 8;
-/// Of the rows of a tree, one in so many has to be in a node that guards a column: few rows are
-/// equal by chance.
-const GUARD_PART: usize = 8;
+/// A node with fewer rows than one in so many of its tree's guards no column: few may be equal by
+/// chance.
+const GUARD_PART: usize = 3;
 
-/// Trees that are walked side by side: the steps of one wait for each other, those of several do not.
+/// Trees that are walked side by side: the steps of one wait for each other, those of several not.
 const ABREAST: usize = 4;
 /// Numbers of a row are at most this far from 0, so that no range is infinite.
 pub(super) const NUMBER_MAX: f32 = 1e30;
