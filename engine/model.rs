@@ -1,5 +1,6 @@
 //! The model a configuration asks for: alone, or a champion with challengers in its shadow.
 
+use pelton_models::anomaly::{Anomaly, AnomalyConfig};
 use pelton_models::auto::{Auto, AutoConfig};
 use pelton_models::boost::{Boost, BoostConfig};
 use pelton_models::calibrate::Calibrated;
@@ -67,7 +68,8 @@ fn uncalibrated(
         Kind::Auto => {
             let features = &config.features;
             let (standardize, clip) = (features.standardize, features.clip_sigma);
-            Box::new(Auto::new(AutoConfig { task, standardize, clip }, shape)?)
+            let strangeness = family.strangeness;
+            Box::new(Auto::new(AutoConfig { task, standardize, clip, strangeness }, shape)?)
         }
         Kind::Linear => {
             Box::new(Linear::on(device, linear(family, LinearConfig::new(task)), shape)?)
@@ -75,6 +77,7 @@ fn uncalibrated(
         Kind::Fm => Box::new(factor(Interaction::Shared)?),
         Kind::Ffm => Box::new(factor(Interaction::ByField)?),
         Kind::Boost => Box::new(Boost::new(BoostConfig::new(task), shape)?),
+        Kind::Anomaly => Box::new(Anomaly::new(AnomalyConfig::new(task), shape)?),
         Kind::Forest => Box::new(Forest::new(ForestConfig::new(task), shape)?),
     })
 }

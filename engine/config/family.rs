@@ -22,6 +22,8 @@ pub struct FamilyConfig {
     pub l2: f64,
     /// How many negatives a positive counts for; the probability is corrected for it.
     pub positive_weight: f64,
+    /// Whether the members of the mixture see how strange a row is.
+    pub strangeness: bool,
     /// How scores are calibrated by the labels that come, if they are.
     pub calibrate: Option<Calibration>,
 }
@@ -41,6 +43,8 @@ pub enum Kind {
     Ffm,
     /// An adaptive random forest of trees that grow with the stream.
     Forest,
+    /// How strange a row is, whatever its label.
+    Anomaly,
 }
 
 impl Kind {
@@ -54,6 +58,7 @@ impl Kind {
             Kind::Ffm => "ffm",
             Kind::Boost => "boost",
             Kind::Forest => "forest",
+            Kind::Anomaly => "anomaly",
         }
     }
 
@@ -92,9 +97,10 @@ impl Kind {
                    interactions of pairs of features (a factorization machine); ffm = the same, \
                    field-aware: better and slower; boost = boosted trees, grown again and again \
                    over a bounded sample of the labelled events; forest = an adaptive random \
-                   forest of trees that grow with every label";
-        use Kind::{Auto, Boost, Ffm, Fm, Forest, Linear};
-        let kinds = [Auto, Linear, Fm, Ffm, Boost, Forest].map(|kind| (kind.name(), kind));
+                   forest of trees that grow with every label; anomaly = how strange a row is among \
+                   the late ones, from 0 to 1, whatever its label (task = \"binary\")";
+        use Kind::{Anomaly, Auto, Boost, Ffm, Fm, Forest, Linear};
+        let kinds = [Auto, Linear, Fm, Ffm, Boost, Forest, Anomaly].map(|kind| (kind.name(), kind));
         section.choice(Key("kind", doc), &kinds)
     }
 }
@@ -126,8 +132,27 @@ impl FamilyConfig {
         if task != Task::Binary && positive_weight != 1.0 {
             section.problem("positive_weight", "needs task = \"binary\"");
         }
+        if task != Task::Binary && kind == Kind::Anomaly {
+            section.problem("kind", "\"anomaly\" needs task = \"binary\"");
+        }
+        let doc = "whether the members of the mixture also see how strange a row is among the late \
+                   ones; pays where what is rare is what is looked for";
+        let strangeness = section.flag(Key("strangeness", doc), false);
+        if strangeness && kind != Kind::Auto {
+            section.problem("strangeness", "needs kind = \"auto\"");
+        }
         let calibrate = calibration(section, task);
-        FamilyConfig { kind, optimizer, rate, fold, l1, l2, positive_weight, calibrate }
+        FamilyConfig {
+            kind,
+            optimizer,
+            rate,
+            fold,
+            l1,
+            l2,
+            positive_weight,
+            strangeness,
+            calibrate,
+        }
     }
 }
 

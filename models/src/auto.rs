@@ -29,6 +29,7 @@ use std::io::{self, Read, Write};
 use pelton_kernels::moments::{Moments, MomentsSpec};
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use crate::anomaly::{AnomalyConfig, Strangeness};
 use crate::boost::{Boost, BoostConfig};
 use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::kept::{Keeps, Kept};
@@ -62,13 +63,15 @@ pub struct AutoConfig {
     pub standardize: bool,
     /// To how many deviations they are clipped then.
     pub clip: f32,
+    /// Whether it is noted of each row how strange it is among the last ones (`anomaly.rs`).
+    pub strangeness: bool,
 }
 
 impl AutoConfig {
     /// The defaults.
     #[must_use]
     pub fn new(task: Task) -> AutoConfig {
-        AutoConfig { task, standardize: true, clip: 100.0 }
+        AutoConfig { task, standardize: true, clip: 100.0, strangeness: false }
     }
 }
 
@@ -117,6 +120,8 @@ pub struct Auto {
     shape: FeatureShape,
     version: u64,
     memory: LabelMemory,
+    /// What is noted last, where it is.
+    strangeness: Option<Strangeness>,
     moments: Moments,
     members: Vec<Member>,
     renewal: Renewal,
@@ -141,7 +146,12 @@ impl Auto {
     pub fn new(config: AutoConfig, shape: FeatureShape) -> Result<Auto, ModelError> {
         let task = config.task;
         let memory = LabelMemory::new(task, shape);
-        let noted_width = shape.dense_width + memory.categories_width();
+        let strangeness = match config.strangeness {
+            true => Some(Strangeness::new(AnomalyConfig::new(task), shape)?),
+            false => None,
+        };
+        let strange_width = usize::from(config.strangeness);
+        let noted_width = shape.dense_width + memory.categories_width() + strange_width;
         let noted = FeatureShape { dense_width: noted_width, sparse_width: 0, ..shape };
         let trees = BoostConfig::new(task);
         let boost = Box::new(Boost::new(trees, noted)?);
@@ -149,8 +159,8 @@ impl Auto {
             Member::at_once(task, shape)?,
             Member { name: "boost", sees: Sees::Noted, model: boost },
         ];
-        let (overall, all) =
-            (memory.overall_width(), memory.overall_width() + memory.categories_width());
+        let overall = memory.overall_width();
+        let all = overall + memory.categories_width() + strange_width;
         let fits = |width: &usize| *width <= STACK_MAX;
         let stack_notes = [all, overall].into_iter().find(fits).unwrap_or(0);
         let dense_width = members.len() * task.outputs() + stack_notes;
@@ -174,6 +184,7 @@ impl Auto {
             config,
             shape,
             memory,
+            strangeness,
             members,
             stack,
             stack_notes,
@@ -215,6 +226,9 @@ impl Auto {
             self.inputs.observe(room.unscaled(row));
             let sparse = &batch.features.sparse[row * sparse_width..][..sparse_width];
             self.memory.learn(sparse, batch.labels[row]);
+            if let Some(strangeness) = &mut self.strangeness {
+                strangeness.learn(&batch.features.dense[row * width..][..width], sparse);
+            }
         }
         self.version += batch.features.rows as u64;
         Ok(outcome)
@@ -241,16 +255,26 @@ impl Model for Auto {
     }
 
     fn notes_width(&self) -> usize {
-        self.memory.overall_width() + self.memory.categories_width()
+        let memory = self.memory.overall_width() + self.memory.categories_width();
+        memory + usize::from(self.strangeness.is_some())
     }
 
     fn note(&self, features: &Features<'_>, notes: &mut [f32]) -> Result<(), ModelError> {
         let (width, sparse_width) = (self.notes_width(), self.shape.sparse_width);
+        let dense_width = self.shape.dense_width;
         self.check(&Features { notes, ..*features }, None)?;
         for (row, notes) in notes.chunks_exact_mut(width.max(1)).enumerate() {
             let (overall, categories) = notes.split_at_mut(self.memory.overall_width());
             self.memory.note_overall(overall);
             let sparse = &features.sparse[row * sparse_width..][..sparse_width];
+            let categories = match (&self.strangeness, categories.split_last_mut()) {
+                (Some(strangeness), Some((last, categories))) => {
+                    let dense = &features.dense[row * dense_width..][..dense_width];
+                    *last = strangeness.strangeness(dense, sparse);
+                    categories
+                }
+                (_, _) => categories,
+            };
             self.memory.note_categories(sparse, categories);
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! A [`Model`] scores by `&self` and learns by `&mut self`: the borrow checker tells the two apart.
 //! It never sees an event, only [`Features`], and the labels that came for them.
 
+pub mod anomaly;
 pub mod auto;
 pub mod boost;
 pub mod calibrate;

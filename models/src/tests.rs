@@ -3,6 +3,7 @@
 use pelton_kernels::cases::Draw;
 use proptest::prelude::*;
 
+use crate::anomaly::{self, Anomaly};
 use crate::auto::{Auto, AutoConfig};
 use crate::boost::{Boost, BoostConfig};
 use crate::contest::{self, Rule};
@@ -88,8 +89,16 @@ fn member(which: usize, task: Task) -> Box<dyn Model> {
         2 => Box::new(Forest::new(forest::tests::small(task), SHAPE).expect("possible")),
         3 => Box::new(factor(Interaction::Shared)),
         4 => Box::new(factor(Interaction::ByField)),
-        5 => Box::new(Auto::new(AutoConfig::new(task), SHAPE).expect("possible")),
-        6 => {
+        5 | 6 => {
+            let config = AutoConfig { strangeness: which == 6, ..AutoConfig::new(task) };
+            Box::new(Auto::new(config, SHAPE).expect("possible"))
+        }
+        // There is nothing to be told of classes and values.
+        7 => {
+            let config = anomaly::tests::small(Task::Binary);
+            Box::new(Anomaly::new(config, SHAPE).expect("possible"))
+        }
+        8 => {
             let linear = Linear::new(LinearConfig::new(task), SHAPE).expect("possible");
             Box::new(Standardized::new(Box::new(linear), task, SHAPE, 8.0).expect("possible"))
         }
@@ -99,13 +108,12 @@ fn member(which: usize, task: Task) -> Box<dyn Model> {
         }
     }
 }
-const MEMBERS: usize = 8;
-/// A linear champion, and trees in its shadow.
-const CONTEST: usize = 7;
+const MEMBERS: usize = 10;
 /// Members whose steps are their rows, one after another.
-const IN_ORDER: [usize; 2] = [1, 2];
-/// Members whose states are kept by copies and steps.
-const COPIED: [usize; 5] = [1, 2, 5, 6, CONTEST];
+const IN_ORDER: [usize; 3] = [1, 2, 7];
+/// Members whose states are kept by copies and steps; the last is a linear champion, with trees in
+/// its shadow.
+const COPIED: [usize; 7] = [1, 2, 5, 6, 7, 8, 9];
 
 /// Trees that do not take long.
 pub fn small(task: Task) -> BoostConfig {
@@ -288,7 +296,7 @@ fn what_is_refused_changes_nothing() {
             assert_eq!(outcome, LearnOutcome { learned: 0, refused: 1 }, "{which}");
         }
         // A row that counts for nothing teaches trees nothing; the others may count it.
-        if [1, 2, 5].contains(&which) {
+        if [1, 2, 5, 6, 7].contains(&which) {
             let batch = LabeledBatch { features, labels: &[1.0], weights: &[0.0] };
             let outcome = model.learn(&batch).expect("a shape");
             assert_eq!(outcome, LearnOutcome { learned: 0, refused: 1 }, "{which}");

@@ -36,7 +36,7 @@ pub const ROWS: &[Row] = &[
     row("model.classes", &["['0', '1']", "['0', '1', '2']"], "['0']", scores).with(CLASSES),
     row(
         "model.kind",
-        &["'auto'", "'linear'", "'fm'", "'ffm'", "'boost'", "'forest'"],
+        &["'auto'", "'linear'", "'fm'", "'ffm'", "'boost'", "'forest'", "'anomaly'"],
         "'trees'",
         scores,
     ),
@@ -59,11 +59,12 @@ pub const ROWS: &[Row] = &[
     row("model.positive_weight", &["1.0", "5.0"], "nan", scores).with(FTRL),
     row("model.positive_weight", &["1.0", "5.0"], "'5'", scores).with(ADAGRAD),
     row("model.positive_weight", &["1.0", "5.0"], "inf", scores).with(SGD),
+    row("model.strangeness", &["false", "true"], "1", models),
     row("model.calibrate", &["'none'", "'platt'", "'isotonic'"], "'always'", scores),
     row("challengers[0].name", &["'NAME'", "'OTHER'"], "'two words'", models),
     row(
         "challengers[0].kind",
-        &["'auto'", "'linear'", "'fm'", "'ffm'", "'boost'", "'forest'"],
+        &["'auto'", "'linear'", "'fm'", "'ffm'", "'boost'", "'forest'", "'anomaly'"],
         "'trees'",
         models,
     )
@@ -74,6 +75,7 @@ pub const ROWS: &[Row] = &[
     row("challengers[0].l1", &["0.0", "0.01"], "-1", models).with(SHADOW_FTRL),
     row("challengers[0].l2", &["0.0", "0.01"], "-1", models).with(SHADOW_FTRL),
     row("challengers[0].positive_weight", &["1.0", "5.0"], "0", models).with(SHADOW),
+    row("challengers[0].strangeness", &["false", "true"], "1", models).with(NAMED),
     row("challengers[0].calibrate", &["'none'", "'platt'"], "'always'", models).with(SHADOW),
     row("contest.promote", &["true", "false"], "1", scores).with(WORSE),
     row("contest.alpha", &["0.5", "1e-9"], "0", scores).with(WORSE),

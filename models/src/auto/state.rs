@@ -15,9 +15,11 @@ impl Auto {
             Task::MultiClass { classes } => u64::from(classes) << 2 | 1,
             Task::Regression => 2,
         };
-        let scale = u64::from(self.config.clip.to_bits()) << 1 | u64::from(self.config.standardize);
+        let (is_scaled, is_strange) = (self.config.standardize, self.config.strangeness);
+        let scale = u64::from(self.config.clip.to_bits()) << 2;
+        let scale = scale | u64::from(is_strange) << 1 | u64::from(is_scaled);
         let sparse = (self.shape.sparse_width as u64) << 8 | u64::from(self.shape.sparse_bits);
-        let name = u64::from_le_bytes(*b"auto---3");
+        let name = u64::from_le_bytes(*b"auto---4");
         [name, task, scale, self.shape.dense_width as u64, sparse, self.members.len() as u64]
     }
 
@@ -28,6 +30,9 @@ impl Auto {
         state.put(self.residual)?;
         self.shares.write(state)?;
         self.memory.write(state)?;
+        if let Some(strangeness) = &self.strangeness {
+            strangeness.write(state)?;
+        }
         self.moments.write_state(out)?;
         self.inputs.write_state(out)?;
         self.stack.write_state(out)?;
@@ -44,6 +49,9 @@ impl Auto {
         (self.version, self.residual) = (state.get()?, state.get()?);
         self.shares.read(state)?;
         self.memory.read(state)?;
+        if let Some(strangeness) = &mut self.strangeness {
+            strangeness.read(state)?;
+        }
         let is_good = |weights: &[f64]| weights.iter().all(|weight| (0.0..=1.0).contains(weight));
         if !is_good(&self.shares.weights) || !(0.0..=f64::MAX).contains(&self.residual) {
             return Err(invalid("a weight is none").into());

@@ -172,3 +172,21 @@ fn a_row_is_learned_with_its_own_notes() {
     };
     assert_ne!(score(&notes), score(&later));
 }
+
+/// The last note says how strange a row is, and the label of a strange row is learned by it.
+#[test]
+fn strangeness_is_noted() {
+    let config = AutoConfig { strangeness: true, ..AutoConfig::new(Task::Binary) };
+    let mut model = Auto::new(config, SHAPE).expect("possible");
+    let plain = Auto::new(AutoConfig::new(Task::Binary), SHAPE).expect("possible");
+    assert_eq!(model.notes_width(), plain.notes_width() + 1);
+    walk(&mut model, &Stream::new(9, 3000, |x, _, _| f32::from(u8::from(x > 0.0))), 0, 3000);
+    let last = |dense: &[f32]| {
+        let mut notes = vec![0.0; 2 * model.notes_width()];
+        let features = Features { rows: 2, dense, sparse: &[3, 3], notes: &[] };
+        model.note(&features, &mut notes).expect("the shapes fit");
+        [notes[model.notes_width() - 1], notes[2 * model.notes_width() - 1]]
+    };
+    let [usual, strange] = last(&[0.1, 0.2, 30.0, -20.0]);
+    assert!(usual < 1.0 && strange > 3.0, "{usual} {strange}");
+}
