@@ -9,6 +9,7 @@ use pelton_models::factor::{Factor, FactorConfig, Interaction};
 use pelton_models::forest::{Forest, ForestConfig};
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::standardized::Standardized;
+use pelton_models::thinned::Thinned;
 use pelton_models::{FeatureShape, Model};
 
 use crate::config::Config;
@@ -49,6 +50,9 @@ fn one(
     if is_scaled && family.kind.sees_standardized() {
         let clip = config.features.clip_sigma;
         model = Box::new(Standardized::new(model, config.model.task, shape, clip)?);
+    }
+    if family.negatives < 1.0 {
+        model = Box::new(Thinned::new(model, family.negatives)?);
     }
     Ok(match family.calibrate {
         Some(how) => Box::new(Calibrated::new(model, how)?),

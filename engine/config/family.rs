@@ -24,6 +24,8 @@ pub struct FamilyConfig {
     pub positive_weight: f64,
     /// Whether the members of the mixture see how strange a row is.
     pub strangeness: bool,
+    /// Share of the negatives that is learned; the probability is corrected for it.
+    pub negatives: f64,
     /// How scores are calibrated by the labels that come, if they are.
     pub calibrate: Option<Calibration>,
 }
@@ -141,6 +143,13 @@ impl FamilyConfig {
         if strangeness && kind != Kind::Auto {
             section.problem("strangeness", "needs kind = \"auto\"");
         }
+        let doc = "share of the negatives that is learned, with all positives; probabilities are \
+                   corrected for it exactly";
+        let negatives = section.float(Key("negatives", doc), 1.0, 1e-6..=1.0);
+        if negatives != 1.0 && (task != Task::Binary || kind == Kind::Anomaly) {
+            let message = "needs task = \"binary\" and a model that learns labels";
+            section.problem("negatives", message);
+        }
         let calibrate = calibration(section, task);
         FamilyConfig {
             kind,
@@ -151,6 +160,7 @@ impl FamilyConfig {
             l2,
             positive_weight,
             strangeness,
+            negatives,
             calibrate,
         }
     }

@@ -20,6 +20,7 @@ mod memory;
 pub mod standardized;
 #[cfg(test)]
 mod tests;
+pub mod thinned;
 
 use std::io::{self, Read, Write};
 
