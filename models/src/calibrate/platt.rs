@@ -25,7 +25,7 @@ const START: [f64; 2] = [10.0, 2.0];
 /// The slope never falls below this.
 const SLOPE_MIN: f64 = 0.05;
 /// Scores closer to 0 or 1 count as this close.
-const SCORE_MIN: f32 = 1e-6;
+pub(super) const SCORE_MIN: f32 = 1e-6;
 
 /// Slope and offset, and what is known about them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +39,11 @@ pub(super) struct Platt {
 impl Platt {
     pub(super) fn new() -> Platt {
         Platt { slope: 1.0, offset: 0.0, curvature: [START[0], 0.0, START[1]] }
+    }
+
+    /// What log odds are multiplied by.
+    pub(super) fn slope(&self) -> f32 {
+        self.slope as f32
     }
 
     fn log_odds(score: f32) -> f64 {
