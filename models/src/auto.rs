@@ -278,10 +278,11 @@ impl Model for Auto {
         }
         let (mut room, mut explaining) = (self.room.take(), self.explaining.take());
         let predicted = self.predict(features, &mut room);
-        let explained = self.explain_rows(features, (&room, &mut explaining), out);
+        let explained =
+            predicted.and_then(|()| self.explain_rows(features, (&room, &mut explaining), out));
         self.room.set(room);
         self.explaining.set(explaining);
-        predicted.and(explained)
+        explained
     }
 
     fn noted_feature(&self, note: usize) -> Option<usize> {

@@ -49,8 +49,8 @@ pub fn top(contributions: &[f32], k: usize, out: &mut Vec<u32>) {
     for (input, own) in inputs.iter().enumerate() {
         let size = own.abs();
         let is_smaller = |last: &u32| size <= inputs[*last as usize].abs();
-        let is_full = out.len() == k;
-        if !(size > 0.0) || is_full && out.last().is_none_or(is_smaller) {
+        let (is_full, counts) = (out.len() == k, size > 0.0);
+        if !counts || is_full && out.last().is_none_or(is_smaller) {
             continue;
         }
         let place = out.partition_point(|other| inputs[*other as usize].abs() >= size);

@@ -77,7 +77,7 @@ pub fn saved(model: &dyn Model) -> Vec<u8> {
 }
 
 /// An untrained member.
-fn member(which: usize, task: Task) -> Box<dyn Model> {
+pub fn member(which: usize, task: Task) -> Box<dyn Model> {
     let factor =
         |interaction| Factor::new(FactorConfig::new(task, interaction), SHAPE).expect("possible");
     match which {
@@ -89,7 +89,7 @@ fn member(which: usize, task: Task) -> Box<dyn Model> {
         _ => Box::new(Auto::new(AutoConfig::new(task), SHAPE).expect("possible")),
     }
 }
-const MEMBERS: usize = 6;
+pub const MEMBERS: usize = 6;
 /// Members whose steps are their rows, one after another.
 const IN_ORDER: [usize; 2] = [1, 2];
 /// Members whose states are kept by copies and steps.

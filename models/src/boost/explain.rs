@@ -3,6 +3,9 @@
 //! forests"). What a node would add were it a leaf is kept with each tree. The base is the margin
 //! before the first tree and what the roots say.
 
+#[cfg(test)]
+mod tests;
+
 use super::generation::{self, Generation};
 use super::{Boost, NAME};
 use crate::{Features, Model, ModelError};

@@ -7,6 +7,9 @@
 //! (log odds) of the averages: the contributions to an average are brought to that scale by the
 //! slope of the line from the base to the whole ([`crate::explain::map`]).
 
+#[cfg(test)]
+mod tests;
+
 use pelton_kernels::math;
 
 use super::config::{ForestConfig, MEMORIES};

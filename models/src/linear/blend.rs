@@ -14,10 +14,10 @@ use std::io;
 use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS, FILTERS};
 use pelton_kernels::coordinate::length_squared;
 use pelton_kernels::covariance::Covariance;
-use pelton_kernels::prefetch::prefetch;
-use pelton_kernels::state::{StateReader, StateWriter};
 use pelton_kernels::math::softmax_f32;
 use pelton_kernels::mixture::{LOG_ODDS_MAX, Mixture};
+use pelton_kernels::prefetch::prefetch;
+use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::kept::{Kept, KeptCell};
 use super::link::Link;

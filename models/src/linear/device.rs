@@ -18,9 +18,9 @@ use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, 
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::config::{LinearConfig, Optimizer};
+use super::explain;
 use super::kept;
 use super::link::Link;
-use super::explain;
 use super::rows::{Batches, Layout, RowLearner};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError, Task};
 

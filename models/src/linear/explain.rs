@@ -28,7 +28,9 @@ pub(super) fn explain<L: RowLearner>(
 ) {
     let (dense, width) = (layout.dense, layout.dense + layout.sparse + 1);
     let outputs = learner.link().outputs;
-    room.values = layout.empty_values();
+    if room.values.is_empty() {
+        room.values = layout.empty_values();
+    }
     room.scores.resize(learner.scores_width(), 0.0);
     room.weights.resize(layout.width() + 1, 0.0);
     out.fill(0.0);

@@ -101,13 +101,7 @@ pub(crate) trait RowLearner: Send {
     ///
     /// # Shapes
     /// `weights: [dense values + 1]`, overwritten; `out: [inputs + 1]`, added to.
-    fn explain(
-        &self,
-        row: Row<'_>,
-        scores: (&[f32], usize),
-        weights: &mut [f32],
-        out: &mut [f32],
-    );
+    fn explain(&self, row: Row<'_>, scores: (&[f32], usize), weights: &mut [f32], out: &mut [f32]);
     /// The link between scores and predictions.
     fn link(&self) -> &Link;
     /// Learns a row at the scores it was given; false when refused.
