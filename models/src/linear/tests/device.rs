@@ -123,6 +123,13 @@ fn compare(
                     scores.resize(rows * config.task.outputs(), 0.0);
                     model.score(&drawn.batch().features, scores).expect("scores");
                 }
+                let length = rows * config.task.outputs() * shape.explained_width(0);
+                let explained = [&here, &there].map(|model| {
+                    let mut out = vec![0.0; length];
+                    model.explain(&drawn.batch().features, &mut out).expect("explained");
+                    out.iter().map(|part| part.to_bits()).collect::<Vec<u32>>()
+                });
+                prop_assert_eq!(&explained[0], &explained[1]);
             }
             Act::Learn(rows) => {
                 let drawn = drawn(rows);
