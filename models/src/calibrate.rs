@@ -203,8 +203,8 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
     }
 
     /// Contributions to the raw log odds times the slope of Platt scaling, whose offset goes to
-    /// the base. So does what isotonic steps change: they see the score alone. A score counts as no
-    /// nearer to 0 or 1 than 1e-6.
+    /// the base. So does what isotonic steps change: they see the score alone, and what they make of
+    /// it counts as no nearer to 0 or 1 than 1e-6.
     fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         self.model.explain(features, out)?;
         let mut raw = self.raw.take();
@@ -216,8 +216,13 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
             if (0.0..=1.0).contains(score) {
                 let (Own::Platt(own) | Own::Isotonic(own, _)) = &self.own;
                 parts.iter_mut().for_each(|part| *part *= own.slope());
+                let margin = own.margin(*score) as f32;
                 self.own.apply(score);
-                explain::complete(parts, logit_f32(score.clamp(SCORE_MIN, 1.0 - SCORE_MIN)));
+                let whole = match self.own {
+                    Own::Platt(_) => margin,
+                    Own::Isotonic(..) => logit_f32(score.clamp(SCORE_MIN, 1.0 - SCORE_MIN)),
+                };
+                explain::complete(parts, whole);
             }
         }
         self.raw.set(raw);

@@ -50,9 +50,14 @@ impl Platt {
         math::logit(f64::from(score.clamp(SCORE_MIN, 1.0 - SCORE_MIN)))
     }
 
+    /// The log odds that belong to a score.
+    pub(super) fn margin(&self, score: f32) -> f64 {
+        self.slope * Platt::log_odds(score) + self.offset
+    }
+
     /// The probability that belongs to a score.
     pub(super) fn apply(&self, score: f32) -> f32 {
-        math::sigmoid(self.slope * Platt::log_odds(score) + self.offset) as f32
+        math::sigmoid(self.margin(score)) as f32
     }
 
     /// Learns what came of a score.

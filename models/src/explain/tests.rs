@@ -109,14 +109,29 @@ fn contributions_sum_to_the_score_and_change_nothing() {
     }
 }
 
+/// Every input has the same multiple of what the model inside gives it.
 #[test]
 fn calibrated_scores_are_explained_too() {
     for how in [Calibration::Platt, Calibration::Isotonic] {
         for which in 0..MEMBERS {
-            let model = Calibrated::new(member(which, Task::Binary), how).expect("one output");
-            let (model, stream) = taught(Box::new(model), Task::Binary, 12);
-            let notes = notes_of(&*model, &stream, 2400, 2600);
-            check_sums(&*model, Task::Binary, &stream.batch(&notes, 2400, 2600).0);
+            let inner = member(which, Task::Binary);
+            let mut model = Calibrated::new(inner, how).expect("one output");
+            let is_noise = |x: f32| (x * 12_345.0).fract().abs() < 0.2;
+            let label = |x, y, _| f32::from(u8::from((x > y) != is_noise(x)));
+            let stream = Stream::new(12, 2600, label);
+            walk(&mut model, &stream, 0, 2400);
+            let notes = notes_of(&model, &stream, 2400, 2600);
+            let (features, _) = stream.batch(&notes, 2400, 2600);
+            check_sums(&model, Task::Binary, &features);
+            let width = SHAPE.explained_width(model.notes_width());
+            let own = explained(&model, &features);
+            let inside = explained(model.model(), &features);
+            let slope = own[0] / inside[0];
+            assert!(slope > 0.0 && slope != 1.0, "{slope}");
+            for (own, inside) in own.chunks_exact(width).zip(inside.chunks_exact(width)) {
+                let near = |(own, inside): (&f32, &f32)| (own - slope * inside).abs() < 1e-4;
+                assert!(own.iter().zip(inside).take(width - 1).all(near), "{own:?} {inside:?}");
+            }
         }
     }
 }
@@ -200,6 +215,28 @@ fn what_tells_nothing_counts_little() {
         importance.observe(&parts).expect("whole lists");
         let [x, y] = [importance.values()[0], importance.values()[1]];
         assert!(x > 0.5 && y < 0.2 * x, "{which}: {x} {y}");
+    }
+}
+
+/// What a category tells is found at it and at the notes about it.
+#[test]
+fn categories_count_by_themselves_and_their_notes() {
+    let stream = Stream::new(22, 3000, |_, _, category| (category % 2) as f32);
+    for which in 0..MEMBERS {
+        let mut model = member(which, Task::Binary);
+        walk(&mut *model, &stream, 0, 2600);
+        let notes = notes_of(&*model, &stream, 2600, 3000);
+        let width = SHAPE.explained_width(model.notes_width());
+        let (mut of_category, mut of_others) = (0.0, 0.0);
+        for list in explained(&*model, &stream.batch(&notes, 2600, 3000).0).chunks_exact(width) {
+            let noted = |note: &usize| model.noted_feature(*note) == Some(0);
+            let about = (0..model.notes_width()).filter(noted).map(|note| list[3 + note]);
+            let own = about.sum::<f32>() + list[2];
+            of_category += own.abs();
+            of_others += (list[..width - 1].iter().sum::<f32>() - own).abs();
+        }
+        assert!(of_others < 0.2 * of_category, "{which}: {of_category} {of_others}");
+        assert_eq!(model.noted_feature(model.notes_width()), None);
     }
 }
 

@@ -123,9 +123,8 @@ impl Embeddings {
                         let second = &self.cells[other.at + shift + one.field * factors..];
                         let mut all = [0.0; EXPERTS];
                         for (a, b) in first[..factors].iter().zip(second) {
-                            for lane in 0..EXPERTS {
-                                all[lane] += a.weights[lane] * b.weights[lane];
-                            }
+                            let both = a.weights.iter().zip(b.weights);
+                            all.iter_mut().zip(both).for_each(|(all, (a, b))| *all += a * b);
                         }
                         let half = 0.5 * pooled(all) * (one.value * other.value);
                         out[one.field] += half;
