@@ -203,8 +203,8 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
     }
 
     /// Contributions to the raw log odds times the slope of Platt scaling, whose offset goes to
-    /// the base. So does what isotonic steps change: they see the score alone, and what they make of
-    /// it counts as no nearer to 0 or 1 than 1e-6.
+    /// the base. So does what isotonic steps change: they see the score alone, and what they make
+    /// of it counts as no nearer to 0 or 1 than 1e-6.
     fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         self.model.explain(features, out)?;
         let mut raw = self.raw.take();

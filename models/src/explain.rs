@@ -1,7 +1,7 @@
 //! Why a score: what each input of a row adds to it, and what is made of these numbers.
 //!
-//! [`Model::explain`](crate::Model::explain) writes a list of contributions for each row and output:
-//! dense features, sparse features, notes, and last the *base*, what a row is worth before anything
+//! [`Model::explain`](crate::Model::explain) writes a list of contributions for each row and
+//! output: dense features, sparse features, notes, and last the *base*, what a row is worth before anything
 //! is known of it. A list sums to the log odds of the score (of a class: up to a constant that all
 //! classes share), or to the value: the "efficiency" of Shapley values (Lundberg, Lee 2017, "A
 //! unified approach to interpreting model predictions"). How each family divides a score is in

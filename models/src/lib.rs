@@ -178,7 +178,7 @@ pub trait Model: Send {
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
 
     /// What each input of a row adds to its score, in log odds (binary, and per class before the
-    /// softmax) or in units of the value (regression); see [`explain`](crate::explain).
+    /// softmax) or in units of the value (regression); see [`explain`].
     ///
     /// # Shapes
     /// `out: [rows, outputs, inputs + 1]`, row-major; inputs are dense features, sparse features,
