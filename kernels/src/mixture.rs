@@ -10,7 +10,7 @@ use crate::implicit::PROBLEMS as EXPERTS;
 use crate::math::exp_f32;
 
 /// Log odds beyond this say nothing more in a pool.
-const LOG_ODDS_MAX: f32 = 15.0;
+pub const LOG_ODDS_MAX: f32 = 15.0;
 
 /// How fast weights follow losses.
 #[derive(Debug, Clone, Copy, PartialEq)]

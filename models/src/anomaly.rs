@@ -13,6 +13,7 @@
 //! is for models that can be told. Figures in `docs/anomaly.md`.
 
 mod config;
+mod explain;
 mod ranks;
 mod rarity;
 mod state;
@@ -97,6 +98,17 @@ impl Model for Anomaly {
         for (row, out) in out.iter_mut().enumerate() {
             let (dense, sparse) = self.row(features, row);
             *out = self.strangeness.rank(dense, sparse);
+        }
+        Ok(())
+    }
+
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        let width = self.shape.explained_width(0);
+        self.shape.check(NAME, features, Some((width, out.len())))?;
+        self.shape.check_notes(NAME, features, 0)?;
+        let usual = self.strangeness.usual();
+        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+            self.strangeness.explain(self.row(features, row), &usual, out);
         }
         Ok(())
     }

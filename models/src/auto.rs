@@ -16,6 +16,7 @@
 //! them learns it; learning rows one by one and [`Model::score_and_learn_each`] give the same bits;
 //! a row that is refused changes nothing.
 
+mod explain;
 mod fresh;
 mod predict;
 mod share;
@@ -38,6 +39,7 @@ use crate::memory::LabelMemory;
 use crate::{
     FeatureShape, Features, LabeledBatch, LearnOutcome, MemberStatus, Model, ModelError, Task,
 };
+use explain::Explaining;
 use fresh::Renewal;
 use predict::Room;
 use share::Shares;
@@ -136,6 +138,7 @@ pub struct Auto {
     residual: f64,
     kept: Kept,
     room: Cell<Room>,
+    explaining: Cell<Explaining>,
 }
 
 impl Auto {
@@ -181,6 +184,7 @@ impl Auto {
             residual: 0.0,
             kept: Kept::new(shape, all),
             room: Cell::default(),
+            explaining: Cell::default(),
             config,
             shape,
             memory,
@@ -287,6 +291,26 @@ impl Model for Auto {
         self.pool(&room, out);
         self.room.set(room);
         predicted
+    }
+
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        let numbers = self.outputs() * self.shape.explained_width(self.notes_width());
+        self.shape.check(NAME, features, Some((numbers, out.len())))?;
+        self.shape.check_notes(NAME, features, self.notes_width())?;
+        if features.rows == 0 {
+            return Ok(());
+        }
+        let (mut room, mut explaining) = (self.room.take(), self.explaining.take());
+        let predicted = self.predict(features, &mut room);
+        let explained =
+            predicted.and_then(|()| self.explain_rows(features, (&room, &mut explaining), out));
+        self.room.set(room);
+        self.explaining.set(explaining);
+        explained
+    }
+
+    fn noted_feature(&self, note: usize) -> Option<usize> {
+        self.memory.noted_feature(note.checked_sub(self.memory.overall_width())?)
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {

@@ -13,6 +13,7 @@
 
 mod bins;
 mod config;
+mod explain;
 mod generation;
 mod pull;
 mod sample;
@@ -54,6 +55,8 @@ pub struct Boost {
     kept: Kept,
     /// Room for a row and its codes.
     room: Cell<(Vec<f32>, Vec<u8>)>,
+    /// Room for what each column adds to each output.
+    explaining: Cell<Vec<f32>>,
 }
 
 impl Boost {
@@ -74,6 +77,7 @@ impl Boost {
             growing: None,
             serving: VecDeque::new(),
             room: Cell::default(),
+            explaining: Cell::default(),
             config,
             shape,
         })
@@ -168,6 +172,14 @@ impl Model for Boost {
             self.score_row(features, row, out);
         }
         Ok(())
+    }
+
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        self.explain_rows(features, out)
+    }
+
+    fn noted_feature(&self, note: usize) -> Option<usize> {
+        self.memory.noted_feature(note)
     }
 
     /// One after another: a step of rows is those rows.

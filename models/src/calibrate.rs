@@ -17,18 +17,21 @@ pub mod prior;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
 use pelton_kernels::coordinate::device::RowsThere;
+use pelton_kernels::math::logit_f32;
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use crate::explain;
 use crate::{Features, LabeledBatch, LearnOutcome, MemberStatus, Model, ModelError};
 use isotonic::Isotonic;
 #[cfg(test)]
 use isotonic::{Pool, pooled};
-use platt::Platt;
+use platt::{Platt, SCORE_MIN};
 
 /// More than anyone keeps: a damaged count must not ask for memory.
 const KEPT_MAX: usize = 1 << 16;
@@ -47,7 +50,7 @@ pub struct Calibrated<M: ?Sized> {
     own: Own,
     /// Calibrations as of the kept states, oldest first.
     kept: VecDeque<Own>,
-    raw: Vec<f32>,
+    raw: Cell<Vec<f32>>,
     model: Box<M>,
 }
 
@@ -132,7 +135,7 @@ impl<M: Model + ?Sized> Calibrated<M> {
             let (argument, reason) = ("outputs", "must be one: only binary scores are calibrated");
             return Err(KernelError::Value { kernel: "calibrate", argument, reason }.into());
         }
-        let (own, kept, raw) = (Own::new(how), VecDeque::new(), Vec::new());
+        let (own, kept, raw) = (Own::new(how), VecDeque::new(), Cell::default());
         Ok(Calibrated { own, kept, raw, model })
     }
 
@@ -186,6 +189,37 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
         Ok(())
     }
 
+    /// Contributions to the raw log odds times the slope of Platt scaling, whose offset goes to
+    /// the base. So does what isotonic steps change: they see the score alone, and what they make
+    /// of it counts as no nearer to 0 or 1 than 1e-6.
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        self.model.explain(features, out)?;
+        let mut raw = self.raw.take();
+        raw.clear();
+        raw.resize(features.rows, 0.0);
+        let scored = self.model.score(features, &mut raw);
+        let width = out.len().checked_div(features.rows).unwrap_or(0);
+        for (parts, score) in out.chunks_exact_mut(width.max(1)).zip(&mut raw) {
+            if (0.0..=1.0).contains(score) {
+                let (Own::Platt(own) | Own::Isotonic(own, _)) = &self.own;
+                parts.iter_mut().for_each(|part| *part *= own.slope());
+                let margin = own.margin(*score) as f32;
+                self.own.apply(score);
+                let whole = match self.own {
+                    Own::Platt(_) => margin,
+                    Own::Isotonic(..) => logit_f32(score.clamp(SCORE_MIN, 1.0 - SCORE_MIN)),
+                };
+                explain::complete(parts, whole);
+            }
+        }
+        self.raw.set(raw);
+        scored
+    }
+
+    fn noted_feature(&self, note: usize) -> Option<usize> {
+        self.model.noted_feature(note)
+    }
+
     fn score_there(
         &self,
         features: &Features<'_>,
@@ -199,7 +233,7 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         let rows = batch.features.rows;
-        let mut raw = std::mem::take(&mut self.raw);
+        let mut raw = self.raw.take();
         raw.clear();
         raw.resize(rows, 0.0);
         if rows == 1 {
@@ -207,7 +241,7 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
             if outcome.learned == 1 {
                 self.own.observe(raw[0], batch.labels[0], batch.weights[0]);
             }
-            self.raw = raw;
+            self.raw.set(raw);
             return Ok(outcome);
         }
         self.model.score(&batch.features, &mut raw)?;
@@ -217,7 +251,7 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
                 self.own.observe(*score, batch.labels[row], batch.weights[row]);
             }
         }
-        self.raw = raw;
+        self.raw.set(raw);
         Ok(outcome)
     }
 

@@ -291,6 +291,35 @@ impl Model for Contest {
         scored
     }
 
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        let width = self.shape.explained_width(self.notes_width());
+        let numbers = self.outputs() * width;
+        self.shape.check(NAME, features, Some((numbers, out.len())))?;
+        self.shape.check_notes(NAME, features, self.notes_width())?;
+        let (model, part) = (&self.entrants[self.champion].model, self.part(self.champion));
+        let own_width = self.shape.explained_width(part.len());
+        let mut room = self.room.take();
+        let mut parts = vec![0.0; features.rows * self.outputs() * own_width];
+        let seen = self.seen(self.champion, features, &mut room.notes);
+        let explained = model.explain(&seen, &mut parts);
+        self.room.set(room);
+        let before = width - 1 - self.notes_width();
+        for (out, own) in out.chunks_exact_mut(width).zip(parts.chunks_exact(own_width)) {
+            let (inputs, notes) = own.split_at(before);
+            out.fill(0.0);
+            out[..before].copy_from_slice(inputs);
+            out[before + part.start..][..part.len()].copy_from_slice(&notes[..part.len()]);
+            out[width - 1] = notes[part.len()];
+        }
+        explained
+    }
+
+    fn noted_feature(&self, note: usize) -> Option<usize> {
+        let part = self.part(self.champion);
+        let own = part.contains(&note).then(|| note - part.start)?;
+        self.entrants[self.champion].model.noted_feature(own)
+    }
+
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.shape.check_batch(NAME, batch)?;
         self.check(&batch.features, None)?;

@@ -107,6 +107,12 @@ impl Model for Factor {
         self.rows.score(features, None, out)
     }
 
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        let numbers = self.outputs() * self.shape.explained_width(0);
+        self.shape.check(NAME, features, Some((numbers, out.len())))?;
+        self.rows.explain(features, out)
+    }
+
     /// One after another: a step of rows is those rows.
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.shape.check_batch(NAME, batch)?;

@@ -14,6 +14,7 @@
 
 mod bins;
 mod config;
+mod explain;
 mod grow;
 mod leaves;
 mod member;
@@ -73,6 +74,7 @@ pub struct Forest {
     moments: [f64; 3],
     kept: Kept,
     room: Cell<Room>,
+    explaining: Cell<explain::Room>,
 }
 
 /// Room for a row, used again.
@@ -115,6 +117,7 @@ impl Forest {
             poisson: Poisson::new(config.lambda),
             moments: [0.0; 3],
             room: Cell::default(),
+            explaining: Cell::default(),
             config,
             shape,
             bins,
@@ -283,6 +286,14 @@ impl Model for Forest {
         }
         self.room.set(room);
         Ok(())
+    }
+
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        self.explain_rows(features, out)
+    }
+
+    fn noted_feature(&self, note: usize) -> Option<usize> {
+        self.memory.noted_feature(note)
     }
 
     /// One after another: a step of rows is those rows.

@@ -12,6 +12,7 @@ mod checks;
 pub mod contest;
 pub mod drift;
 pub mod evaluate;
+pub mod explain;
 pub mod factor;
 pub mod forest;
 mod kept;
@@ -199,8 +200,26 @@ pub trait Model: Send {
     /// [`ModelError::Kernel`] when a shape does not fit.
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
 
-    /// The same for rows that lie in the memory of a GPU as well: a model that lives there takes
-    /// them from there.
+    /// What each input of a row adds to its score, in log odds (binary, and per class before the
+    /// softmax) or in units of the value (regression); see [`explain`].
+    ///
+    /// # Shapes
+    /// `out: [rows, outputs, inputs + 1]`, row-major; inputs are dense features, sparse features,
+    /// notes; the last number is the base: [`FeatureShape::explained_width`] in all.
+    ///
+    /// # Errors
+    /// [`ModelError::Kernel`] when a shape does not fit; [`ModelError::Device`] where the weights
+    /// lie on a device that fails.
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
+
+    /// The sparse feature whose labels a note is about; none where it is about those of all rows.
+    fn noted_feature(&self, note: usize) -> Option<usize> {
+        let _ = note;
+        None
+    }
+
+    /// [`Model::score`] for rows that lie in the memory of a GPU as well: a model that lives there
+    /// takes them from there.
     ///
     /// # Errors
     /// As [`Model::score`].

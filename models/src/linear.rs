@@ -14,6 +14,7 @@ pub(crate) mod cases;
 mod config;
 mod coordinates;
 mod device;
+mod explain;
 pub(crate) mod kept;
 pub(crate) mod link;
 pub(crate) mod rows;
@@ -98,6 +99,13 @@ impl Model for Linear {
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         self.shape.check(NAME, features, Some((self.outputs, out.len())))?;
         self.batches.score(features, None, out)
+    }
+
+    /// Where the weights lie on a device all of them are copied for each call.
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        let numbers = self.outputs * self.shape.explained_width(0);
+        self.shape.check(NAME, features, Some((numbers, out.len())))?;
+        self.batches.explain(features, out)
     }
 
     fn score_there(

@@ -79,6 +79,12 @@ impl LabelMemory {
         self.shape.sparse_width * self.kinds * self.rates
     }
 
+    /// The sparse feature that a note of a row's categories is about.
+    pub fn noted_feature(&self, note: usize) -> Option<usize> {
+        let feature = note.checked_div(self.kinds * self.rates)?;
+        (feature < self.shape.sparse_width).then_some(feature)
+    }
+
     /// Notes what the last labels of all rows were.
     ///
     /// # Shapes

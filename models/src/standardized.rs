@@ -116,6 +116,15 @@ impl Model for Standardized {
         self.shown(features, |model, features| model.score(features, out))
     }
 
+    /// Those of the model inside: a number and what it is scaled to are one input.
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        self.shown(features, |model, features| model.explain(features, out))
+    }
+
+    fn noted_feature(&self, note: usize) -> Option<usize> {
+        self.model.noted_feature(note)
+    }
+
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.shape.check_batch(NAME, batch)?;
         if batch.features.rows == 1 || self.can_learn(batch) {

@@ -11,6 +11,7 @@ use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::forest::{self, Forest};
 use crate::linear::{Linear, LinearConfig};
 use crate::standardized::Standardized;
+use crate::thinned::Thinned;
 use crate::{ABSENT, FeatureShape, Features, LabeledBatch, LearnOutcome, Model, Task};
 
 /// The shape of the rows of a [`Stream`].
@@ -80,7 +81,7 @@ pub fn saved(model: &dyn Model) -> Vec<u8> {
 }
 
 /// An untrained member.
-fn member(which: usize, task: Task) -> Box<dyn Model> {
+pub fn member(which: usize, task: Task) -> Box<dyn Model> {
     let factor =
         |interaction| Factor::new(FactorConfig::new(task, interaction), SHAPE).expect("possible");
     match which {
@@ -102,18 +103,27 @@ fn member(which: usize, task: Task) -> Box<dyn Model> {
             let linear = Linear::new(LinearConfig::new(task), SHAPE).expect("possible");
             Box::new(Standardized::new(Box::new(linear), task, SHAPE, 8.0).expect("possible"))
         }
+        9 => {
+            let trees = Boost::new(small(task), SHAPE).expect("possible");
+            match task {
+                Task::Binary => Box::new(Thinned::new(Box::new(trees), 0.5).expect("possible")),
+                _ => Box::new(trees),
+            }
+        }
         _ => {
             let rule = Rule { is_automatic: true, alpha: 0.5, labels_min: 50 };
             Box::new(contest::tests::contest(task, rule))
         }
     }
 }
-const MEMBERS: usize = 10;
+pub const MEMBERS: usize = 11;
+/// The member that does not look at labels.
+pub const LABEL_BLIND: usize = 7;
 /// Members whose steps are their rows, one after another.
 const IN_ORDER: [usize; 3] = [1, 2, 7];
 /// Members whose states are kept by copies and steps; the last is a linear champion, with trees in
 /// its shadow.
-const COPIED: [usize; 7] = [1, 2, 5, 6, 7, 8, 9];
+const COPIED: [usize; 7] = [1, 2, 5, 6, 7, 8, 10];
 
 /// Trees that do not take long.
 pub fn small(task: Task) -> BoostConfig {

@@ -14,6 +14,7 @@ use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
 use pelton_kernels::hash::mix64;
+use pelton_kernels::math::ln_f32;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::calibrate::prior::undo_sampling;
@@ -127,6 +128,21 @@ impl Model for Thinned {
         self.model.score(features, out)?;
         self.correct(out);
         Ok(())
+    }
+
+    /// Those of the model inside; what the odds are corrected by goes to the base.
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        self.model.explain(features, out)?;
+        let correction = ln_f32(self.share as f32);
+        let width = out.len().checked_div(features.rows).unwrap_or(0).max(1);
+        out.chunks_exact_mut(width).filter_map(<[f32]>::last_mut).for_each(|base| {
+            *base += correction;
+        });
+        Ok(())
+    }
+
+    fn noted_feature(&self, note: usize) -> Option<usize> {
+        self.model.noted_feature(note)
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {

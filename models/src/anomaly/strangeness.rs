@@ -125,7 +125,7 @@ impl Strangeness {
     }
 
     /// The numbers of a row as trees look at them.
-    fn columns(&self, dense: &[f32], sparse: &[u32], row: &mut Vec<f32>) {
+    pub(super) fn columns(&self, dense: &[f32], sparse: &[u32], row: &mut Vec<f32>) {
         let number = |value: &f32| {
             if value.is_finite() { value.clamp(-NUMBER_MAX, NUMBER_MAX) } else { 0.0 }
         };

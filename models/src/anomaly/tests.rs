@@ -328,3 +328,22 @@ fn numbers_that_are_none_do_no_harm() {
     let mut other = untrained(small(Task::Binary));
     other.read_state(&mut &saved(&model)[..]).expect("own bytes");
 }
+
+/// The column that is far off is why a row is strange.
+#[test]
+fn the_strange_column_is_the_reason() {
+    let mut model = untrained(AnomalyConfig::new(Task::Binary));
+    let mut draw = Draw::new(71);
+    let rows: Vec<[f32; 3]> = (0..3000).map(|_| [(); 3].map(|()| normal(&mut draw))).collect();
+    ranks_of(&mut model, &rows);
+    for column in 0..3 {
+        let mut row = [(); 3].map(|()| 0.3 * normal(&mut draw));
+        row[column] = 9.0;
+        let features = Features { rows: 1, dense: &row, sparse: &[], notes: &[] };
+        let mut parts = [0.0; 4];
+        model.explain(&features, &mut parts).expect("the shapes fit");
+        let others = parts[..3].iter().enumerate().filter(|(at, _)| *at != column);
+        let most = others.fold(0.0_f32, |most, (_, part)| most.max(part.abs()));
+        assert!(parts[column] > 3.0 * most && parts[column] > 1.0, "{column}: {parts:?}");
+    }
+}

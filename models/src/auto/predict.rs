@@ -55,7 +55,13 @@ impl Room {
         &self.unscaled[row * self.inputs_width..][..self.inputs_width]
     }
 
-    fn of(&self, member: usize, row: usize, outputs: usize) -> &[f32] {
+    /// Rows in the room.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// What a member, or the stack behind them, predicts of a row.
+    pub fn of(&self, member: usize, row: usize, outputs: usize) -> &[f32] {
         &self.predicted[(member * self.rows + row) * outputs..][..outputs]
     }
 }

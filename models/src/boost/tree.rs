@@ -47,7 +47,7 @@ impl Split {
 
     /// Whether a row of these codes goes right.
     #[inline]
-    fn goes_right(self, codes: &[u8]) -> bool {
+    pub fn goes_right(self, codes: &[u8]) -> bool {
         u32::from(codes[self.column()]) > self.0 & 255
     }
 }

@@ -25,7 +25,7 @@ const START: [f64; 2] = [10.0, 2.0];
 /// The slope never falls below this.
 const SLOPE_MIN: f64 = 0.05;
 /// Scores closer to 0 or 1 count as this close.
-const SCORE_MIN: f32 = 1e-6;
+pub(super) const SCORE_MIN: f32 = 1e-6;
 
 /// Slope and offset, and what is known about them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,13 +41,23 @@ impl Platt {
         Platt { slope: 1.0, offset: 0.0, curvature: [START[0], 0.0, START[1]] }
     }
 
+    /// What log odds are multiplied by.
+    pub(super) fn slope(&self) -> f32 {
+        self.slope as f32
+    }
+
     fn log_odds(score: f32) -> f64 {
         math::logit(f64::from(score.clamp(SCORE_MIN, 1.0 - SCORE_MIN)))
     }
 
+    /// The log odds that belong to a score.
+    pub(super) fn margin(&self, score: f32) -> f64 {
+        self.slope * Platt::log_odds(score) + self.offset
+    }
+
     /// The probability that belongs to a score.
     pub(super) fn apply(&self, score: f32) -> f32 {
-        math::sigmoid(self.slope * Platt::log_odds(score) + self.offset) as f32
+        math::sigmoid(self.margin(score)) as f32
     }
 
     /// Learns what came of a score.

@@ -10,7 +10,7 @@ use std::io;
 
 use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS};
 use pelton_kernels::hash::mix64;
-use pelton_kernels::pairs::{Input, LIMIT, Lanes, Pairs};
+use pelton_kernels::pairs::{Form, Input, LIMIT, Lanes, Pairs};
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
 use super::config::FactorConfig;
@@ -83,6 +83,54 @@ impl Embeddings {
             let added = self.pairs.score(&self.cells, own, &mut sums);
             for (score, added) in scores.iter_mut().zip(added) {
                 *score += added;
+            }
+        }
+        self.room.set((inputs, sums));
+    }
+
+    /// Adds to each input of a row half of every pair that it is in, in a score that is the sum of
+    /// the experts' scores times `shares`: the Shapley values of products against inputs of 0.
+    ///
+    /// # Shapes
+    /// `out: [inputs + 1]`.
+    pub fn explain(&self, (row, class): (Row<'_>, usize), shares: &Lanes, out: &mut [f32]) {
+        let (mut inputs, mut sums) = self.room.take();
+        self.gather(row, &mut inputs);
+        let (shift, factors) = (class * self.pairs.width(), self.pairs.factors);
+        let pooled = |own: Lanes| {
+            let parts: Lanes = std::array::from_fn(|at| shares[at] * own[at]);
+            (parts[0] + parts[2]) + (parts[1] + parts[3])
+        };
+        match self.pairs.form {
+            Form::Shared => {
+                self.pairs.sum(&self.cells, (&inputs, shift), &mut sums);
+                for input in &inputs {
+                    let own = &self.cells[input.at + shift..][..factors];
+                    let mut all = [0.0; EXPERTS];
+                    for (cell, sum) in own.iter().zip(&sums) {
+                        for lane in 0..EXPERTS {
+                            let part = cell.weights[lane] * input.value;
+                            all[lane] += part * (sum[lane] - part);
+                        }
+                    }
+                    out[input.field] += 0.5 * pooled(all);
+                }
+            }
+            Form::ByField { .. } => {
+                for (at, one) in inputs.iter().enumerate() {
+                    for other in &inputs[at + 1..] {
+                        let first = &self.cells[one.at + shift + other.field * factors..];
+                        let second = &self.cells[other.at + shift + one.field * factors..];
+                        let mut all = [0.0; EXPERTS];
+                        for (a, b) in first[..factors].iter().zip(second) {
+                            let both = a.weights.iter().zip(b.weights);
+                            all.iter_mut().zip(both).for_each(|(all, (a, b))| *all += a * b);
+                        }
+                        let half = 0.5 * pooled(all) * (one.value * other.value);
+                        out[one.field] += half;
+                        out[other.field] += half;
+                    }
+                }
             }
         }
         self.room.set((inputs, sums));

@@ -16,7 +16,7 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::config::FactorConfig;
 use super::embeddings::Embeddings;
-use crate::linear::blend::{Blend, Example};
+use crate::linear::blend::{Blend, Example, limited_shares};
 use crate::linear::kept::Kept;
 use crate::linear::link::{Link, class_log_odds};
 use crate::linear::rows::{Row, RowLearner};
@@ -125,6 +125,30 @@ impl RowLearner for Machine {
     fn predict(&self, scores: &[f32], out: &mut [f32]) {
         self.stack(scores, out);
         self.linear.link.predict(out);
+    }
+
+    fn explain(
+        &self,
+        row: Row<'_>,
+        (scores, class): (&[f32], usize),
+        weights: &mut [f32],
+        out: &mut [f32],
+    ) {
+        // An expert counts in the pool, which the stack weights first, and by itself.
+        let limited = limited_shares(&scores.as_chunks::<EXPERTS>().0[class]);
+        let stack = self.stacks[class].weights();
+        let shares = std::array::from_fn(|at| {
+            let pooled = stack[0] as f32 * self.linear.mixture[at];
+            (pooled + stack[at + 1] as f32) * limited[at]
+        });
+        let (from, last) = (out.len() - 1 - row.sparse.len(), out.len() - 1);
+        self.linear.explain_with((row, class), &shares, weights, &mut out[from..last]);
+        self.embeddings.explain((row, class), &shares, out);
+        out[last] += stack[EXPERTS + 1] as f32;
+    }
+
+    fn link(&self) -> &Link {
+        &self.linear.link
     }
 
     fn learn(&mut self, row: Row<'_>, scores: &[f32], label: f32, weight: f32) -> bool {

@@ -214,7 +214,7 @@ fn rate(row: &Row<'_>, rows: f32, memory: f32) -> f32 {
 
 /// How far a mean is trusted against what the parent says.
 #[inline]
-fn trust(config: &ForestConfig, rows: f32, memory: f32) -> f32 {
+pub(super) fn trust(config: &ForestConfig, rows: f32, memory: f32) -> f32 {
     let count = least(rows, memory);
     count / (count + config.shrinkage)
 }

@@ -12,7 +12,7 @@ use super::config::{ForestConfig, MEMORIES};
 use crate::Task;
 
 /// No probability is nearer to 0 or 1.
-const NEAR: f32 = 1e-6;
+pub(super) const NEAR: f32 = 1e-6;
 /// What the first gradient is divided by, beside its own size.
 const FIRST: f32 = 1e-2;
 /// Rows that the trailing squared errors of memories last, how large one can be in variances, and

@@ -14,9 +14,10 @@ use std::io;
 use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS, FILTERS};
 use pelton_kernels::coordinate::length_squared;
 use pelton_kernels::covariance::Covariance;
+use pelton_kernels::math::softmax_f32;
+use pelton_kernels::mixture::{LOG_ODDS_MAX, Mixture};
 use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
-use pelton_kernels::{math::softmax_f32, mixture::Mixture};
 
 use super::kept::{Kept, KeptCell};
 use super::link::Link;
@@ -123,6 +124,31 @@ impl Blend {
             }
         }
         std::array::from_fn(|lane| (sums[lane] + others[lane]) + sparse[lane])
+    }
+
+    /// What each value counts, and what each sparse feature adds, in a score that is the sum of the
+    /// experts' scores times `shares`.
+    ///
+    /// # Shapes
+    /// `weights: [dense values + 1]`, `sparse: [sparse features]`.
+    pub(crate) fn explain_with(
+        &self,
+        (row, class): (Row<'_>, usize),
+        shares: &[f32; EXPERTS],
+        weights: &mut [f32],
+        sparse: &mut [f32],
+    ) {
+        let pooled = |cell: &BlendCell| {
+            let parts: [f32; EXPERTS] = std::array::from_fn(|at| shares[at] * cell.weights[at]);
+            (parts[0] + parts[2]) + (parts[1] + parts[3])
+        };
+        let dense = &self.dense[class * self.width..(class + 1) * self.width];
+        weights.iter_mut().zip(dense).for_each(|(weight, cell)| *weight = pooled(cell));
+        for (out, index) in sparse.iter_mut().zip(row.sparse) {
+            if *index != ABSENT {
+                *out += pooled(&self.sparse[*index as usize * self.classes + class]);
+            }
+        }
     }
 
     /// How far a full pull moves each expert's score: `x' P x`, or the rate times `x' x`.
@@ -261,6 +287,14 @@ impl Blend {
     }
 }
 
+/// How much of each expert's score a pool takes, which limits it.
+pub(crate) fn limited_shares(scores: &[f32; EXPERTS]) -> [f32; EXPERTS] {
+    std::array::from_fn(|at| {
+        let size = scores[at].abs();
+        if size > LOG_ODDS_MAX { LOG_ODDS_MAX / size } else { 1.0 }
+    })
+}
+
 impl RowLearner for Blend {
     fn scores_width(&self) -> usize {
         self.classes * EXPERTS
@@ -279,6 +313,24 @@ impl RowLearner for Blend {
             *out = Mixture::pool(&self.mixture, scores);
         }
         self.link.predict(out);
+    }
+
+    fn explain(
+        &self,
+        row: Row<'_>,
+        (scores, class): (&[f32], usize),
+        weights: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let limited = limited_shares(&scores.as_chunks::<EXPERTS>().0[class]);
+        let shares = std::array::from_fn(|at| self.mixture[at] * limited[at]);
+        let from = out.len() - 1 - row.sparse.len();
+        let last = out.len() - 1;
+        self.explain_with((row, class), &shares, weights, &mut out[from..last]);
+    }
+
+    fn link(&self) -> &Link {
+        &self.link
     }
 
     fn learn(&mut self, row: Row<'_>, scores: &[f32], label: f32, weight: f32) -> bool {

@@ -219,6 +219,27 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
         self.link.predict(out);
     }
 
+    fn explain(
+        &self,
+        row: Row<'_>,
+        (_, class): (&[f32], usize),
+        weights: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let dense = &self.dense[class * self.stride..(class + 1) * self.stride];
+        for (weight, cell) in weights.iter_mut().zip(dense) {
+            *weight = self.rule.weight(*cell);
+        }
+        let from = out.len() - 1 - row.sparse.len();
+        for (out, index) in out[from..].iter_mut().zip(row.sparse) {
+            *out += self.rule.weight(self.sparse[self.place(*index, class)]);
+        }
+    }
+
+    fn link(&self) -> &Link {
+        &self.link
+    }
+
     #[inline]
     fn learn(&mut self, row: Row<'_>, scores: &[f32], label: f32, weight: f32) -> bool {
         let Some(importance) = self.link.importance(label, weight) else { return false };

@@ -18,9 +18,10 @@ use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, 
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::config::{LinearConfig, Optimizer};
+use super::explain;
 use super::kept;
 use super::link::Link;
-use super::rows::{Batches, RowLearner};
+use super::rows::{Batches, Layout, RowLearner};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError, Task};
 
 /// A table on a GPU that learns as the learner `H` does here.
@@ -45,6 +46,7 @@ pub(super) struct DeviceRows<H, T: Twin<H>> {
     /// Copies that are free to be used again.
     free: Vec<T::Cells>,
     here: RefCell<H>,
+    layout: Layout,
 }
 
 /// What scoring uses as well as learning.
@@ -107,7 +109,9 @@ impl<H: RowLearner, T: Twin<H>> DeviceRows<H, T> {
             stream,
         };
         let (kept, free) = (VecDeque::new(), Vec::new());
-        Ok(DeviceRows { there: RefCell::new(there), kept, free, here: RefCell::new(here) })
+        let layout = Layout { dense: spec.dense_width, sparse: spec.sparse_width, fold: spec.fold };
+        let (there, here) = (RefCell::new(there), RefCell::new(here));
+        Ok(DeviceRows { there, kept, free, here, layout })
     }
 
     /// Reads the cells, or those of a kept state, into the learner here.
@@ -176,6 +180,14 @@ impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
             own.table.score(&own.stream, own.rows.all(), &mut own.predictions)?;
         }
         Ok(own.read(out)?)
+    }
+
+    /// By the learner here, which takes all cells for it.
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        self.fetch(None)?;
+        let mut room = explain::Room::default();
+        explain::explain(&*self.here.borrow(), &self.layout, features, &mut room, out);
+        Ok(())
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {

@@ -48,6 +48,22 @@ impl Link {
         }
     }
 
+    /// Contributions to linear scores as ones to log odds or the value, in place.
+    ///
+    /// # Shapes
+    /// `out: [outputs, width]`, the base last.
+    pub fn explain(&self, out: &mut [f32], width: usize) {
+        match self.task {
+            Task::Binary => out[width - 1] -= self.shift,
+            Task::MultiClass { .. } => {}
+            Task::Regression => {
+                let deviation = self.target.deviation();
+                out.iter_mut().for_each(|own| *own = (f64::from(*own) * deviation) as f32);
+                out[width - 1] = (f64::from(out[width - 1]) + self.target.mean) as f32;
+            }
+        }
+    }
+
     /// What the example counts for, or nothing when it cannot be learned.
     pub fn importance(&self, label: f32, weight: f32) -> Option<f32> {
         let is_label = match self.task {

@@ -11,11 +11,16 @@ use pelton_kernels::coordinate::LANES;
 use pelton_kernels::coordinate::device::RowsThere;
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use super::explain;
 use super::kept::{self, Kept, KeptCell};
+use super::link::Link;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError};
 
 /// Rows between a prefetch and its use; far enough for main memory, near enough for the cache.
 pub(crate) const AHEAD: usize = 6;
+
+/// What is taken off the size of a dense value: about the mean of that of a normal one.
+pub(super) const USUAL_SIZE: f32 = 0.8;
 
 /// A row as a learner sees it.
 #[derive(Clone, Copy)]
@@ -91,6 +96,14 @@ pub(crate) trait RowLearner: Send {
     fn score(&self, row: Row<'_>, scores: &mut [f32]);
     /// Predictions from linear scores.
     fn predict(&self, scores: &[f32], out: &mut [f32]);
+    /// What each value of a row counts in the pooled score of a class, the bias behind the dense
+    /// values, and what each sparse feature and all else adds to it. `scores` are those of the row.
+    ///
+    /// # Shapes
+    /// `weights: [dense values + 1]`, overwritten; `out: [inputs + 1]`, added to.
+    fn explain(&self, row: Row<'_>, scores: (&[f32], usize), weights: &mut [f32], out: &mut [f32]);
+    /// The link between scores and predictions.
+    fn link(&self) -> &Link;
     /// Learns a row at the scores it was given; false when refused.
     fn learn(&mut self, row: Row<'_>, scores: &[f32], label: f32, weight: f32) -> bool;
     /// Learns rows that came as one step; row after row where nothing else is said.
@@ -135,6 +148,8 @@ pub(crate) trait Batches: Send {
         there: Option<RowsThere<'_>>,
         out: &mut [f32],
     ) -> Result<(), ModelError>;
+    /// As [`crate::Model::explain`].
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError>;
     fn score_and_learn_each(
         &mut self,
@@ -162,14 +177,15 @@ pub(crate) struct Rows<L> {
     /// The same for scoring, which leaves the rest alone; runs of few rows would feel the
     /// allocations.
     scratch: Cell<(Vec<f32>, Vec<f32>)>,
+    explaining: Cell<explain::Room>,
 }
 
 /// Where a row lies in a batch and how it is padded.
 #[derive(Clone, Copy)]
-struct Layout {
-    dense: usize,
-    sparse: usize,
-    fold: bool,
+pub(super) struct Layout {
+    pub dense: usize,
+    pub sparse: usize,
+    pub fold: bool,
 }
 
 impl<L: RowLearner> Rows<L> {
@@ -178,7 +194,8 @@ impl<L: RowLearner> Rows<L> {
         let values = layout.empty_values();
         let scores = vec![0.0; learner.scores_width()];
         let scratch = Cell::new((values.clone(), scores.clone()));
-        Rows { learner, layout, values, laid_out: Vec::new(), scores, scratch }
+        let explaining = Cell::default();
+        Rows { learner, layout, values, laid_out: Vec::new(), scores, scratch, explaining }
     }
 
     /// What learns the rows.
@@ -222,6 +239,13 @@ impl<L: RowLearner> Batches for Rows<L> {
             predict(&self.learner, &self.layout, &mut scores, out);
         }
         self.scratch.set((values, scores));
+        Ok(())
+    }
+
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        let mut room = self.explaining.take();
+        explain::explain(&self.learner, &self.layout, features, &mut room, out);
+        self.explaining.set(room);
         Ok(())
     }
 
@@ -301,24 +325,24 @@ impl<L: RowLearner> Batches for Rows<L> {
 }
 
 impl Layout {
-    fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.dense * if self.fold { 2 } else { 1 }
     }
 
-    fn empty_values(&self) -> Vec<f32> {
+    pub fn empty_values(&self) -> Vec<f32> {
         let mut values = vec![0.0; padded(self.width())];
         values[self.width()] = 1.0;
         values
     }
 
     #[inline]
-    fn row<'a>(&self, features: &Features<'a>, row: usize, values: &'a mut [f32]) -> Row<'a> {
+    pub fn row<'a>(&self, features: &Features<'a>, row: usize, values: &'a mut [f32]) -> Row<'a> {
         let dense = &features.dense[row * self.dense..(row + 1) * self.dense];
         values[..self.dense].copy_from_slice(dense);
         if self.fold {
             for (size, value) in values[self.dense..].iter_mut().zip(dense) {
                 let magnitude = value.abs();
-                *size = (if magnitude > 5.0 { 5.0 } else { magnitude }) - 0.8;
+                *size = (if magnitude > 5.0 { 5.0 } else { magnitude }) - USUAL_SIZE;
             }
         }
         Row { values, sparse: &features.sparse[row * self.sparse..(row + 1) * self.sparse] }

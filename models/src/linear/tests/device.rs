@@ -8,6 +8,14 @@ use std::sync::Arc;
 use super::*;
 use crate::ABSENT;
 
+/// The bits of an explanation.
+fn explained(model: &Linear, drawn: &Drawn, shape: FeatureShape) -> Vec<u32> {
+    let outputs = drawn.labels.len() * model.outputs();
+    let mut out = vec![0.0; outputs * shape.explained_width(0)];
+    model.explain(&drawn.batch().features, &mut out).expect("explained");
+    out.iter().map(|part| part.to_bits()).collect()
+}
+
 /// What is done to a model.
 #[derive(Clone, Debug)]
 enum Act {
@@ -123,6 +131,8 @@ fn compare(
                     scores.resize(rows * config.task.outputs(), 0.0);
                     model.score(&drawn.batch().features, scores).expect("scores");
                 }
+                let explained = [&here, &there].map(|model| explained(model, &drawn, shape));
+                prop_assert_eq!(&explained[0], &explained[1]);
             }
             Act::Learn(rows) => {
                 let drawn = drawn(rows);
