@@ -1,12 +1,12 @@
 //! Why a score: what each input of a row adds to it, and what is made of these numbers.
 //!
 //! [`Model::explain`](crate::Model::explain) writes a list of contributions for each row and
-//! output: dense features, sparse features, notes, and last the *base*, what a row is worth before anything
-//! is known of it. A list sums to the log odds of the score (of a class: up to a constant that all
-//! classes share), or to the value: the "efficiency" of Shapley values (Lundberg, Lee 2017, "A
-//! unified approach to interpreting model predictions"). How each family divides a score is in
-//! `docs/explain.md`. Here are the parts that families share, [`top`] for the reasons of one score,
-//! and [`Importance`] for what counts in many.
+//! output: dense features, sparse features, notes, and last the *base*, what a row is worth before
+//! anything is known of it. A list sums to the log odds of the score (of a class: up to a constant
+//! that all classes share), or to the value: the "efficiency" of Shapley values (Lundberg, Lee
+//! 2017, "A unified approach to interpreting model predictions"). How each family divides a score
+//! is in `docs/explain.md`. Here are the parts that families share, [`top`] for the reasons of one
+//! score, and [`Importance`] for what counts in many.
 //!
 //! What this does not do: say what would happen if an input were changed on purpose.
 
