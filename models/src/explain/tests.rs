@@ -75,7 +75,9 @@ fn check_sums(model: &dyn Model, task: Task, features: &Features<'_>) {
 #[test]
 fn contributions_sum_to_the_score_and_change_nothing() {
     for task in [Task::Binary, CLASSES, Task::Regression] {
-        for which in 0..MEMBERS {
+        // The member that does not look at labels is of two classes only.
+        let fits = |which: &usize| *which != LABEL_BLIND || task == Task::Binary;
+        for which in (0..MEMBERS).filter(fits) {
             // Before anything is learned too.
             let stream = Stream::new(3, 5, |_, _, _| 0.0);
             let fresh = member(which, task);
