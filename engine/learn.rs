@@ -14,6 +14,7 @@ pub mod drift;
 pub mod guard;
 pub mod judges;
 mod pause;
+pub mod reasons;
 mod state;
 mod step;
 
@@ -37,6 +38,7 @@ use drift::{Drift, Given};
 use guard::Guard;
 use judges::Judges;
 use pause::KeptModels;
+use reasons::Reasons;
 use step::Step;
 
 /// What has been learned so far.
@@ -68,6 +70,7 @@ pub struct Learner {
     guard: Guard,
     kept: KeptModels,
     drift: Drift,
+    reasons: Reasons,
     counts: LearnCounts,
     digest: RunningDigest,
     digest_buffer: Vec<u8>,
@@ -93,6 +96,7 @@ impl Learner {
         Ok(Learner {
             model_name: config.model.family.kind.name(),
             judges: Judges::new(spec, &*model)?,
+            reasons: Reasons::new(config, shape, &*model),
             model,
             lateness_ms: config.event.lateness_ms,
             step_rows: config.learn.step_rows,
@@ -149,7 +153,7 @@ impl Learner {
             if !self.ahead.has_rows(until, self.model.version()) {
                 self.score(slot, features, row..stands_until)?;
             }
-            self.give_out(slot, features, row..until, join);
+            self.give_out(slot, features, row..until, join)?;
             row = until;
         }
         self.digest_scores(slot);
@@ -175,6 +179,7 @@ impl Learner {
     /// Notes the course of the measures from here on; not part of the state.
     pub fn keep_history(&mut self) {
         self.judges.keep_history();
+        self.reasons.keep_importance();
     }
 
     /// The judge of the scores that left.
@@ -217,6 +222,12 @@ impl Learner {
     #[must_use]
     pub fn members(&self) -> (Vec<MemberStatus>, f64) {
         (self.model.members(), self.model.regret())
+    }
+
+    /// How much each input counts on average ([`reasons::names`]), where the course is kept.
+    #[must_use]
+    pub fn importance(&self) -> Option<&[f64]> {
+        self.reasons.importance()
     }
 
     /// How often trees were begun afresh after a drift, and how often those took over.
@@ -288,7 +299,7 @@ impl Learner {
         features: &FeatureStage,
         rows: Range<usize>,
         join: &mut Join,
-    ) {
+    ) -> Result<(), Error> {
         let outputs = self.model.outputs();
         let scores = &slot.scores[rows.start * outputs..rows.end * outputs];
         slot.versions[rows.clone()].fill(self.model.version());
@@ -300,6 +311,10 @@ impl Learner {
             let is_finite = scores.iter().all(|score| score.is_finite());
             self.counts.scores_nonfinite += u64::from(!is_finite);
         }
+        let notes = &self.notes[rows.start * width..rows.end * width];
+        let explained = Features { notes, ..features.rows(rows.start, rows.end) };
+        let (scored, given) = (self.counts.scored, &mut slot.reasons);
+        self.reasons.explain(&*self.model, (&explained, scores), scored, given)?;
         self.drift.rows(&Given {
             slot,
             rows: rows.clone(),
@@ -309,6 +324,7 @@ impl Learner {
             learned: self.counts.learned,
         });
         self.counts.scored += rows.len() as u64;
+        Ok(())
     }
 
     /// Takes the first of the labels that come; the model may change by a step behind those of this

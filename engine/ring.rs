@@ -9,6 +9,7 @@
 
 mod arena;
 mod columns;
+mod reasons;
 mod reject;
 mod slot;
 
@@ -22,6 +23,7 @@ use crate::schema::Schema;
 
 pub use arena::Arena;
 pub use columns::Columns;
+pub use reasons::Reasons;
 pub use reject::{Envelope, QuarantinedLabel, Reason, Reject};
 pub use slot::{LabelRecord, Lead, Position, Run, Slot, Span};
 

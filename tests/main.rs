@@ -35,6 +35,8 @@ mod page;
 mod pipeline;
 /// Labels put aside and sent again, by the program and through a broker.
 mod quarantine;
+/// Reasons in score records.
+mod reasons;
 /// Instances that share a group join, leave, die and freeze: each partition's state goes on.
 mod rebalance;
 /// The hand-over of slots between the threads, under thousands of schedules.

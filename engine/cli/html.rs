@@ -9,7 +9,8 @@ use pelton::config::Config;
 use pelton::error::Error;
 use pelton::learn::Learner;
 use pelton::learn::drift::alerts::Alert;
-use pelton::report::{self, Series, Shown, ShownModel};
+use pelton::learn::reasons;
+use pelton::report::{self, Panel, Section, Series, Shown, ShownModel};
 use pelton::run::Outcome;
 use pelton_models::contest::Contest;
 use pelton_models::{MemberStatus, Task};
@@ -52,9 +53,21 @@ pub fn page(about: &About<'_>, report: &Report, outcome: &Outcome) -> Result<Str
         classes,
         weights: weights(learner),
         alerts: alerts(learner),
+        more: importances(outcome).into_iter().collect(),
         ..Shown::default()
     };
     Ok(report::page(&shown))
+}
+
+/// How much each input counts on average in the scores that left.
+fn importances(outcome: &Outcome) -> Option<Section> {
+    let values = outcome.pipeline.learner().importance()?;
+    let names = reasons::names(outcome.pipeline.features().plan());
+    let says = "Mean size of what each adds to or takes from the log odds of a score (the value, in \
+                a regression), over one row in 64. What is known of the labels of a category's value \
+                counts with the category; recent_labels is what is known of all.";
+    let panel = Panel::importances(names.into_iter().zip(values.iter().copied()).collect(), says);
+    Some(Section { id: "importances", title: "Features".to_owned(), panels: vec![panel] })
 }
 
 /// How much each member of a mixture counted over event time.

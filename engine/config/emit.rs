@@ -36,6 +36,8 @@ pub struct EmitConfig {
     pub fields: Vec<String>,
     /// Field whose value keys the record; the id by default.
     pub key: Option<String>,
+    /// How many reasons a score record gives.
+    pub reasons: usize,
     /// How long the producer gathers records.
     pub linger_ms: i64,
     /// Folder for records that a Kafka sink cannot take, scores and dead letters each in their own.
@@ -58,6 +60,8 @@ impl EmitConfig {
         let fields =
             section.texts(Key("fields", "fields of the event that a score record repeats"));
         let key = section.text_maybe(Key("key", "field whose value keys the record; else the id"));
+        let doc = "reasons a score record gives: the inputs that add or take the most, in log odds";
+        let reasons = section.count(Key("reasons", doc), 0, 0..=64);
         let doc = "how long the Kafka producer gathers records";
         let linger_ms = section.duration_ms(Key("linger", doc), "1ms", ["0ms", "60s"]);
         let doc = "folder for score records and dead letters while their topic cannot be written; \
@@ -94,6 +98,7 @@ impl EmitConfig {
             sink,
             fields,
             key,
+            reasons,
             linger_ms,
             spill_dir,
             spill_max_bytes: spill_max_bytes as u64,

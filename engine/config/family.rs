@@ -99,8 +99,8 @@ impl Kind {
                    interactions of pairs of features (a factorization machine); ffm = the same, \
                    field-aware: better and slower; boost = boosted trees, grown again and again \
                    over a bounded sample of the labelled events; forest = an adaptive random \
-                   forest of trees that grow with every label; anomaly = how strange a row is among \
-                   the late ones, from 0 to 1, whatever its label (task = \"binary\")";
+                   forest of trees that grow with every label; anomaly = how strange a row is \
+                   among the last ones, from 0 to 1, whatever its label (task = \"binary\")";
         use Kind::{Anomaly, Auto, Boost, Ffm, Fm, Forest, Linear};
         let kinds = [Auto, Linear, Fm, Ffm, Boost, Forest, Anomaly].map(|kind| (kind.name(), kind));
         section.choice(Key("kind", doc), &kinds)
@@ -137,7 +137,7 @@ impl FamilyConfig {
         if task != Task::Binary && kind == Kind::Anomaly {
             section.problem("kind", "\"anomaly\" needs task = \"binary\"");
         }
-        let doc = "whether the members of the mixture also see how strange a row is among the late \
+        let doc = "whether the members of the mixture also see how strange a row is among the last \
                    ones; pays where what is rare is what is looked for";
         let strangeness = section.flag(Key("strangeness", doc), false);
         if strangeness && kind != Kind::Auto {

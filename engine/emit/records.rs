@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::features::plan::Plan;
 use crate::ring::{Envelope, QuarantinedLabel, Reason, Reject, Slot};
 
 use super::{Record, Sink};
@@ -13,7 +14,8 @@ pub const HEADER: &str = "header.";
 pub const NUMBER: &str = "number";
 
 /// Renders score records: `{"id":..,"time":..,"score":..,"model_version":..,"topic":..,
-/// "partition":..,"offset":..,FIELD:..}`.
+/// "partition":..,"offset":..,FIELD:..}`, and, where reasons are asked for, before the fields
+/// `"reasons":[{"feature":..,"adds":..},..]`, the largest first, in log odds or units of the value.
 ///
 /// `scores` with one number per class takes the place of `score` for multi-class models.
 pub struct ScoreRecords {
@@ -23,6 +25,9 @@ pub struct ScoreRecords {
     has_id: bool,
     key: Option<usize>,
     outputs: usize,
+    /// Whether reasons are asked for, and the names they are about, quoted.
+    has_reasons: bool,
+    reason_names: Vec<Vec<u8>>,
     payload: Vec<u8>,
     key_bytes: Vec<u8>,
 }
@@ -36,7 +41,11 @@ impl ScoreRecords {
             let quoted = serde_json::to_string(name).ok()?;
             Some((format!(",{quoted}:").into_bytes(), column(name)?))
         });
+        let names = crate::learn::reasons::names(&Plan::new(config)).into_iter();
+        let quoted = |name: String| serde_json::to_vec(&name).unwrap_or_default();
         ScoreRecords {
+            has_reasons: config.emit.reasons > 0,
+            reason_names: names.map(quoted).collect(),
             fields: fields.collect(),
             texts: texts.len(),
             has_id: config.event.schema.has_id,
@@ -71,6 +80,9 @@ impl ScoreRecords {
         out.extend_from_slice(integer.format(span.partition).as_bytes());
         out.extend_from_slice(b",\"offset\":");
         out.extend_from_slice(integer.format(position.offset).as_bytes());
+        if self.has_reasons {
+            push_reasons(slot.reasons.of(row), &self.reason_names, out);
+        }
         for (name, column) in &self.fields {
             out.extend_from_slice(name);
             push_text(slot, row * self.texts + column, out);
@@ -107,6 +119,23 @@ fn push_scores(scores: &[f32], out: &mut Vec<u8>) {
             out.push(b',');
         }
         push(score, out);
+    }
+    out.push(b']');
+}
+
+fn push_reasons(reasons: &[(u32, f32)], names: &[Vec<u8>], out: &mut Vec<u8>) {
+    let mut buffer = ryu::Buffer::new();
+    out.extend_from_slice(b",\"reasons\":[");
+    for (index, (name, adds)) in reasons.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"{\"feature\":");
+        out.extend_from_slice(names.get(*name as usize).map_or(b"null", Vec::as_slice));
+        out.extend_from_slice(b",\"adds\":");
+        let text = if adds.is_finite() { buffer.format_finite(*adds) } else { "null" };
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'}');
     }
     out.push(b']');
 }

@@ -11,7 +11,7 @@ use pelton_kernels::device::{Device, DeviceError, Pinned, Pinning};
 
 use crate::schema::Schema;
 
-use super::{Arena, Columns, QuarantinedLabel, Reject};
+use super::{Arena, Columns, QuarantinedLabel, Reasons, Reject};
 
 /// Where a record is: a partition of the batch's [`Span`] list and its own offset there.
 ///
@@ -131,6 +131,8 @@ pub struct Slot {
     pub scores: Vec<f32>,
     /// Version of the model that gave each row's score, `[rows]`.
     pub versions: Vec<u64>,
+    /// Why each row has its score, where that is asked for.
+    pub reasons: Reasons,
 }
 
 impl Slot {
@@ -173,6 +175,7 @@ impl Slot {
             arriving_ns: 0,
             scores: Vec::new(),
             versions: Vec::new(),
+            reasons: Reasons::default(),
         })
     }
 
@@ -295,6 +298,7 @@ impl Slot {
         self.checkpoint = None;
         self.scores.clear();
         self.versions.clear();
+        self.reasons.clear();
         self.opened_at = Instant::now();
         self.arriving_ns = 0;
     }

@@ -18,6 +18,7 @@
 
 mod explain;
 mod fresh;
+mod member;
 mod predict;
 mod share;
 mod state;
@@ -32,7 +33,6 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::anomaly::{AnomalyConfig, Strangeness};
 use crate::boost::{Boost, BoostConfig};
-use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::kept::{Keeps, Kept};
 use crate::linear::{Linear, LinearConfig};
 use crate::memory::LabelMemory;
@@ -41,6 +41,7 @@ use crate::{
 };
 use explain::Explaining;
 use fresh::Renewal;
+use member::{Member, Sees};
 use predict::Room;
 use share::Shares;
 
@@ -49,12 +50,8 @@ const NAME: &str = "auto";
 const STACK_MAX: usize = 60;
 /// Inputs of the stack up to which each also counts by its size.
 const FOLD_MAX: usize = 16;
-/// Pairs of columns, each way and for each class, up to which each field has embeddings of its own.
-const PAIRS_MAX: usize = 1024;
 /// Which member the trees are.
 const TREES: usize = 1;
-/// Bytes of embeddings of categories.
-const EMBEDDINGS_BYTES: usize = 64 << 20;
 
 /// Settings of [`Auto`]; the defaults need no tuning.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,45 +72,6 @@ impl AutoConfig {
     pub fn new(task: Task) -> AutoConfig {
         AutoConfig { task, standardize: true, clip: 100.0, strangeness: false }
     }
-}
-
-/// A model of the family.
-struct Member {
-    name: &'static str,
-    sees: Sees,
-    model: Box<dyn Model>,
-}
-
-impl Member {
-    /// The member that learns every label at once: with embeddings by field where the work of a row
-    /// allows, else with one a feature, else (where memory holds too few of them) without any.
-    fn at_once(task: Task, shape: FeatureShape) -> Result<Member, ModelError> {
-        let columns = shape.dense_width + shape.sparse_width;
-        let is_narrow = columns * columns * task.outputs() <= PAIRS_MAX;
-        let machine = |interaction| {
-            let memory_bytes = EMBEDDINGS_BYTES;
-            Factor::new(
-                FactorConfig { memory_bytes, ..FactorConfig::new(task, interaction) },
-                shape,
-            )
-        };
-        let interaction = if is_narrow { Interaction::ByField } else { Interaction::Shared };
-        let (name, model): (_, Box<dyn Model>) = match machine(interaction) {
-            Ok(machine) if is_narrow => ("ffm", Box::new(machine)),
-            Ok(machine) => ("fm", Box::new(machine)),
-            Err(_) => ("linear", Box::new(Linear::new(LinearConfig::new(task), shape)?)),
-        };
-        Ok(Member { name, sees: Sees::Scaled, model })
-    }
-}
-
-/// What a member sees of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sees {
-    /// Standardised numbers, and categories.
-    Scaled,
-    /// Numbers as they are, and notes on the categories.
-    Noted,
 }
 
 /// Models that choose among themselves.

@@ -1,0 +1,49 @@
+//! The members: what each sees of a row, and the one that learns every label at once.
+
+use crate::factor::{Factor, FactorConfig, Interaction};
+use crate::linear::{Linear, LinearConfig};
+use crate::{FeatureShape, Model, ModelError, Task};
+
+/// Pairs of columns, each way and for each class, up to which each field has embeddings of its own.
+const PAIRS_MAX: usize = 1024;
+/// Bytes of embeddings of categories.
+const EMBEDDINGS_BYTES: usize = 64 << 20;
+
+/// A model of the family.
+pub(super) struct Member {
+    pub name: &'static str,
+    pub sees: Sees,
+    pub model: Box<dyn Model>,
+}
+
+impl Member {
+    /// The member that learns every label at once: with embeddings by field where the work of a row
+    /// allows, else with one a feature, else (where memory holds too few of them) without any.
+    pub fn at_once(task: Task, shape: FeatureShape) -> Result<Member, ModelError> {
+        let columns = shape.dense_width + shape.sparse_width;
+        let is_narrow = columns * columns * task.outputs() <= PAIRS_MAX;
+        let machine = |interaction| {
+            let memory_bytes = EMBEDDINGS_BYTES;
+            Factor::new(
+                FactorConfig { memory_bytes, ..FactorConfig::new(task, interaction) },
+                shape,
+            )
+        };
+        let interaction = if is_narrow { Interaction::ByField } else { Interaction::Shared };
+        let (name, model): (_, Box<dyn Model>) = match machine(interaction) {
+            Ok(machine) if is_narrow => ("ffm", Box::new(machine)),
+            Ok(machine) => ("fm", Box::new(machine)),
+            Err(_) => ("linear", Box::new(Linear::new(LinearConfig::new(task), shape)?)),
+        };
+        Ok(Member { name, sees: Sees::Scaled, model })
+    }
+}
+
+/// What a member sees of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sees {
+    /// Standardised numbers, and categories.
+    Scaled,
+    /// Numbers as they are, and notes on the categories.
+    Noted,
+}
