@@ -54,7 +54,6 @@ pub fn page(about: &About<'_>, report: &Report, outcome: &Outcome) -> Result<Str
         weights: weights(learner),
         alerts: alerts(learner),
         more: importances(outcome).into_iter().collect(),
-        ..Shown::default()
     };
     Ok(report::page(&shown))
 }

@@ -88,10 +88,7 @@ fn trees_are_renewed_after_a_drift() {
         let mut model = Auto::new(AutoConfig::new(Task::Binary), SHAPE).expect("possible");
         walk(&mut model, &after, 0, 8000)
     };
-    for (own, new) in [(&mut stream.dense, after.dense)] {
-        let from = own.len() - new.len();
-        own[from..].copy_from_slice(&new);
-    }
+    stream.dense[2 * 8000..].copy_from_slice(&after.dense);
     stream.labels[8000..].copy_from_slice(&after.labels);
     stream.sparse[8000..].copy_from_slice(&after.sparse);
     let mut model = Auto::new(AutoConfig::new(Task::Binary), SHAPE).expect("possible");
