@@ -62,9 +62,9 @@ pub fn page(about: &About<'_>, report: &Report, outcome: &Outcome) -> Result<Str
 fn importances(outcome: &Outcome) -> Option<Section> {
     let values = outcome.pipeline.learner().importance()?;
     let names = reasons::names(outcome.pipeline.features().plan());
-    let says = "Mean size of what each adds to or takes from the log odds of a score (the value, in \
-                a regression), over one row in 64. What is known of the labels of a category's value \
-                counts with the category; recent_labels is what is known of all.";
+    let says = "Mean size of what each adds to or takes from the log odds of a score (from the \
+                value, in a regression), over one row in 64. What is known of the labels of a \
+                category's value counts with the category; recent_labels is what is known of all.";
     let panel = Panel::importances(names.into_iter().zip(values.iter().copied()).collect(), says);
     Some(Section { id: "importances", title: "Features".to_owned(), panels: vec![panel] })
 }
