@@ -12,9 +12,11 @@ pub mod drift;
 pub mod evaluate;
 pub mod factor;
 pub mod forest;
+mod index_table;
 mod kept;
 pub mod linear;
 mod memory;
+pub mod neural;
 #[cfg(test)]
 mod tests;
 

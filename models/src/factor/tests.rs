@@ -3,7 +3,6 @@
 
 mod learning;
 mod states;
-mod table;
 
 use pelton_kernels::cases::Draw;
 

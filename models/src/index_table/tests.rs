@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::table::{Place, Table};
+use super::{Place, Table};
 use super::*;
 
 proptest! {

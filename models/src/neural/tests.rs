@@ -1,0 +1,1 @@
+//! Networks on what they are for, gradients against differences, replay and its odds.
