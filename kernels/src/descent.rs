@@ -135,8 +135,7 @@ mod tests {
             let (mut w, mut m, mut v) = ([0.5_f64; 16], [0.0_f64; 16], [0.0_f64; 16]);
             for step in 1..200 {
                 let size = if step % 17 == 0 { 50.0 } else { 0.2 };
-                let mut gradient: Vec<f32> =
-                    (0..16).map(|_| (draw.unit() - 0.4) * size).collect();
+                let mut gradient: Vec<f32> = (0..16).map(|_| (draw.unit() - 0.4) * size).collect();
                 let norm: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
                 for at in 0..16 {
                     let g = f64::from(gradient[at]) * (4.0 / norm).min(1.0);

@@ -100,7 +100,13 @@ impl Layer {
     ///
     /// # Shapes
     /// `inputs: [inputs]`, `out: [inputs]`.
-    pub fn back_rectified(&self, parameters: &[f32], pulls: &[f32], inputs: &[f32], out: &mut [f32]) {
+    pub fn back_rectified(
+        &self,
+        parameters: &[f32],
+        pulls: &[f32],
+        inputs: &[f32],
+        out: &mut [f32],
+    ) {
         let rows = parameters.chunks_exact(self.outputs);
         for ((out, row), input) in out.iter_mut().zip(rows).zip(inputs) {
             *out = if *input > 0.0 { dot(row, pulls) } else { 0.0 };

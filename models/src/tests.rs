@@ -8,6 +8,7 @@ use crate::boost::{Boost, BoostConfig};
 use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::forest::{self, Forest};
 use crate::linear::{Linear, LinearConfig};
+use crate::neural::{Form, Neural, NeuralConfig};
 use crate::{ABSENT, FeatureShape, Features, LabeledBatch, LearnOutcome, Model, Task};
 
 /// The shape of the rows of a [`Stream`].
@@ -80,20 +81,26 @@ pub fn saved(model: &dyn Model) -> Vec<u8> {
 fn member(which: usize, task: Task) -> Box<dyn Model> {
     let factor =
         |interaction| Factor::new(FactorConfig::new(task, interaction), SHAPE).expect("possible");
+    let neural = |form| -> Box<dyn Model> {
+        let config = NeuralConfig { replay_rows: 10, ..NeuralConfig::new(task, form) };
+        Box::new(Neural::new(config, SHAPE).expect("possible"))
+    };
     match which {
         0 => Box::new(Linear::new(LinearConfig::new(task), SHAPE).expect("possible")),
         1 => Box::new(Boost::new(small(task), SHAPE).expect("possible")),
         2 => Box::new(Forest::new(forest::tests::small(task), SHAPE).expect("possible")),
         3 => Box::new(factor(Interaction::Shared)),
         4 => Box::new(factor(Interaction::ByField)),
+        5 => neural(Form::Mlp),
+        6 => neural(Form::Deep),
         _ => Box::new(Auto::new(AutoConfig::new(task), SHAPE).expect("possible")),
     }
 }
-const MEMBERS: usize = 6;
+const MEMBERS: usize = 8;
 /// Members whose steps are their rows, one after another.
-const IN_ORDER: [usize; 2] = [1, 2];
+const IN_ORDER: [usize; 4] = [1, 2, 5, 6];
 /// Members whose states are kept by copies and steps.
-const COPIED: [usize; 3] = [1, 2, 5];
+const COPIED: [usize; 5] = [1, 2, 5, 6, 7];
 
 /// Trees that do not take long.
 pub fn small(task: Task) -> BoostConfig {
@@ -274,7 +281,7 @@ fn what_is_refused_changes_nothing() {
             let outcome = model.learn(&batch).expect("a shape");
             assert_eq!(outcome, LearnOutcome { learned: 0, refused: 1 }, "{which}");
         }
-        // A row that counts for nothing teaches trees nothing; the others may count it.
+        // A row that counts for nothing teaches some of them nothing; the others may count it.
         if COPIED.contains(&which) {
             let batch = LabeledBatch { features, labels: &[1.0], weights: &[0.0] };
             let outcome = model.learn(&batch).expect("a shape");

@@ -43,7 +43,7 @@ pub struct NeuralConfig {
 }
 
 impl NeuralConfig {
-    /// The defaults: hidden layers of 64 and 32, embeddings of 8, 64 MiB of them, Adam.
+    /// The defaults: hidden layers of 64 and 32, embeddings of 8, 64 MiB of them, Adam, no replay.
     #[must_use]
     pub fn new(task: Task, form: Form) -> NeuralConfig {
         NeuralConfig {
@@ -55,7 +55,7 @@ impl NeuralConfig {
             optimizer: Rule::Adam,
             rate: None,
             batch_rows: 8,
-            replay_rows: 1024,
+            replay_rows: 0,
         }
     }
 

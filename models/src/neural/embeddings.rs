@@ -19,7 +19,7 @@ const LIMIT: f32 = 8.0;
 /// Half of the range that vectors begin in.
 const BEGIN: f32 = 0.1;
 /// The longest step of a vector, the first one, and of a linear weight.
-const RATES: [f32; 2] = [0.03, 0.03];
+const RATES: [f32; 2] = [0.1, 0.1];
 /// Added to the sums of squares.
 const SQUARE_MIN: f32 = 1e-8;
 
