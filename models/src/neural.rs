@@ -16,6 +16,7 @@
 
 mod config;
 mod embeddings;
+mod explain;
 mod network;
 mod replay;
 mod state;

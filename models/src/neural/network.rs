@@ -52,7 +52,7 @@ pub(super) struct Plan {
 pub(super) struct Room {
     /// Rows of the table by sparse column.
     places: Vec<u32>,
-    inputs: Vec<f32>,
+    pub inputs: Vec<f32>,
     sums: Vec<f32>,
     first: Vec<f32>,
     second: Vec<f32>,
@@ -289,6 +289,14 @@ impl Plan {
                     *pull += self.scale * product * own * (sum - value * own);
                 }
             }
+        }
+    }
+
+    /// What a sparse column of the row in the room adds to an output by itself.
+    pub fn linear_weight(&self, own: &Embeddings, room: &Room, column: usize, class: usize) -> f32 {
+        match room.places[column] {
+            place if self.is_deep && place != NONE => own.row(place).1[class],
+            _ => 0.0,
         }
     }
 

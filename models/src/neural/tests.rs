@@ -181,3 +181,59 @@ fn settings_outside_their_range_are_refused() {
         assert!(Neural::new(config, SHAPE).is_err(), "{config:?}");
     }
 }
+
+/// Contributions sum up to the score, the base is close to the score of a row of zeros (by the
+/// midpoint rule), and a column that says nothing has nothing.
+#[test]
+fn contributions_are_complete() {
+    let label = |task| {
+        move |x: f32, _: f32, category: u32| match task {
+            Task::Binary => f32::from(u8::from(x * (category % 3) as f32 > 0.2)),
+            Task::MultiClass { .. } => (category % 3) as f32,
+            Task::Regression => 50.0 + 10.0 * x * (category % 3) as f32,
+        }
+    };
+    let tasks = [Task::Binary, Task::MultiClass { classes: 3 }, Task::Regression];
+    for (form, task) in FORMS.into_iter().flat_map(|form| tasks.map(|task| (form, task))) {
+        let mut stream = Stream::new(11, 9000, label(task));
+        // The second number is always 0.
+        stream.dense.chunks_exact_mut(2).for_each(|dense| dense[1] = 0.0);
+        let mut model = neural(task, form);
+        walk(&mut model, &stream, 0, 9000);
+        let outputs = model.outputs();
+        let (features, _) = stream.batch(&[], 0, 100);
+        let (mut out, mut scores) = (vec![7.0; 100 * outputs * 4], vec![0.0; 100 * outputs]);
+        model.contributions(&features, &mut out).expect("the shapes fit");
+        model.score(&features, &mut scores).expect("the shapes fit");
+        let mut zero = vec![0.0; outputs];
+        let (dense, sparse) = ([0.0; 2], [ABSENT]);
+        let none = Features { rows: 1, dense: &dense, sparse: &sparse, notes: &[] };
+        model.score(&none, &mut zero).expect("the shapes fit");
+        let unit = if task == Task::Regression { 10.0 } else { 1.0 };
+        let predicted = |sums: Vec<f32>| match task {
+            Task::Binary => vec![sigmoid_f32(sums[0])],
+            Task::MultiClass { .. } => {
+                let mut shares = sums;
+                softmax_f32(&mut shares);
+                shares
+            }
+            Task::Regression => sums,
+        };
+        let rows = out.chunks_exact(outputs * 4).zip(scores.chunks_exact(outputs));
+        for (row, scores) in rows {
+            let sums = row.chunks_exact(4).map(|parts| parts.iter().sum()).collect();
+            for (own, score) in predicted(sums).iter().zip(scores) {
+                assert!((own - score).abs() < 1e-4 * unit, "{form:?} {task:?}: {own} {score}");
+            }
+            let bases = row.chunks_exact(4).map(|parts| parts[3]).collect();
+            for (own, zero) in predicted(bases).iter().zip(&zero) {
+                assert!((own - zero).abs() < 0.05 * unit, "{form:?} {task:?}: {own} {zero}");
+            }
+            assert!(row.chunks_exact(4).all(|parts| parts[1] == 0.0));
+        }
+        // Numbers and categories both count.
+        let size = |at: usize| out.chunks_exact(4).map(|own| own[at].abs()).sum::<f32>();
+        assert!(size(2) > 10.0 && (size(0) > 5.0 || outputs > 1), "{form:?} {task:?}");
+        assert!(model.contributions(&features, &mut out[1..]).is_err());
+    }
+}
