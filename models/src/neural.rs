@@ -45,6 +45,8 @@ const NAME: &str = "neural";
 const BATCH_MIN: u64 = 4;
 /// A mini-batch has one of so many learned rows, while that is less than the full size.
 const BATCH_SHARE: u64 = 64;
+/// Where one kind of label is rare a mini-batch has so many times as many rows, at most.
+const RARE_MAX: u64 = 8;
 
 /// A network.
 pub struct Neural {
@@ -84,7 +86,7 @@ impl Neural {
             parameters: plan.begin(),
             descent: Descent::new(config.optimizer, plan.parameters()),
             embeddings: Embeddings::new(&config, shape),
-            replay: Replay::new(config.task, shape, config.batch_rows, config.replay_rows),
+            replay: Replay::new(&config, shape),
             kept: Kept::new(shape, 0),
             gradient: vec![0.0; plan.parameters()],
             room: Cell::new(room),
@@ -130,10 +132,26 @@ impl Neural {
         self.replay.push(own);
         self.learned += 1;
         self.weights += f64::from(own.weight);
-        let growing = (self.learned / BATCH_SHARE).max(BATCH_MIN);
-        if self.replay.pending.len() as u64 >= growing.min(self.config.batch_rows as u64) {
+        if self.replay.pending.len() as u64 >= self.batch_rows() {
             self.learn_pending();
         }
+    }
+
+    /// Learned rows of the mini-batch that is due.
+    ///
+    /// A label of which one kind has the share `p` tells `4 p (1 - p)` of what an even one does:
+    /// where one kind is rare more rows make a mini-batch, so that it tells about as much.
+    fn batch_rows(&self) -> u64 {
+        let (whole, growing) = (self.config.batch_rows as u64, self.learned / BATCH_SHARE);
+        let rows = match self.config.task {
+            Task::Binary => {
+                let (rows, positives) = (self.learned as f64, self.replay.positives() as f64);
+                let told = (4.0 * (positives + 0.5) * (rows - positives + 0.5)) / (rows * rows);
+                (whole as f64 / told).min((whole * RARE_MAX) as f64) as u64
+            }
+            _ => whole,
+        };
+        growing.clamp(BATCH_MIN, rows.max(whole).max(BATCH_MIN)).min(rows.max(whole))
     }
 
     /// Learns the rows that wait, and those that are learned again beside them.

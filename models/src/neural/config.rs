@@ -36,7 +36,8 @@ pub struct NeuralConfig {
     pub optimizer: Rule,
     /// The rate of the dense parameters, or the optimizer's own.
     pub rate: Option<f32>,
-    /// Learned rows of a mini-batch; the first ones are smaller.
+    /// Learned rows of a mini-batch; the first ones are smaller, and where one kind of label is
+    /// rare (binary) they are up to eight times as large.
     pub batch_rows: usize,
     /// Recent positives kept, to be learned again where they are rare (binary); 0 for none.
     pub replay_rows: usize,

@@ -12,6 +12,8 @@ use pelton_kernels::hash::mix64;
 use pelton_kernels::math::ln_f32;
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
+use super::RARE_MAX;
+use super::config::NeuralConfig;
 use crate::{ABSENT, FeatureShape, Task};
 
 /// Rows drawn for a positive.
@@ -118,24 +120,26 @@ impl Rows {
 pub(super) struct Replay {
     task: Task,
     sparse_bits: u32,
-    batch_rows: usize,
+    /// No more rows ever wait.
+    waiting_max: usize,
     replay_rows: usize,
     pub pending: Rows,
     /// The latest positives, a ring.
     recent: Rows,
-    /// Positives learned so far.
+    /// Positives learned so far (binary).
     positives: u64,
     /// Random numbers drawn so far.
     draws: u64,
 }
 
 impl Replay {
-    pub fn new(task: Task, shape: FeatureShape, batch_rows: usize, replay_rows: usize) -> Replay {
+    pub fn new(config: &NeuralConfig, shape: FeatureShape) -> Replay {
+        let is_binary = config.task == Task::Binary;
         Replay {
-            task,
+            task: config.task,
             sparse_bits: shape.sparse_bits,
-            batch_rows,
-            replay_rows: if task == Task::Binary { replay_rows } else { 0 },
+            waiting_max: config.batch_rows * RARE_MAX as usize,
+            replay_rows: if is_binary { config.replay_rows } else { 0 },
             pending: Rows::new(shape),
             recent: Rows::new(shape),
             positives: 0,
@@ -143,16 +147,23 @@ impl Replay {
         }
     }
 
+    /// Positives learned so far (binary).
+    pub fn positives(&self) -> u64 {
+        self.positives
+    }
+
     /// Lets a row wait.
     pub fn push(&mut self, row: Row<'_>) {
         self.pending.push(row);
-        if self.replay_rows == 0 || row.label != 1.0 {
+        if self.task != Task::Binary || row.label != 1.0 {
             return;
         }
-        let at = (self.positives % self.replay_rows as u64) as usize;
-        match at < self.recent.len() {
-            true => self.recent.put(at, row),
-            false => self.recent.push(row),
+        if self.replay_rows > 0 {
+            let at = (self.positives % self.replay_rows as u64) as usize;
+            match at < self.recent.len() {
+                true => self.recent.put(at, row),
+                false => self.recent.push(row),
+            }
         }
         self.positives += 1;
     }
@@ -181,7 +192,7 @@ impl Replay {
     pub fn read(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         [self.positives, self.draws] = state.get()?;
         let (task, bits) = (self.task, self.sparse_bits);
-        self.pending.read(state, (self.batch_rows - 1, task, bits))?;
+        self.pending.read(state, (self.waiting_max, task, bits))?;
         self.recent.read(state, (self.replay_rows, task, bits))?;
         let expected = self.positives.min(self.replay_rows as u64);
         let is_whole = self.recent.len() as u64 == expected;
