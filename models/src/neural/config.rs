@@ -63,7 +63,8 @@ impl NeuralConfig {
     /// Refuses settings and shapes outside their ranges.
     pub(super) fn check(&self, shape: FeatureShape) -> Result<(), KernelError> {
         let classes = self.task.outputs();
-        let is_width = |width: &usize| (LANES..=1024).contains(width) && width % LANES == 0;
+        let is_width =
+            |width: &usize| (LANES..=1024).contains(width) && width.is_multiple_of(LANES);
         let is_rate = |rate: f32| rate > 0.0 && rate <= 1.0;
         let few = 4 * shape.sparse_width;
         let checks = [

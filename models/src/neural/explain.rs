@@ -69,7 +69,8 @@ impl Neural {
         for (class, out) in out.chunks_exact_mut(parts).enumerate() {
             let sums = &sums[class * whole.len()..][..whole.len()];
             let part = |at: usize| sums[at] / STEPS as f32 * whole[at];
-            for column in 0..parts - 1 {
+            let mut added = 0.0;
+            for (column, out) in out[..parts - 1].iter_mut().enumerate() {
                 let own: f32 = match column.checked_sub(dense) {
                     None => part(column),
                     Some(column) => {
@@ -77,9 +78,9 @@ impl Neural {
                         linear + self.plan.vector(column).map(part).sum::<f32>()
                     }
                 };
-                out[column] = unit * own;
+                *out = unit * own;
+                added += *out;
             }
-            let added: f32 = out[..parts - 1].iter().sum();
             out[parts - 1] = mean + unit * room.outputs[class] - added;
         }
     }

@@ -3,6 +3,7 @@
 mod gradients;
 
 use pelton_kernels::cases::Draw;
+use pelton_kernels::hash::mix64;
 
 use super::*;
 use crate::ABSENT;
@@ -41,7 +42,7 @@ fn it_learns_a_curve_that_no_line_is() {
 /// The category decides which way a number counts: neither tells alone.
 #[test]
 fn it_learns_what_a_category_makes_of_a_number() {
-    let turned = |category: u32| pelton_kernels::hash::mix64(u64::from(category)) % 2 == 0;
+    let turned = |category: u32| mix64(u64::from(category)).is_multiple_of(2);
     let stream =
         Stream::new(2, 30_000, |x, _, category| f32::from(u8::from((x > 0.0) == turned(category))));
     for form in FORMS {

@@ -50,12 +50,12 @@ impl Reference {
             for (value, own) in self.dense.iter().zip(columns) {
                 vectors.push(own.iter().map(|own| own * value).collect());
             }
-            for f in 0..FACTORS {
+            let products = |f: usize| {
                 let pairs = (0..4).flat_map(|i| (0..i).map(move |j| (i, j)));
-                let sum: f64 = pairs.map(|(i, j)| vectors[i][f] * vectors[j][f]).sum();
-                // Five columns have ten pairs.
-                inputs.push(sum / 10.0_f64.sqrt());
-            }
+                pairs.map(|(i, j)| vectors[i][f] * vectors[j][f]).sum::<f64>()
+            };
+            // Five columns have ten pairs.
+            inputs.extend((0..FACTORS).map(|f| products(f) / 10.0_f64.sqrt()));
             linear_inputs = inputs.clone();
         }
         for own in [&vectors[0], &vec![0.0; FACTORS], &vectors[1]] {
