@@ -8,9 +8,10 @@ use pelton_models::contest::Contest;
 use pelton_models::factor::{Factor, FactorConfig, Interaction};
 use pelton_models::forest::{Forest, ForestConfig};
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
+use pelton_models::neural::{Form, Neural, NeuralConfig};
 use pelton_models::standardized::Standardized;
 use pelton_models::thinned::Thinned;
-use pelton_models::{FeatureShape, Model};
+use pelton_models::{FeatureShape, Model, ModelError, Task};
 
 use crate::config::Config;
 use crate::config::contest::CHAMPION;
@@ -81,9 +82,21 @@ fn uncalibrated(
         Kind::Fm => Box::new(factor(Interaction::Shared)?),
         Kind::Ffm => Box::new(factor(Interaction::ByField)?),
         Kind::Boost => Box::new(Boost::new(BoostConfig::new(task), shape)?),
+        Kind::Mlp => Box::new(neural(family, task, Form::Mlp, shape)?),
+        Kind::Deep => Box::new(neural(family, task, Form::Deep, shape)?),
         Kind::Anomaly => Box::new(Anomaly::new(AnomalyConfig::new(task), shape)?),
         Kind::Forest => Box::new(Forest::new(ForestConfig::new(task), shape)?),
     })
+}
+
+fn neural(
+    family: &FamilyConfig,
+    task: Task,
+    form: Form,
+    shape: FeatureShape,
+) -> Result<Neural, ModelError> {
+    let replay_rows = family.replay_rows;
+    Neural::new(NeuralConfig { replay_rows, ..NeuralConfig::new(task, form) }, shape)
 }
 
 fn linear(family: &FamilyConfig, defaults: LinearConfig) -> LinearConfig {

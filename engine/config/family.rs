@@ -26,6 +26,8 @@ pub struct FamilyConfig {
     pub strangeness: bool,
     /// Share of the negatives that is learned; the probability is corrected for it.
     pub negatives: f64,
+    /// Recent positives that a network learns again.
+    pub replay_rows: usize,
     /// How scores are calibrated by the labels that come, if they are.
     pub calibrate: Option<Calibration>,
 }
@@ -47,6 +49,10 @@ pub enum Kind {
     Forest,
     /// How strange a row is, whatever its label.
     Anomaly,
+    /// A network of two hidden layers.
+    Mlp,
+    /// The same over embeddings and their products, with a linear part.
+    Deep,
 }
 
 impl Kind {
@@ -61,6 +67,8 @@ impl Kind {
             Kind::Boost => "boost",
             Kind::Forest => "forest",
             Kind::Anomaly => "anomaly",
+            Kind::Mlp => "mlp",
+            Kind::Deep => "deep",
         }
     }
 
@@ -68,7 +76,7 @@ impl Kind {
     /// they are; the mixture standardises them for those that need it.
     #[must_use]
     pub fn sees_standardized(self) -> bool {
-        matches!(self, Kind::Linear | Kind::Fm | Kind::Ffm)
+        matches!(self, Kind::Linear | Kind::Fm | Kind::Ffm | Kind::Mlp | Kind::Deep)
     }
 }
 
@@ -100,9 +108,12 @@ impl Kind {
                    field-aware: better and slower; boost = boosted trees, grown again and again \
                    over a bounded sample of the labelled events; forest = an adaptive random \
                    forest of trees that grow with every label; anomaly = how strange a row is \
-                   among the last ones, from 0 to 1, whatever its label (task = \"binary\")";
-        use Kind::{Anomaly, Auto, Boost, Ffm, Fm, Forest, Linear};
-        let kinds = [Auto, Linear, Fm, Ffm, Boost, Forest, Anomaly].map(|kind| (kind.name(), kind));
+                   among the last ones, from 0 to 1, whatever its label (task = \"binary\"); \
+                   mlp = a network of two hidden layers over numbers and embeddings of categories; \
+                   deep = the same over products of pairs as well, with a linear part beside it";
+        use Kind::{Anomaly, Auto, Boost, Deep, Ffm, Fm, Forest, Linear, Mlp};
+        let kinds = [Auto, Linear, Fm, Ffm, Boost, Forest, Anomaly, Mlp, Deep]
+            .map(|kind| (kind.name(), kind));
         section.choice(Key("kind", doc), &kinds)
     }
 }
@@ -150,6 +161,14 @@ impl FamilyConfig {
             let message = "needs task = \"binary\" and a model that learns labels";
             section.problem("negatives", message);
         }
+        let doc = "recent positives that a network learns again where they are rare; probabilities \
+                   are corrected for it";
+        let replay_rows = section.count(Key("replay_rows", doc), 0, 0..=1 << 20);
+        let is_network = matches!(kind, Kind::Mlp | Kind::Deep);
+        if replay_rows > 0 && (task != Task::Binary || !is_network) {
+            let message = "needs task = \"binary\" and kind = \"mlp\" or \"deep\"";
+            section.problem("replay_rows", message);
+        }
         let calibrate = calibration(section, task);
         FamilyConfig {
             kind,
@@ -161,6 +180,7 @@ impl FamilyConfig {
             positive_weight,
             strangeness,
             negatives,
+            replay_rows,
             calibrate,
         }
     }

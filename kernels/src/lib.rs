@@ -13,6 +13,8 @@
 //! | [`coordinate`] | AdaGrad, FTRL-Proximal, normalised descent per coordinate | fixed order |
 //! | [`implicit`] | the pull of an example after its own step | fixed order |
 //! | [`covariance`] | the full-matrix filter of a dense block | fixed order |
+//! | [`layer`] | layers of a network, forward and backward | fixed order, row by row |
+//! | [`descent`] | Adam and AdaGrad over the parameters of a network | fixed order |
 //! | [`blend`] | four experts' view of a coordinate | fixed order |
 //! | [`mixture`] | weights of experts by their losses | fixed order |
 //! | [`pairs`] | interactions of pairs of features by embeddings | fixed order |
@@ -30,11 +32,13 @@ pub mod calendar;
 pub mod cases;
 pub mod coordinate;
 pub mod covariance;
+pub mod descent;
 pub mod device;
 pub mod error;
 pub mod fixed;
 pub mod hash;
 pub mod implicit;
+pub mod layer;
 pub mod math;
 pub mod mixture;
 pub mod moments;

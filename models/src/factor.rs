@@ -15,7 +15,6 @@ mod config;
 mod embeddings;
 mod kept;
 mod machine;
-mod table;
 #[cfg(test)]
 mod tests;
 

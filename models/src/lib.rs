@@ -15,9 +15,11 @@ pub mod evaluate;
 pub mod explain;
 pub mod factor;
 pub mod forest;
+mod index_table;
 mod kept;
 pub mod linear;
 mod memory;
+pub mod neural;
 pub mod standardized;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use crate::contest::{self, Rule};
 use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::forest::{self, Forest};
 use crate::linear::{Linear, LinearConfig};
+use crate::neural::{Form, Neural, NeuralConfig};
 use crate::standardized::Standardized;
 use crate::thinned::Thinned;
 use crate::{ABSENT, FeatureShape, Features, LabeledBatch, LearnOutcome, Model, Task};
@@ -84,6 +85,10 @@ pub fn saved(model: &dyn Model) -> Vec<u8> {
 pub fn member(which: usize, task: Task) -> Box<dyn Model> {
     let factor =
         |interaction| Factor::new(FactorConfig::new(task, interaction), SHAPE).expect("possible");
+    let neural = |form| -> Box<dyn Model> {
+        let config = NeuralConfig { replay_rows: 10, ..NeuralConfig::new(task, form) };
+        Box::new(Neural::new(config, SHAPE).expect("possible"))
+    };
     match which {
         0 => Box::new(Linear::new(LinearConfig::new(task), SHAPE).expect("possible")),
         1 => Box::new(Boost::new(small(task), SHAPE).expect("possible")),
@@ -110,20 +115,22 @@ pub fn member(which: usize, task: Task) -> Box<dyn Model> {
                 _ => Box::new(trees),
             }
         }
+        10 => neural(Form::Mlp),
+        11 => neural(Form::Deep),
         _ => {
             let rule = Rule { is_automatic: true, alpha: 0.5, labels_min: 50 };
             Box::new(contest::tests::contest(task, rule))
         }
     }
 }
-pub const MEMBERS: usize = 11;
+pub const MEMBERS: usize = 13;
 /// The member that does not look at labels.
 pub const LABEL_BLIND: usize = 7;
 /// Members whose steps are their rows, one after another.
-const IN_ORDER: [usize; 3] = [1, 2, 7];
+const IN_ORDER: [usize; 5] = [1, 2, 7, 10, 11];
 /// Members whose states are kept by copies and steps; the last is a linear champion, with trees in
 /// its shadow.
-const COPIED: [usize; 7] = [1, 2, 5, 6, 7, 8, 10];
+const COPIED: [usize; 9] = [1, 2, 5, 6, 7, 8, 10, 11, 12];
 
 /// Trees that do not take long.
 pub fn small(task: Task) -> BoostConfig {
@@ -305,8 +312,8 @@ fn what_is_refused_changes_nothing() {
             let outcome = model.learn(&batch).expect("a shape");
             assert_eq!(outcome, LearnOutcome { learned: 0, refused: 1 }, "{which}");
         }
-        // A row that counts for nothing teaches trees nothing; the others may count it.
-        if [1, 2, 5, 6, 7].contains(&which) {
+        // A row that counts for nothing teaches some of them nothing; the others may count it.
+        if [1, 2, 5, 6, 7, 10, 11].contains(&which) {
             let batch = LabeledBatch { features, labels: &[1.0], weights: &[0.0] };
             let outcome = model.learn(&batch).expect("a shape");
             assert_eq!(outcome, LearnOutcome { learned: 0, refused: 1 }, "{which}");

@@ -25,6 +25,9 @@ const WORSE: &[(&str, &str)] = &[
 const NAMED: &[(&str, &str)] = &[("challengers[0].name", "'NAME'")];
 const SHADOW: &[(&str, &str)] =
     &[("challengers[0].name", "'NAME'"), ("challengers[0].kind", "'linear'")];
+const NETWORK: &[(&str, &str)] = &[("model.kind", "'mlp'")];
+const SHADOW_NETWORK: &[(&str, &str)] =
+    &[("challengers[0].name", "'NAME'"), ("challengers[0].kind", "'mlp'")];
 const SHADOW_FTRL: &[(&str, &str)] = &[
     ("challengers[0].name", "'NAME'"),
     ("challengers[0].kind", "'linear'"),
@@ -36,7 +39,17 @@ pub const ROWS: &[Row] = &[
     row("model.classes", &["['0', '1']", "['0', '1', '2']"], "['0']", scores).with(CLASSES),
     row(
         "model.kind",
-        &["'auto'", "'linear'", "'fm'", "'ffm'", "'boost'", "'forest'", "'anomaly'"],
+        &[
+            "'auto'",
+            "'linear'",
+            "'fm'",
+            "'ffm'",
+            "'boost'",
+            "'forest'",
+            "'anomaly'",
+            "'mlp'",
+            "'deep'",
+        ],
         "'trees'",
         scores,
     ),
@@ -59,13 +72,24 @@ pub const ROWS: &[Row] = &[
     row("model.positive_weight", &["1.0", "5.0"], "nan", scores).with(FTRL),
     row("model.positive_weight", &["1.0", "5.0"], "'5'", scores).with(ADAGRAD),
     row("model.positive_weight", &["1.0", "5.0"], "inf", scores).with(SGD),
+    row("model.replay_rows", &["0", "100"], "-1", scores).with(NETWORK),
     row("model.negatives", &["1.0", "0.3"], "0", scores),
     row("model.strangeness", &["false", "true"], "1", models),
     row("model.calibrate", &["'none'", "'platt'", "'isotonic'"], "'always'", scores),
     row("challengers[0].name", &["'NAME'", "'OTHER'"], "'two words'", models),
     row(
         "challengers[0].kind",
-        &["'auto'", "'linear'", "'fm'", "'ffm'", "'boost'", "'forest'", "'anomaly'"],
+        &[
+            "'auto'",
+            "'linear'",
+            "'fm'",
+            "'ffm'",
+            "'boost'",
+            "'forest'",
+            "'anomaly'",
+            "'mlp'",
+            "'deep'",
+        ],
         "'trees'",
         models,
     )
@@ -76,6 +100,7 @@ pub const ROWS: &[Row] = &[
     row("challengers[0].l1", &["0.0", "0.01"], "-1", models).with(SHADOW_FTRL),
     row("challengers[0].l2", &["0.0", "0.01"], "-1", models).with(SHADOW_FTRL),
     row("challengers[0].positive_weight", &["1.0", "5.0"], "0", models).with(SHADOW),
+    row("challengers[0].replay_rows", &["0", "100"], "-1", models).with(SHADOW_NETWORK),
     row("challengers[0].negatives", &["1.0", "0.3"], "1.5", models).with(SHADOW),
     row("challengers[0].strangeness", &["false", "true"], "1", models).with(NAMED),
     row("challengers[0].calibrate", &["'none'", "'platt'"], "'always'", models).with(SHADOW),

@@ -15,7 +15,7 @@ use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
 use super::config::FactorConfig;
 use super::kept::{Note, Versions};
-use super::table::Table;
+use crate::index_table::Table;
 use crate::linear::blend::Addend;
 use crate::linear::kept::KeptCell;
 use crate::linear::rows::Row;

@@ -1,9 +1,7 @@
-//! Machines against differences of their loss, on streams that a linear model cannot learn, and
-//! the table of embeddings against a plain map.
+//! Machines against differences of their loss, and on streams that a linear model cannot learn.
 
 mod learning;
 mod states;
-mod table;
 
 use pelton_kernels::cases::Draw;
 

@@ -101,6 +101,15 @@ impl Link {
         ((f64::from(label) - self.target.mean) / self.target.deviation()) as f32
     }
 
+    /// The unit of linear scores and where their zero is, in that of what is predicted: deviation
+    /// and mean of the targets (regression), or 1 and 0.
+    pub fn unit(&self) -> (f32, f32) {
+        match self.task {
+            Task::Regression => (self.target.deviation() as f32, self.target.mean as f32),
+            _ => (1.0, -self.shift),
+        }
+    }
+
     /// `residual`, no larger than three times the usual.
     pub fn limited(&self, residual: f32) -> f32 {
         let limit = RESIDUAL_MAX * self.target.usual();

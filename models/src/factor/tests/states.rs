@@ -88,3 +88,26 @@ fn a_state_of_another_machine_is_refused() {
     assert!(Factor::new(config, wide).is_ok());
     assert!(Factor::new(FactorConfig::new(Task::Binary, KINDS[1]), wide).is_err());
 }
+
+/// Endless new values: memory stays where it is, and two machines do the same.
+#[test]
+fn memory_is_bounded_and_expiry_deterministic() {
+    let shape = FeatureShape { sparse_bits: 20, ..SHAPE };
+    for interaction in KINDS {
+        let config =
+            FactorConfig { memory_bytes: 1 << 16, ..FactorConfig::new(Task::Binary, interaction) };
+        let stream = Stream::new(9, 4000, 1 << 19, label(Task::Binary));
+        let [mut one, mut other] = [(); 2].map(|()| Factor::new(config, shape).expect("possible"));
+        walk(&mut one, &stream, 0, 4000);
+        for from in (0..4000).step_by(125) {
+            walk(&mut other, &stream, from, from + 125);
+        }
+        let (rows, expired) = one.embedded();
+        assert_eq!(rows, config.rows_max(shape));
+        assert!(rows.is_power_of_two() && expired > 5000, "{rows} {expired}");
+        assert!(saved(&one) == saved(&other));
+        let cells = one.rows.learner_mut().embeddings().parts().1;
+        assert_eq!(cells.len(), cells.capacity());
+        assert!(size_of_val(&cells[..]) <= config.memory_bytes + 1024);
+    }
+}

@@ -20,7 +20,7 @@ const EMPTY: u32 = u32::MAX;
 
 /// Where a key's row is, and what was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The row.
     pub row: usize,
     /// Whether its embedding is to be begun.
@@ -31,7 +31,7 @@ pub(super) struct Place {
 
 /// Keys by row, and rows by key.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     rows_max: usize,
     keys: Vec<u32>,
     /// The learned row in which each was last needed.
@@ -225,3 +225,6 @@ impl Table {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

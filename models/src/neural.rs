@@ -1,0 +1,319 @@
+//! Networks: a multilayer perceptron, and a deep model of embeddings, their products and a
+//! perceptron over both.
+//!
+//! What trees cut into steps and pairs cannot bend, a network learns as a curve, and it learns it
+//! from every label. Forward and backward passes are this project's own and go row by row
+//! (`neural/network.rs`, [`pelton_kernels::layer`]), because the same row must get the same bits
+//! beside whatever other rows and on every machine; why that rules out a tensor library is told
+//! with figures in docs/neural.md. Labelled rows wait for their mini-batch, which is counted in
+//! learned rows of the stream (`neural/replay.rs`); a mini-batch moves the dense parameters by one
+//! step ([`pelton_kernels::descent`]) and each embedding by the steps of its own rows
+//! (`neural/embeddings.rs`).
+//!
+//! Invariants: a function of the rows in their order, whatever their steps; weights are finite and
+//! bounded; a row that is refused changes nothing; memory is bounded by the settings. What this does
+//! not do: scale its inputs (they come standardised), or learn more than two hidden layers.
+
+mod config;
+mod embeddings;
+mod explain;
+mod network;
+mod replay;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::io::{self, Read, Write};
+
+use pelton_kernels::descent::Descent;
+use pelton_kernels::math::{ln_f32, logit_f32, sigmoid_f32, softmax_f32};
+use pelton_kernels::state::{StateReader, StateWriter};
+
+pub use config::{Form, NeuralConfig};
+pub use pelton_kernels::descent::Rule;
+
+use crate::kept::{Keeps, Kept};
+use crate::linear::link::Link;
+use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
+use embeddings::Embeddings;
+use network::{Plan, Room};
+use replay::{Replay, Row, Rows};
+
+const NAME: &str = "neural";
+/// Rows of the first mini-batches, which grow to the full size: the first labels tell most.
+const BATCH_MIN: u64 = 4;
+/// A mini-batch has one of so many learned rows, while that is less than the full size.
+const BATCH_SHARE: u64 = 64;
+/// Where one kind of label is rare a mini-batch has so many times as many rows, at most.
+const RARE_MAX: u64 = 8;
+
+/// A network.
+pub struct Neural {
+    config: NeuralConfig,
+    shape: FeatureShape,
+    learned: u64,
+    /// Mini-batches so far.
+    steps: u64,
+    /// Sum of the weights of all learned rows.
+    weights: f64,
+    link: Link,
+    plan: Plan,
+    parameters: Vec<f32>,
+    descent: Descent,
+    embeddings: Embeddings,
+    replay: Replay,
+    kept: Kept,
+    gradient: Vec<f32>,
+    room: Cell<Room>,
+}
+
+impl Neural {
+    /// An untrained model.
+    ///
+    /// # Errors
+    /// [`ModelError::Kernel`] for a setting or shape outside its range.
+    pub fn new(config: NeuralConfig, shape: FeatureShape) -> Result<Neural, ModelError> {
+        config.check(shape)?;
+        let plan = Plan::new(&config, shape);
+        let mut room = Room::default();
+        plan.make_room(&mut room);
+        Ok(Neural {
+            learned: 0,
+            steps: 0,
+            weights: 0.0,
+            link: Link::new(config.task, 1.0),
+            parameters: plan.begin(),
+            descent: Descent::new(config.optimizer, plan.parameters()),
+            embeddings: Embeddings::new(&config, shape),
+            replay: Replay::new(&config, shape),
+            kept: Kept::new(shape, 0),
+            gradient: vec![0.0; plan.parameters()],
+            room: Cell::new(room),
+            plan,
+            config,
+            shape,
+        })
+    }
+
+    /// Sparse indices that have an embedding now, and those that have lost theirs so far.
+    #[must_use]
+    pub fn embedded(&self) -> (usize, u64) {
+        self.embeddings.counts()
+    }
+
+    fn score_row(&self, features: &Features<'_>, row: usize, out: &mut [f32]) {
+        let (dense, sparse) = (self.shape.dense_width, self.shape.sparse_width);
+        let dense = &features.dense[row * dense..][..dense];
+        let sparse = &features.sparse[row * sparse..][..sparse];
+        let mut room = self.room.take();
+        self.plan.make_room(&mut room);
+        self.plan.take((dense, sparse), &self.embeddings, &mut room);
+        self.plan.forward(&self.parameters, &self.embeddings, &mut room);
+        out.copy_from_slice(&room.outputs[..out.len()]);
+        self.link.predict(out);
+        self.room.set(room);
+    }
+
+    /// Lets a row wait for its mini-batch, or refuses it; learns the mini-batch where it is whole.
+    fn learn_row(&mut self, batch: &LabeledBatch<'_>, row: usize) {
+        let (dense, sparse) = (self.shape.dense_width, self.shape.sparse_width);
+        let own = Row {
+            dense: &batch.features.dense[row * dense..][..dense],
+            sparse: &batch.features.sparse[row * sparse..][..sparse],
+            label: batch.labels[row],
+            weight: batch.weights[row],
+        };
+        let is_finite = own.dense.iter().all(|value| value.is_finite());
+        if !is_finite || !self.config.task.can_learn(own.label, own.weight) {
+            return;
+        }
+        self.link.observe(own.label);
+        self.replay.push(own);
+        self.learned += 1;
+        self.weights += f64::from(own.weight);
+        if self.replay.pending.len() as u64 >= self.batch_rows() {
+            self.learn_pending();
+        }
+    }
+
+    /// Learned rows of the mini-batch that is due.
+    ///
+    /// A label of which one kind has the share `p` tells `4 p (1 - p)` of what an even one does:
+    /// where one kind is rare more rows make a mini-batch, so that it tells about as much.
+    fn batch_rows(&self) -> u64 {
+        let (whole, growing) = (self.config.batch_rows as u64, self.learned / BATCH_SHARE);
+        let rows = match self.config.task {
+            Task::Binary => {
+                let (rows, positives) = (self.learned as f64, self.replay.positives() as f64);
+                let told = (4.0 * (positives + 0.5) * (rows - positives + 0.5)) / (rows * rows);
+                (whole as f64 / told).min((whole * RARE_MAX) as f64) as u64
+            }
+            _ => whole,
+        };
+        growing.clamp(BATCH_MIN, rows.max(whole).max(BATCH_MIN)).min(rows.max(whole))
+    }
+
+    /// Learns the rows that wait, and those that are learned again beside them.
+    fn learn_pending(&mut self) {
+        if self.steps == 0 {
+            self.begin_outputs();
+        }
+        // Those of the stream alone: rows learned again are beside them.
+        let rows = self.replay.pending.len() as f64;
+        let usual = self.weights / self.learned.max(1) as f64;
+        let offset = self.replay.fill(self.learned);
+        let pending = std::mem::replace(&mut self.replay.pending, Rows::new(self.shape));
+        let mut room = self.room.take();
+        self.gradient.fill(0.0);
+        for row in (0..pending.len()).map(|at| pending.row(at)) {
+            let share = f64::from(row.weight) / (rows * usual);
+            self.learn_waiting(row, (share as f32, offset), &mut room);
+        }
+        let rate = self.config.rate();
+        self.descent.step(&mut self.parameters, &mut self.gradient, rate);
+        self.steps += 1;
+        self.room.set(room);
+        self.replay.pending = pending;
+        self.replay.pending.clear();
+    }
+
+    /// Adds the derivatives of a row, which has this share of its mini-batch, and moves its
+    /// embeddings.
+    fn learn_waiting(&mut self, row: Row<'_>, (share, offset): (f32, f32), room: &mut Room) {
+        row.sparse.iter().for_each(|index| self.embeddings.admit(*index, self.learned));
+        self.plan.take((row.dense, row.sparse), &self.embeddings, room);
+        self.plan.forward(&self.parameters, &self.embeddings, room);
+        if self.config.task == Task::Regression {
+            self.link.follow(room.outputs[0], row.label);
+        }
+        let outputs = self.config.task.outputs();
+        let (outputs, pulls) = (&room.outputs[..outputs], &mut room.pulls);
+        pulls.fill(0.0);
+        pull(&self.link, outputs, (row.label, offset), &mut pulls[..outputs.len()]);
+        pulls.iter_mut().for_each(|pull| *pull *= share);
+        self.plan.back(&self.parameters, &mut self.gradient, room);
+        self.plan.step(&mut self.embeddings, room);
+    }
+
+    /// Begins the biases of the outputs at what the labels of the first mini-batch say.
+    fn begin_outputs(&mut self) {
+        let labels = self.replay.pending.labels();
+        let total = labels.len() as f32;
+        let count = |class: usize| labels.iter().filter(|label| **label == class as f32).count();
+        let classes = self.config.task.outputs();
+        let bias = &mut self.parameters[self.plan.output_bias()];
+        match self.config.task {
+            Task::Binary => bias[0] = logit_f32((count(1) as f32 + 0.5) / (total + 1.0)),
+            Task::MultiClass { .. } => {
+                for (class, bias) in bias.iter_mut().enumerate() {
+                    *bias = ln_f32((count(class) as f32 + 0.5) * classes as f32)
+                        - ln_f32(total + 0.5 * classes as f32);
+                }
+            }
+            Task::Regression => {}
+        }
+    }
+}
+
+/// Writes the derivatives of the loss by the outputs: of the log loss where all log odds are
+/// `offset` above those of the outputs, or of Huber's (1964) in deviations of the target.
+fn pull(link: &Link, outputs: &[f32], (label, offset): (f32, f32), pulls: &mut [f32]) {
+    match link.task {
+        Task::Binary => pulls[0] = sigmoid_f32(outputs[0] + offset) - label,
+        Task::MultiClass { .. } => {
+            pulls.copy_from_slice(outputs);
+            softmax_f32(pulls);
+            pulls[label as usize] -= 1.0;
+        }
+        Task::Regression => pulls[0] = link.limited(outputs[0] - link.target(label)),
+    }
+}
+
+impl Model for Neural {
+    fn outputs(&self) -> usize {
+        self.config.task.outputs()
+    }
+
+    fn version(&self) -> u64 {
+        self.learned
+    }
+
+    fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        let outputs = self.outputs();
+        self.shape.check(NAME, features, Some((outputs, out.len())))?;
+        for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
+            self.score_row(features, row, out);
+        }
+        Ok(())
+    }
+
+    fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
+        self.contributions(features, out)
+    }
+
+    /// One after another: a step of rows is those rows.
+    fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
+        self.shape.check_batch(NAME, batch)?;
+        self.kept.note(batch);
+        let (before, rows) = (self.learned, batch.features.rows);
+        (0..rows).for_each(|row| self.learn_row(batch, row));
+        let learned = self.learned - before;
+        Ok(LearnOutcome { learned, refused: rows as u64 - learned })
+    }
+
+    fn score_and_learn_each(
+        &mut self,
+        batch: &LabeledBatch<'_>,
+        out: &mut [f32],
+    ) -> Result<LearnOutcome, ModelError> {
+        let outputs = self.outputs();
+        self.shape.check_batch(NAME, batch)?;
+        self.shape.check(NAME, &batch.features, Some((outputs, out.len())))?;
+        self.kept.note_each(batch);
+        let before = self.learned;
+        for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
+            self.score_row(&batch.features, row, out);
+            self.learn_row(batch, row);
+        }
+        let learned = self.learned - before;
+        Ok(LearnOutcome { learned, refused: batch.features.rows as u64 - learned })
+    }
+
+    fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write(out)
+    }
+
+    fn read_state(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
+        let mut other = Neural::new(self.config, self.shape)?;
+        other.read(from)?;
+        *self = other;
+        Ok(())
+    }
+
+    fn keep(&mut self) -> Result<(), ModelError> {
+        self.keep_state()
+    }
+
+    fn forget_oldest(&mut self) {
+        self.kept.forget_oldest();
+    }
+
+    fn go_back(&mut self) -> Result<(), ModelError> {
+        self.go_back_to_oldest()
+    }
+
+    fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.kept.write(&mut StateWriter::new(out))
+    }
+
+    fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
+        Ok(self.kept.read(&mut StateReader::new(from))?)
+    }
+}
+
+impl Keeps for Neural {
+    fn kept(&mut self) -> &mut Kept {
+        &mut self.kept
+    }
+}
