@@ -72,7 +72,7 @@ pub const ROWS: &[Row] = &[
     row("model.positive_weight", &["1.0", "5.0"], "nan", scores).with(FTRL),
     row("model.positive_weight", &["1.0", "5.0"], "'5'", scores).with(ADAGRAD),
     row("model.positive_weight", &["1.0", "5.0"], "inf", scores).with(SGD),
-    row("model.replay_rows", &["0", "100"], "-1", scores).with(NETWORK),
+    row("model.replay_rows", &["0", "100"], "-1", models).with(NETWORK),
     row("model.negatives", &["1.0", "0.3"], "0", scores),
     row("model.strangeness", &["false", "true"], "1", models),
     row("model.calibrate", &["'none'", "'platt'", "'isotonic'"], "'always'", scores),
