@@ -3,8 +3,8 @@
 //! Forward and backward passes of one row at a time, so that a row's bits do not depend on the rows
 //! beside it (a matrix product of a library takes other paths for other numbers of rows and other
 //! machines; see docs/neural.md). Derivatives by the chain rule (Rumelhart, Hinton, Williams 1986):
-//! with `g` the derivative of the loss by the outputs, that by `W[i][o]` is `inputs[i] g[o]`, that by
-//! `inputs[i]` is `sum_o W[i][o] g[o]`.
+//! with `g` the derivative of the loss by the outputs, that by `W[i][o]` is `inputs[i] g[o]`, that
+//! by `inputs[i]` is `sum_o W[i][o] g[o]`.
 //!
 //! # Shapes
 //! Parameters are flat: `W: [inputs, outputs]`, row-major, then `bias: [outputs]`; outputs are a
@@ -96,7 +96,7 @@ impl Layer {
         }
     }
 
-    /// [`Layer::back`] where the inputs came out of a rectifier: nothing goes back to one that is 0.
+    /// [`Layer::back`] where the inputs came out of a rectifier: nothing goes back to a 0.
     ///
     /// # Shapes
     /// `inputs: [inputs]`, `out: [inputs]`.

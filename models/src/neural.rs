@@ -11,8 +11,8 @@
 //! (`neural/embeddings.rs`).
 //!
 //! Invariants: a function of the rows in their order, whatever their steps; weights are finite and
-//! bounded; a row that is refused changes nothing; memory is bounded by the settings. What this does
-//! not do: scale its inputs (they come standardised), or learn more than two hidden layers.
+//! bounded; a row that is refused changes nothing; memory is bounded by the settings. What this
+//! does not do: scale its inputs (they come standardised), or learn more than two hidden layers.
 
 mod config;
 mod embeddings;

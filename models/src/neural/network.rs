@@ -12,8 +12,8 @@
 //!
 //! # Shapes
 //! All parameters are one flat array: first, second and last layer, then (deep) the linear layer
-//! and the vectors of dense features `[dense, factors]`, padded to whole vectors. Outputs are padded
-//! with zeros to a multiple of eight; what is padded has no derivative and stays.
+//! and the vectors of dense features `[dense, factors]`, padded to whole vectors. Outputs are
+//! padded with zeros to a multiple of eight; what is padded has no derivative and stays.
 
 use std::ops::Range;
 

@@ -168,8 +168,8 @@ impl Replay {
         self.positives += 1;
     }
 
-    /// Adds the rows that are to be learned again to those that wait, where positives are rare among
-    /// so many learned rows; what the log odds of all of them are above those of the stream.
+    /// Adds the rows that are to be learned again to those that wait, where positives are rare
+    /// among so many learned rows; what the log odds of all of them are above those of the stream.
     pub fn fill(&mut self, learned: u64) -> f32 {
         if self.replay_rows == 0 || self.positives * RARE >= learned {
             return 0.0;
