@@ -96,7 +96,7 @@ impl Layer {
         }
     }
 
-    /// [`Layer::back`] where the inputs came out of a rectifier: nothing goes back to what is 0.
+    /// [`Layer::back`] where the inputs came out of a rectifier: nothing goes back to a 0.
     ///
     /// # Shapes
     /// `inputs: [inputs]`, `out: [inputs]`.
