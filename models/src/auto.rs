@@ -5,7 +5,7 @@
 //! sample of the past, see the same rows; what the last labels were is noted of each
 //! (`memory.rs`). A linear model, the *stack*, learns from what the members predict and from the
 //! notes: it corrects them within a few labels of a change (Wolpert 1992, "Stacked
-//! generalization"). The mixture pools members and stack in log odds, each by how well it has
+//! generalization"). Among several classes a network stands beside them. The mixture pools members and stack in log odds, each by how well it has
 //! predicted lately (`auto/share.rs`). Where the trees become worse, fresh ones are grown beside
 //! them, and take their place once they are better (`auto/fresh.rs`).
 //!
@@ -116,10 +116,13 @@ impl Auto {
         let noted = FeatureShape { dense_width: noted_width, sparse_width: 0, ..shape };
         let trees = BoostConfig::new(task);
         let boost = Box::new(Boost::new(trees, noted)?);
-        let members = vec![
+        let mut members = vec![
             Member::at_once(task, shape)?,
             Member { name: "boost", sees: Sees::Noted, model: boost },
         ];
+        if let Task::MultiClass { .. } = task {
+            members.push(Member::network(task, shape)?);
+        }
         let overall = memory.overall_width();
         let all = overall + memory.categories_width() + strange_width;
         let fits = |width: &usize| *width <= STACK_MAX;

@@ -126,6 +126,8 @@ pub fn member(which: usize, task: Task) -> Box<dyn Model> {
 pub const MEMBERS: usize = 13;
 /// The member that does not look at labels.
 pub const LABEL_BLIND: usize = 7;
+/// The member that learns half of the negatives, where there are such.
+const THINNED: usize = 9;
 /// Members whose steps are their rows, one after another.
 const IN_ORDER: [usize; 5] = [1, 2, 7, 10, 11];
 /// Members whose states are kept by copies and steps; the last is a linear champion, with trees in
@@ -232,7 +234,8 @@ proptest! {
             apart.learn(&batch).expect("the shapes fit");
         }
         prop_assert!(saved(&*apart) == saved(&*together));
-        prop_assert_eq!(apart.version(), 700);
+        // Rows that are left out change no weight.
+        prop_assert!(if which == THINNED && kind == 0 { apart.version() < 700 } else { apart.version() == 700 });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::linear::{Linear, LinearConfig};
+use crate::neural::{Form, Neural, NeuralConfig};
 use crate::{FeatureShape, Model, ModelError, Task};
 
 /// Pairs of columns, each way and for each class, up to which each field has embeddings of its own.
@@ -36,6 +37,13 @@ impl Member {
             Err(_) => ("linear", Box::new(Linear::new(LinearConfig::new(task), shape)?)),
         };
         Ok(Member { name, sees: Sees::Scaled, model })
+    }
+
+    /// The member for borders between classes that are neither products of two nor steps. Of two
+    /// classes it costs more than it brings (`docs/auto.md`).
+    pub fn network(task: Task, shape: FeatureShape) -> Result<Member, ModelError> {
+        let model = Box::new(Neural::new(NeuralConfig::new(task, Form::Mlp), shape)?);
+        Ok(Member { name: "mlp", sees: Sees::Scaled, model })
     }
 }
 
