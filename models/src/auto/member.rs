@@ -18,11 +18,13 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// The member that learns every label at once: with embeddings by field where the work of a row
-    /// allows, else with one a feature, else (where memory holds too few of them) without any.
+    /// The member that learns every label at once: with embeddings by field where there are
+    /// categories and the work of a row allows, else with one a feature (which says as much of
+    /// numbers, for less), else (where memory holds too few of them) without any.
     pub fn at_once(task: Task, shape: FeatureShape) -> Result<Member, ModelError> {
         let columns = shape.dense_width + shape.sparse_width;
         let is_narrow = columns * columns * task.outputs() <= PAIRS_MAX;
+        let is_by_field = shape.sparse_width > 0 && is_narrow;
         let machine = |interaction| {
             let memory_bytes = EMBEDDINGS_BYTES;
             Factor::new(
@@ -30,9 +32,9 @@ impl Member {
                 shape,
             )
         };
-        let interaction = if is_narrow { Interaction::ByField } else { Interaction::Shared };
+        let interaction = if is_by_field { Interaction::ByField } else { Interaction::Shared };
         let (name, model): (_, Box<dyn Model>) = match machine(interaction) {
-            Ok(machine) if is_narrow => ("ffm", Box::new(machine)),
+            Ok(machine) if is_by_field => ("ffm", Box::new(machine)),
             Ok(machine) => ("fm", Box::new(machine)),
             Err(_) => ("linear", Box::new(Linear::new(LinearConfig::new(task), shape)?)),
         };
