@@ -5,9 +5,10 @@
 //! sample of the past, see the same rows; what the last labels were is noted of each
 //! (`memory.rs`). A linear model, the *stack*, learns from what the members predict and from the
 //! notes: it corrects them within a few labels of a change (Wolpert 1992, "Stacked
-//! generalization"). Among several classes a network stands beside them. The mixture pools members and stack in log odds, each by how well it has
-//! predicted lately (`auto/share.rs`). Where the trees become worse, fresh ones are grown beside
-//! them, and take their place once they are better (`auto/fresh.rs`).
+//! generalization"). Among several classes a network stands beside them. The mixture pools members
+//! and stack in log odds, each by how well it has predicted lately (`auto/share.rs`). Where the
+//! trees become worse, fresh ones are grown beside them, and take their place once they are better
+//! (`auto/fresh.rs`).
 //!
 //! Numbers come unscaled: trees take them as they are, for the machine they are standardised here,
 //! by the moments of the rows learned so far.
