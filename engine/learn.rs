@@ -14,7 +14,7 @@ pub mod drift;
 pub mod guard;
 pub mod judges;
 mod pause;
-pub mod reasons;
+mod reasons;
 mod state;
 mod step;
 
@@ -224,7 +224,7 @@ impl Learner {
         (self.model.members(), self.model.regret())
     }
 
-    /// How much each input counts on average ([`reasons::names`]), where the course is kept.
+    /// How much each input counts on average ([`Plan::reason_names`]), where the course is kept.
     #[must_use]
     pub fn importance(&self) -> Option<&[f64]> {
         self.reasons.importance()

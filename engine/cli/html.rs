@@ -9,7 +9,6 @@ use pelton::config::Config;
 use pelton::error::Error;
 use pelton::learn::Learner;
 use pelton::learn::drift::alerts::Alert;
-use pelton::learn::reasons;
 use pelton::report::{self, Panel, Section, Series, Shown, ShownModel};
 use pelton::run::Outcome;
 use pelton_models::contest::Contest;
@@ -61,7 +60,7 @@ pub fn page(about: &About<'_>, report: &Report, outcome: &Outcome) -> Result<Str
 /// How much each input counts on average in the scores that left.
 fn importances(outcome: &Outcome) -> Option<Section> {
     let values = outcome.pipeline.learner().importance()?;
-    let names = reasons::names(outcome.pipeline.features().plan());
+    let names = outcome.pipeline.features().plan().reason_names();
     let says = "Mean size of what each adds to or takes from the log odds of a score (from the \
                 value, in a regression), over one row in 64. What is known of the labels of a \
                 category's value counts with the category; recent_labels is what is known of all.";

@@ -41,7 +41,7 @@ impl ScoreRecords {
             let quoted = serde_json::to_string(name).ok()?;
             Some((format!(",{quoted}:").into_bytes(), column(name)?))
         });
-        let names = crate::learn::reasons::names(&Plan::new(config)).into_iter();
+        let names = Plan::new(config).reason_names().into_iter();
         let quoted = |name: String| serde_json::to_vec(&name).unwrap_or_default();
         ScoreRecords {
             has_reasons: config.emit.reasons > 0,

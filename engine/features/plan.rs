@@ -49,7 +49,18 @@ pub struct Plan {
     pub night: (u8, u8),
 }
 
+/// The name of what the last labels of all rows say.
+const RECENT_LABELS: &str = "recent_labels";
+
 impl Plan {
+    /// What a score may be explained by: dense features, sparse features, and what is known of the
+    /// last labels.
+    #[must_use]
+    pub fn reason_names(&self) -> Vec<String> {
+        let features = self.dense_names.iter().chain(&self.sparse_names).cloned();
+        features.chain([RECENT_LABELS.to_owned()]).collect()
+    }
+
     /// The plan of a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Plan {

@@ -11,20 +11,10 @@ use pelton_models::{FeatureShape, Features, Model};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::features::plan::Plan;
 use crate::ring::Reasons as Given;
 
-/// The name of what the last labels of all rows say.
-const RECENT_LABELS: &str = "recent_labels";
 /// For the average importance one row in so many is explained.
 const STRIDE: u64 = 64;
-
-/// Names of the inputs that reasons are about, in their order.
-#[must_use]
-pub fn names(plan: &Plan) -> Vec<String> {
-    let features = plan.dense_names.iter().chain(&plan.sparse_names).cloned();
-    features.chain([RECENT_LABELS.to_owned()]).collect()
-}
 
 /// Explains rows.
 pub(super) struct Reasons {

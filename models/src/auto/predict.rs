@@ -8,10 +8,6 @@ use crate::{Features, Model, ModelError, Task};
 
 /// Probabilities are predicted as if there were no surer ones.
 const SURE: f32 = 1e-7;
-/// How fast the usual residual follows (regression).
-const RESIDUAL_RATE: f64 = 0.01;
-/// A residual counts as so many usual ones at the most.
-const RESIDUALS_MAX: f64 = 8.0;
 
 /// Rows as the members see them, and what they predict; used again.
 #[derive(Debug, Default)]
@@ -162,15 +158,10 @@ impl Auto {
         losses.extend(members.map(loss));
         self.shares.observe(&losses, mixed * weight);
         if self.config.task == Task::Regression {
-            let seen = f64::from((pooled[0] - label).abs());
-            let usual = if self.residual > 0.0 { self.residual } else { 1.0 };
-            let rate = RESIDUAL_RATE.max(1.0 / self.shares.rows as f64);
-            // A residual moves the estimate by a few times it at the most: an outlier stays one.
-            let limit = if self.shares.rows < 30 { f64::MAX } else { 5.0 * usual };
-            self.residual += rate * (seen.min(limit) - self.residual);
-            room.pooled = pooled;
-            room.losses = losses;
+            self.residual.observe(pooled[0], label, self.shares.rows);
         }
+        room.pooled = pooled;
+        room.losses = losses;
     }
 
     /// Adds what fresh trees predict of the rows in the room.
@@ -210,11 +201,10 @@ impl Auto {
 
     /// What is lost by a prediction: log loss, or the residual in usual ones.
     fn loss(&self, own: &[f32], label: f32) -> f64 {
-        let usual = if self.residual > 0.0 { self.residual } else { 1.0 };
         match self.config.task {
             Task::Binary => math::log_loss(f64::from(own[0]), label == 1.0),
             Task::MultiClass { .. } => -f64::from(own[label as usize]),
-            Task::Regression => (f64::from((own[0] - label).abs()) / usual).min(RESIDUALS_MAX),
+            Task::Regression => self.residual.loss(own[0], label),
         }
     }
 

@@ -27,7 +27,7 @@ impl Auto {
         let state = &mut StateWriter::new(out);
         state.slice(&self.header())?;
         state.put(self.version)?;
-        state.put(self.residual)?;
+        state.put(self.residual.0)?;
         self.shares.write(state)?;
         self.memory.write(state)?;
         if let Some(strangeness) = &self.strangeness {
@@ -46,14 +46,14 @@ impl Auto {
         let reason = "the model had another shape, task or members";
         let state = &mut StateReader::new(from);
         state.expect(&header, reason)?;
-        (self.version, self.residual) = (state.get()?, state.get()?);
+        (self.version, self.residual.0) = (state.get()?, state.get()?);
         self.shares.read(state)?;
         self.memory.read(state)?;
         if let Some(strangeness) = &mut self.strangeness {
             strangeness.read(state)?;
         }
         let is_good = |weights: &[f64]| weights.iter().all(|weight| (0.0..=1.0).contains(weight));
-        if !is_good(&self.shares.weights) || !(0.0..=f64::MAX).contains(&self.residual) {
+        if !is_good(&self.shares.weights) || !self.residual.is_sound() {
             return Err(invalid("a weight is none").into());
         }
         self.moments = Moments::read_state(*self.moments.spec(), from)?;

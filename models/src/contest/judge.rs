@@ -7,10 +7,6 @@ use crate::{LabeledBatch, Task};
 
 /// Probabilities count as no surer.
 const SURE: f64 = 1e-7;
-/// How fast the usual residual follows (regression).
-const RESIDUAL_RATE: f64 = 0.01;
-/// A residual counts as so many usual ones at the most.
-const RESIDUALS_MAX: f64 = 8.0;
 
 impl Contest {
     /// Judges the rows that can be learned, by the scores that were noted of them.
@@ -40,25 +36,20 @@ impl Contest {
         self.judged += 1;
         self.tested += 1;
         if self.task == Task::Regression {
-            let seen = f64::from(self.noted_scores(self.champion, notes)[0] - label).abs();
-            let usual = if self.residual > 0.0 { self.residual } else { 1.0 };
-            let rate = RESIDUAL_RATE.max(1.0 / self.judged as f64);
-            // A residual moves the estimate by a few times it at the most: an outlier stays one.
-            let limit = if self.judged < 30 { f64::MAX } else { 5.0 * usual };
-            self.residual += rate * (seen.min(limit) - self.residual);
+            let value = self.noted_scores(self.champion, notes)[0];
+            self.residual.observe(value, label, self.judged);
         }
         self.decide();
     }
 
     /// Loss of scores: log loss, or the residual in usual ones.
     fn loss(&self, scores: &[f32], label: f32) -> f64 {
-        let usual = if self.residual > 0.0 { self.residual } else { 1.0 };
         let of = |probability: f32| -ln(f64::from(probability).clamp(SURE, 1.0));
         match self.task {
             Task::Binary if label == 1.0 => of(scores[0]),
             Task::Binary => of(1.0 - scores[0]),
             Task::MultiClass { .. } => of(scores[label as usize]),
-            Task::Regression => (f64::from((scores[0] - label).abs()) / usual).min(RESIDUALS_MAX),
+            Task::Regression => self.residual.loss(scores[0], label),
         }
     }
 

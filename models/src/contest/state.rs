@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
-use super::{Contest, Entrant, Evidence, Kept};
+use super::{Contest, Entrant, Evidence, Kept, UsualResidual};
 use crate::{Model, ModelError, Task};
 
 /// No name is longer.
@@ -28,7 +28,7 @@ impl Contest {
         let counts = [self.version, self.champion as u64, self.judged, self.tested];
         state.slice(&counts)?;
         state.slice(&[self.tests, self.promotions])?;
-        state.put(self.residual)?;
+        state.put(self.residual.0)?;
         for own in &self.entrants {
             state.list(own.name.as_bytes())?;
             state.put(own.loss)?;
@@ -44,12 +44,12 @@ impl Contest {
         state.expect(&self.header(), "the model had other challengers, another shape or task")?;
         let [version, champion, judged, tested]: [u64; 4] = state.get()?;
         let [tests, promotions]: [u64; 2] = state.get()?;
-        let residual: f64 = state.get()?;
+        let residual = UsualResidual(state.get()?);
         let champion = usize::try_from(champion).unwrap_or(usize::MAX);
         let is_good = champion < self.entrants.len()
             && (1..1 << 40).contains(&tests)
             && tested <= judged
-            && (0.0..=f64::MAX).contains(&residual);
+            && residual.is_sound();
         if !is_good {
             return Err(invalid("a contest cannot stand like that").into());
         }

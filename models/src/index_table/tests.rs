@@ -46,12 +46,12 @@ proptest! {
 fn what_is_needed_stays() {
     let mut table = Table::new(64);
     let mut lost = 0;
-    for now in 1..20_000_u64 {
-        for key in [(now % 16) as u32, 1000 + now as u32] {
-            if now > 100 && key < 16 {
-                lost += u32::from(table.admit(key, now).is_new);
+    for clock in 1..20_000_u64 {
+        for key in [(clock % 16) as u32, 1000 + clock as u32] {
+            if clock > 100 && key < 16 {
+                lost += u32::from(table.admit(key, clock).is_new);
             } else {
-                table.admit(key, now);
+                table.admit(key, clock);
             }
         }
     }
