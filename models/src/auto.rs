@@ -30,13 +30,13 @@ use std::cell::Cell;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::moments::{Moments, MomentsSpec};
-use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::anomaly::{AnomalyConfig, Strangeness};
 use crate::boost::{Boost, BoostConfig};
 use crate::kept::{Keeps, Kept};
 use crate::linear::{Linear, LinearConfig};
 use crate::memory::LabelMemory;
+use crate::residual::UsualResidual;
 use crate::{
     FeatureShape, Features, LabeledBatch, LearnOutcome, MemberStatus, Model, ModelError, Task,
 };
@@ -94,7 +94,7 @@ pub struct Auto {
     /// Of the members, then of the stack.
     shares: Shares,
     /// The usual size of a residual (regression).
-    residual: f64,
+    residual: UsualResidual,
     kept: Kept,
     room: Cell<Room>,
     explaining: Cell<Explaining>,
@@ -143,7 +143,7 @@ impl Auto {
             moments: Moments::new(spec(shape.dense_width))?,
             inputs: Moments::new(spec(dense_width))?,
             version: 0,
-            residual: 0.0,
+            residual: UsualResidual::default(),
             kept: Kept::new(shape, all),
             room: Cell::default(),
             explaining: Cell::default(),
@@ -346,25 +346,7 @@ impl Model for Auto {
         Ok(())
     }
 
-    fn keep(&mut self) -> Result<(), ModelError> {
-        self.keep_state()
-    }
-
-    fn forget_oldest(&mut self) {
-        self.kept.forget_oldest();
-    }
-
-    fn go_back(&mut self) -> Result<(), ModelError> {
-        self.go_back_to_oldest()
-    }
-
-    fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.kept.write(&mut StateWriter::new(out))
-    }
-
-    fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        Ok(self.kept.read(&mut StateReader::new(from))?)
-    }
+    crate::kept::keeps_by_copies!();
 }
 
 impl Keeps for Auto {

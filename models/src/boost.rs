@@ -26,8 +26,6 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-use pelton_kernels::state::{StateReader, StateWriter};
-
 pub use config::BoostConfig;
 
 use crate::kept::{Keeps, Kept};
@@ -223,25 +221,7 @@ impl Model for Boost {
         Ok(())
     }
 
-    fn keep(&mut self) -> Result<(), ModelError> {
-        self.keep_state()
-    }
-
-    fn forget_oldest(&mut self) {
-        self.kept.forget_oldest();
-    }
-
-    fn go_back(&mut self) -> Result<(), ModelError> {
-        self.go_back_to_oldest()
-    }
-
-    fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.kept.write(&mut StateWriter::new(out))
-    }
-
-    fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        Ok(self.kept.read(&mut StateReader::new(from))?)
-    }
+    crate::kept::keeps_by_copies!();
 }
 
 impl Keeps for Boost {

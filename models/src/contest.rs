@@ -25,9 +25,9 @@ use std::cell::Cell;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
-use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::kept::{Keeps, Kept};
+use crate::residual::UsualResidual;
 use crate::{
     FeatureShape, Features, LabeledBatch, LearnOutcome, MemberStatus, Model, ModelError, Task,
 };
@@ -87,7 +87,7 @@ pub struct Contest {
     tests: u64,
     promotions: u64,
     /// The usual size of the champion's residual (regression).
-    residual: f64,
+    residual: UsualResidual,
     kept: Kept,
     room: Cell<Room>,
 }
@@ -130,7 +130,7 @@ impl Contest {
             tested: 0,
             tests: 1,
             promotions: 0,
-            residual: 0.0,
+            residual: UsualResidual::default(),
             kept: Kept::new(shape, notes),
             room: Cell::default(),
         })
@@ -369,25 +369,7 @@ impl Model for Contest {
         self.read(from)
     }
 
-    fn keep(&mut self) -> Result<(), ModelError> {
-        self.keep_state()
-    }
-
-    fn forget_oldest(&mut self) {
-        self.kept.forget_oldest();
-    }
-
-    fn go_back(&mut self) -> Result<(), ModelError> {
-        self.go_back_to_oldest()
-    }
-
-    fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.kept.write(&mut StateWriter::new(out))
-    }
-
-    fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        Ok(self.kept.read(&mut StateReader::new(from))?)
-    }
+    crate::kept::keeps_by_copies!();
 }
 
 impl Keeps for Contest {

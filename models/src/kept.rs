@@ -95,6 +95,33 @@ pub(crate) trait Keeps: Model + Sized {
     }
 }
 
+/// The part of [`Model`] that is about kept states, of a model that is [`Keeps`] and has a field
+/// `kept`: to stand in its `impl Model`.
+macro_rules! keeps_by_copies {
+    () => {
+        fn keep(&mut self) -> Result<(), $crate::ModelError> {
+            $crate::kept::Keeps::keep_state(self)
+        }
+
+        fn forget_oldest(&mut self) {
+            self.kept.forget_oldest();
+        }
+
+        fn go_back(&mut self) -> Result<(), $crate::ModelError> {
+            $crate::kept::Keeps::go_back_to_oldest(self)
+        }
+
+        fn write_kept(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+            self.kept.write(&mut pelton_kernels::state::StateWriter::new(out))
+        }
+
+        fn read_kept(&mut self, from: &mut dyn std::io::Read) -> Result<(), $crate::ModelError> {
+            Ok(self.kept.read(&mut pelton_kernels::state::StateReader::new(from))?)
+        }
+    };
+}
+pub(crate) use keeps_by_copies;
+
 impl Copied {
     /// Cuts off what is behind the first so many steps.
     fn truncate(&mut self, steps: usize, widths: [usize; 3]) {

@@ -20,6 +20,7 @@ mod kept;
 pub mod linear;
 mod memory;
 pub mod neural;
+mod residual;
 pub mod standardized;
 #[cfg(test)]
 mod tests;

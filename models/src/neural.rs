@@ -28,7 +28,6 @@ use std::io::{self, Read, Write};
 
 use pelton_kernels::descent::Descent;
 use pelton_kernels::math::{ln_f32, logit_f32, sigmoid_f32, softmax_f32};
-use pelton_kernels::state::{StateReader, StateWriter};
 
 pub use config::{Form, NeuralConfig};
 pub use pelton_kernels::descent::Rule;
@@ -291,25 +290,7 @@ impl Model for Neural {
         Ok(())
     }
 
-    fn keep(&mut self) -> Result<(), ModelError> {
-        self.keep_state()
-    }
-
-    fn forget_oldest(&mut self) {
-        self.kept.forget_oldest();
-    }
-
-    fn go_back(&mut self) -> Result<(), ModelError> {
-        self.go_back_to_oldest()
-    }
-
-    fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.kept.write(&mut StateWriter::new(out))
-    }
-
-    fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        Ok(self.kept.read(&mut StateReader::new(from))?)
-    }
+    crate::kept::keeps_by_copies!();
 }
 
 impl Keeps for Neural {

@@ -11,7 +11,6 @@ use std::cell::Cell;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::moments::{Moments, MomentsSpec};
-use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::kept::{Keeps, Kept};
 use crate::{
@@ -181,25 +180,7 @@ impl Model for Standardized {
         Ok(())
     }
 
-    fn keep(&mut self) -> Result<(), ModelError> {
-        self.keep_state()
-    }
-
-    fn forget_oldest(&mut self) {
-        self.kept.forget_oldest();
-    }
-
-    fn go_back(&mut self) -> Result<(), ModelError> {
-        self.go_back_to_oldest()
-    }
-
-    fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.kept.write(&mut StateWriter::new(out))
-    }
-
-    fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        Ok(self.kept.read(&mut StateReader::new(from))?)
-    }
+    crate::kept::keeps_by_copies!();
 }
 
 impl Keeps for Standardized {
