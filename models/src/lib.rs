@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod factor;
 pub mod forest;
+pub mod graph;
 mod index_table;
 mod kept;
 pub mod linear;
@@ -31,6 +32,8 @@ use std::io::{self, Read, Write};
 use pelton_kernels::KernelError;
 use pelton_kernels::coordinate::device::RowsThere;
 use pelton_kernels::device::DeviceError;
+
+use graph::{Graph, Inputs, Value};
 
 /// What is learned: decides the outputs of a model and the range of labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,6 +260,29 @@ pub trait Model: Send {
         out: &mut [f32],
     ) -> Result<LearnOutcome, ModelError>;
 
+    /// Draws what [`Model::score`] does with the weights as they are: `[rows, outputs]`.
+    ///
+    /// # Errors
+    /// [`ModelError::NotDrawn`] for what is no graph of operations; [`ModelError::Device`] where the
+    /// weights lie on a device that fails.
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        let _ = (graph, inputs);
+        Err(ModelError::NotDrawn("this kind of model"))
+    }
+
+    /// Draws what [`Model::note`] notes of rows, as of now: `[rows, notes_width]`; none where that
+    /// is 0.
+    ///
+    /// # Errors
+    /// As [`Model::draw`].
+    fn draw_notes(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Option<Value>, ModelError> {
+        let _ = (graph, inputs);
+        match self.notes_width() {
+            0 => Ok(None),
+            _ => Err(ModelError::NotDrawn("this kind of model")),
+        }
+    }
+
     /// The members of a mixture; none for what is none.
     fn members(&self) -> Vec<MemberStatus> {
         Vec::new()
@@ -338,4 +364,7 @@ pub enum ModelError {
     /// A state that ends early or is of another shape.
     #[error("the model state cannot be read")]
     State(#[from] io::Error),
+    /// What cannot be drawn as a graph.
+    #[error("{0} cannot be exported")]
+    NotDrawn(&'static str),
 }

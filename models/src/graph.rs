@@ -1,0 +1,205 @@
+//! A trained model as a graph of operations on tensors: what leaves pelton for other tools, and
+//! what comes from them.
+//!
+//! Every family draws what it does at scoring time as a [`Graph`] ([`crate::Model::draw`]); an
+//! imported model is one ([`crate::frozen`]). The operations are a small part of ONNX's (operator
+//! set 17, and the tree ensembles of ai.onnx.ml 3), with the same meaning, so that writing a file
+//! is a matter of spelling. Values come in the order in which they can be worked out.
+//!
+//! [`Graph::run`] works them out here, with this project's own exponentials and sums in a fixed
+//! order: the same bits on every machine, and, as long as no operation mixes rows
+//! ([`Graph::mixes_rows`]), whatever rows come together. A library for inference promises neither,
+//! see docs/exchange.md. What this does not do: control flow, text, or speed of its own: a graph
+//! is for what does not learn here.
+
+mod arrange;
+mod build;
+mod elementwise;
+mod operation;
+mod reduce;
+mod run;
+mod tensor;
+#[cfg(test)]
+mod tests;
+mod trees;
+
+pub use build::Inputs;
+pub use operation::{Binary, Operation, Reduction, Unary};
+pub use tensor::{Data, Kind, Tensor};
+pub use trees::{Leaf, Rule, TreeNode, Trees};
+
+use crate::{FeatureShape, Model, ModelError};
+
+/// A tensor of a graph, by its place among the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Value(u32);
+
+impl Value {
+    /// Its place among the steps.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where a tensor comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// It is given, one row for each row to score.
+    Input {
+        /// Its name.
+        name: String,
+        /// Of what its numbers are.
+        kind: Kind,
+        /// Numbers of a row.
+        columns: usize,
+    },
+    /// It is always the same.
+    Constant {
+        /// Its name.
+        name: String,
+        /// The tensor.
+        tensor: Tensor,
+    },
+    /// It is worked out.
+    Node {
+        /// How.
+        operation: Operation,
+        /// From what.
+        inputs: Vec<Value>,
+    },
+}
+
+/// A model as operations on tensors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Graph {
+    steps: Vec<Step>,
+    outputs: Vec<(String, Value)>,
+    /// Names in front of those of constants.
+    scopes: Vec<String>,
+}
+
+impl Graph {
+    /// A graph of nothing.
+    #[must_use]
+    pub fn new() -> Graph {
+        Graph::default()
+    }
+
+    /// All steps, each after those it needs.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// What is worked out for, by name.
+    #[must_use]
+    pub fn outputs(&self) -> &[(String, Value)] {
+        &self.outputs
+    }
+
+    /// The inputs: value, name, kind, and numbers of a row.
+    pub fn inputs(&self) -> impl Iterator<Item = (Value, &str, Kind, usize)> {
+        self.steps.iter().enumerate().filter_map(|(place, step)| match step {
+            Step::Input { name, kind, columns } => {
+                Some((Value(place as u32), name.as_str(), *kind, *columns))
+            }
+            _ => None,
+        })
+    }
+
+    /// Adds an input `[rows, columns]`.
+    pub fn input(&mut self, name: &str, kind: Kind, columns: usize) -> Value {
+        self.push(Step::Input { name: name.to_owned(), kind, columns })
+    }
+
+    /// Adds a constant, named within the scopes it is in.
+    pub fn constant(&mut self, name: &str, tensor: Tensor) -> Value {
+        let mut full = self.scopes.join(".");
+        if !full.is_empty() {
+            full.push('.');
+        }
+        full.push_str(name);
+        self.push(Step::Constant { name: full, tensor })
+    }
+
+    /// Adds an operation.
+    pub fn node(&mut self, operation: Operation, inputs: &[Value]) -> Value {
+        self.push(Step::Node { operation, inputs: inputs.to_vec() })
+    }
+
+    /// Names a value that is worked out for.
+    pub fn output(&mut self, name: &str, value: Value) {
+        self.outputs.push((name.to_owned(), value));
+    }
+
+    /// Draws a part under a name of its own.
+    pub fn within<T>(&mut self, scope: &str, draw: impl FnOnce(&mut Graph) -> T) -> T {
+        self.scopes.push(scope.to_owned());
+        let drawn = draw(self);
+        self.scopes.pop();
+        drawn
+    }
+
+    /// Keeps one output and what it needs; where constants become equal names they are numbered.
+    #[must_use]
+    pub fn only(&self, output: usize) -> Graph {
+        let mut is_needed = vec![false; self.steps.len()];
+        let mut kept = Graph::new();
+        let Some((name, value)) = self.outputs.get(output) else { return kept };
+        is_needed[value.index()] = true;
+        for (place, step) in self.steps.iter().enumerate().rev() {
+            if let (true, Step::Node { inputs, .. }) = (is_needed[place], step) {
+                inputs.iter().for_each(|input| is_needed[input.index()] = true);
+            }
+        }
+        let mut places = vec![Value(0); self.steps.len()];
+        for (place, step) in self.steps.iter().enumerate() {
+            if !is_needed[place] {
+                continue;
+            }
+            let mut step = step.clone();
+            if let Step::Node { inputs, .. } = &mut step {
+                inputs.iter_mut().for_each(|input| *input = places[input.index()]);
+            }
+            places[place] = kept.push(step);
+        }
+        kept.outputs.push((name.clone(), places[value.index()]));
+        kept
+    }
+
+    /// What a model does with the features of a row: inputs `dense` and `sparse` as far as there
+    /// are any, output `scores`, `[rows, outputs]`.
+    ///
+    /// # Errors
+    /// As [`Model::draw`].
+    pub fn of(model: &dyn Model, shape: FeatureShape) -> Result<Graph, ModelError> {
+        let mut graph = Graph::new();
+        let inputs = Inputs::of(shape, &mut graph);
+        let notes = graph.within("notes", |graph| model.draw_notes(graph, &inputs))?;
+        let scores = model.draw(&mut graph, &Inputs { notes, ..inputs })?;
+        graph.output("scores", scores);
+        Ok(graph)
+    }
+
+    fn push(&mut self, step: Step) -> Value {
+        self.steps.push(step);
+        Value(self.steps.len() as u32 - 1)
+    }
+}
+
+/// What cannot be worked out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {reason}")]
+pub struct GraphError {
+    /// The operation.
+    pub operation: String,
+    /// Why not.
+    pub reason: String,
+}
+
+impl GraphError {
+    fn new(operation: &Operation, reason: impl Into<String>) -> GraphError {
+        GraphError { operation: operation.name().to_owned(), reason: reason.into() }
+    }
+}
