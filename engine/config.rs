@@ -12,6 +12,7 @@ pub mod event;
 pub mod family;
 pub mod features;
 pub mod guard;
+pub mod imported;
 pub mod learn;
 mod listing;
 pub mod read;

@@ -75,6 +75,14 @@ pub enum Error {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// The file of a trained model cannot be used.
+    #[error("{path} is no model that fits this configuration: {reason}")]
+    Imported {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// The broker refused something, and asking again would not help.
     #[error("kafka at {brokers}: cannot {action}")]
     Kafka {
@@ -214,6 +222,7 @@ impl Error {
             | Error::InUse { .. }
             | Error::Replaced { .. }
             | Error::Foreign { .. }
+            | Error::Imported { .. }
             | Error::Recording { .. } => Actor::User,
             Error::NoCheckpoint { source, .. } => source.actor(),
             Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {

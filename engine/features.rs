@@ -18,6 +18,7 @@ mod windows;
 use pelton_kernels::coordinate::device::RowsThere;
 use pelton_kernels::device::{Device, Pinned, Pinning};
 use pelton_kernels::hash;
+use pelton_kernels::moments::Moments;
 use pelton_models::{FeatureShape, Features};
 
 use crate::config::Config;
@@ -67,6 +68,12 @@ impl FeatureStage {
     #[must_use]
     pub fn shape(&self) -> FeatureShape {
         self.plan.shape()
+    }
+
+    /// What scales the dense features, where that is done here and not by the model; none on a GPU.
+    #[must_use]
+    pub fn moments(&self) -> Option<&Moments> {
+        self.place.moments()
     }
 
     /// What is computed, with names.

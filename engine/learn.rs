@@ -17,6 +17,7 @@ mod pause;
 mod reasons;
 mod state;
 mod step;
+mod succession;
 
 use std::ops::Range;
 
@@ -71,6 +72,8 @@ pub struct Learner {
     kept: KeptModels,
     drift: Drift,
     reasons: Reasons,
+    /// Whether rows leave with their features.
+    gives_features: bool,
     counts: LearnCounts,
     digest: RunningDigest,
     digest_buffer: Vec<u8>,
@@ -97,6 +100,7 @@ impl Learner {
             model_name: config.model.family.kind.name(),
             judges: Judges::new(spec, &*model)?,
             reasons: Reasons::new(config, shape, &*model),
+            gives_features: config.emit.features,
             model,
             lateness_ms: config.event.lateness_ms,
             step_rows: config.learn.step_rows,
@@ -212,6 +216,12 @@ impl Learner {
         self.counts
     }
 
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &dyn Model {
+        &*self.model
+    }
+
     /// The name of the model's kind.
     #[must_use]
     pub fn model_name(&self) -> &'static str {
@@ -315,6 +325,9 @@ impl Learner {
         let explained = Features { notes, ..features.rows(rows.start, rows.end) };
         let (scored, given) = (self.counts.scored, &mut slot.reasons);
         self.reasons.explain(&*self.model, (&explained, scores), scored, given)?;
+        if self.gives_features {
+            slot.features.push(&explained);
+        }
         self.drift.rows(&Given {
             slot,
             rows: rows.clone(),

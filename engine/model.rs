@@ -7,6 +7,7 @@ use pelton_models::calibrate::Calibrated;
 use pelton_models::contest::Contest;
 use pelton_models::factor::{Factor, FactorConfig, Interaction};
 use pelton_models::forest::{Forest, ForestConfig};
+use pelton_models::frozen::Frozen;
 use pelton_models::linear::{Linear, LinearConfig, Optimizer as Rule};
 use pelton_models::neural::{Form, Neural, NeuralConfig};
 use pelton_models::standardized::Standardized;
@@ -18,6 +19,7 @@ use crate::config::contest::CHAMPION;
 use crate::config::family::{FamilyConfig, Kind, Optimizer};
 use crate::device::Device;
 use crate::error::Error;
+use crate::imported;
 
 /// An untrained model.
 ///
@@ -74,7 +76,9 @@ fn uncalibrated(
             let features = &config.features;
             let (standardize, clip) = (features.standardize, features.clip_sigma);
             let strangeness = family.strangeness;
-            Box::new(Auto::new(AutoConfig { task, standardize, clip, strangeness }, shape)?)
+            let settings = AutoConfig { task, standardize, clip, strangeness };
+            let imported = family.file.as_ref().map(|file| imported::load(config, file));
+            Box::new(Auto::beside(settings, shape, imported.transpose()?)?)
         }
         Kind::Linear => {
             Box::new(Linear::on(device, linear(family, LinearConfig::new(task)), shape)?)
@@ -85,6 +89,14 @@ fn uncalibrated(
         Kind::Mlp => Box::new(neural(family, task, Form::Mlp, shape)?),
         Kind::Deep => Box::new(neural(family, task, Form::Deep, shape)?),
         Kind::Anomaly => Box::new(Anomaly::new(AnomalyConfig::new(task), shape)?),
+        Kind::Imported => {
+            let missing = || Error::Usage {
+                what: "kind = \"imported\" without a file".to_owned(),
+                remedy: "give the model a file".to_owned(),
+            };
+            let file = family.file.as_ref().ok_or_else(missing)?;
+            Box::new(Frozen::new(task, shape, imported::load(config, file)?)?)
+        }
         Kind::Forest => Box::new(Forest::new(ForestConfig::new(task), shape)?),
     })
 }

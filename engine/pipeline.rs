@@ -104,6 +104,16 @@ impl Pipeline {
         self.learner.adopt(other.learner)
     }
 
+    /// Takes the place of a pipeline of the same configuration but for the challengers.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where its champion has no place here; see [`Learner::succeed`].
+    pub fn succeed(&mut self, former: Pipeline) -> Result<(), Error> {
+        let Pipeline { clean, join, features, learner, .. } = former;
+        (self.clean, self.join, self.features) = (clean, join, features);
+        self.learner.succeed(learner, &mut self.join)
+    }
+
     /// Makes a model of the contest the champion; whether there is one of that name.
     pub fn promote(&mut self, name: &str) -> bool {
         self.learner.promote(name)

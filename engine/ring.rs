@@ -9,6 +9,7 @@
 
 mod arena;
 mod columns;
+mod given;
 mod reasons;
 mod reject;
 mod slot;
@@ -23,6 +24,7 @@ use crate::schema::Schema;
 
 pub use arena::Arena;
 pub use columns::Columns;
+pub use given::GivenFeatures;
 pub use reasons::Reasons;
 pub use reject::{Envelope, QuarantinedLabel, Reason, Reject};
 pub use slot::{LabelRecord, Lead, Position, Run, Slot, Span};

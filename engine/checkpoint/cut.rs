@@ -27,6 +27,7 @@ pub struct Cutter {
     /// Number of the cut last taken.
     sequence: u64,
     settings: BTreeMap<String, String>,
+    challengers: String,
     positions: BTreeMap<(Arc<str>, i32), i64>,
     order: Order,
     /// Whether the source is still led through an earlier run's order: a cut in the middle of it
@@ -63,6 +64,7 @@ impl Cutter {
             taken_at: now,
             sequence: last,
             settings: manifest.settings.clone(),
+            challengers: manifest.challengers.clone(),
             positions: positions
                 .map(|p| ((p.topic.as_str().into(), p.partition), p.next))
                 .collect(),
@@ -155,6 +157,7 @@ impl Cutter {
             taken_ms: now_ms(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             settings: self.settings.clone(),
+            challengers: self.challengers.clone(),
             is_last: false,
             consumed: totals.consumed,
             watermark_ms: pipeline.join().watermark_ms(),

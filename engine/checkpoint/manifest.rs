@@ -11,6 +11,9 @@ use crate::ring::Span;
 /// The section's name.
 pub const SECTION: &str = "manifest";
 
+/// The part of the settings that may change between two runs: models in the shadow.
+pub const CHALLENGERS: &str = "challengers";
+
 /// About a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -22,6 +25,8 @@ pub struct Manifest {
     pub program: String,
     /// Digest of each part of the settings that gives the state its shape and meaning.
     pub settings: BTreeMap<String, String>,
+    /// The challengers, as TOML: a run with others goes on with those that it has too.
+    pub challengers: String,
     /// Whether the run ended right behind the cut, so that nothing lies behind it.
     pub is_last: bool,
     /// Event records consumed before the cut.
@@ -85,7 +90,7 @@ pub fn settings(config: &Config) -> BTreeMap<String, String> {
         ("features", format!("{:?}", config.features)),
         ("model", format!("{:?}", config.model)),
         // The rule of a contest may change between two runs.
-        ("challengers", format!("{:?}", config.contest.challengers)),
+        (CHALLENGERS, format!("{:?}", config.contest.challengers)),
         ("learn", format!("{:?}", config.learn)),
         ("evaluate", format!("{:?}", config.evaluate)),
     ];

@@ -94,11 +94,10 @@ impl Recovery {
         now: Instant,
     ) -> Result<Recovery, Error> {
         let found = newest(store.as_ref(), (config, device))?;
-        let settings = manifest::settings(config);
         let is_first = found.is_none();
         let (mut recovery, manifest) = match found {
             Some(found) => found,
-            None => (Recovery::none(config, device)?, empty_manifest(settings)),
+            None => (Recovery::none(config, device)?, empty_manifest(config)),
         };
         let sync = config.checkpoint.order_sync;
         let found = match orders.as_deref() {
@@ -217,13 +216,9 @@ pub fn read_bytes(
     let name = name.to_owned();
     let damaged = |source| Error::Checkpoint { name: name.clone(), source };
     let whole = Whole::parse(bytes).map_err(damaged)?;
-    let manifest = parse_manifest(&whole, &name)?;
-    let settings = manifest::settings(config);
-    if let Some((section, _)) = settings.iter().find(|&(s, d)| manifest.settings.get(s) != Some(d))
-    {
-        return Err(Error::Foreign { name, section: section.clone() });
-    }
-    let mut recovery = Recovery::none(config, device)?;
+    let mut manifest = parse_manifest(&whole, &name)?;
+    let former = former(config, &manifest, &name)?;
+    let mut recovery = Recovery::none(former.as_ref().unwrap_or(config), device)?;
     for section in SECTIONS {
         let mut bytes = whole.section(section).map_err(damaged)?;
         recovery.pipeline.read_section(section, &mut bytes)?;
@@ -232,7 +227,51 @@ pub fn read_bytes(
     let totals = Totals::read_state(&mut bytes);
     recovery.totals =
         totals.map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
+    if former.is_some() {
+        let mut pipeline = Pipeline::on(config, device)?;
+        pipeline.succeed(recovery.pipeline)?;
+        recovery.pipeline = pipeline;
+        manifest.settings = manifest::settings(config);
+        manifest.challengers.clone_from(&config.contest.source);
+        tracing::warn!(name, "this checkpoint had other challengers: new ones begin untrained");
+    }
     Ok((recovery, manifest))
+}
+
+/// The configuration that a checkpoint is of, where its challengers were others; none where it is
+/// of this one.
+fn former(config: &Config, manifest: &Manifest, name: &str) -> Result<Option<Config>, Error> {
+    let differs = |config: &Config| {
+        let settings = manifest::settings(config);
+        let other = settings.into_iter().find(|(s, d)| manifest.settings.get(s) != Some(d));
+        other.map(|(section, _)| section)
+    };
+    let foreign = |section| Error::Foreign { name: name.to_owned(), section };
+    match differs(config) {
+        None => return Ok(None),
+        Some(section) if section != manifest::CHALLENGERS => return Err(foreign(section)),
+        Some(_) => {}
+    }
+    let task = config.model.task;
+    let contest = config.contest.with_challengers(&manifest.challengers, task);
+    let contest = contest.ok_or_else(|| foreign(manifest::CHALLENGERS.to_owned()))?;
+    let former = Config { contest, ..config.clone() };
+    if let Some(section) = differs(&former) {
+        return Err(foreign(section));
+    }
+    // Where the numbers are scaled before all models see them, or by each, is part of the state.
+    if former.scales_rows() != config.scales_rows() {
+        return Err(Error::Usage {
+            what: format!(
+                "{name} is of models that take all numbers standardised, this configuration also \
+                 of others, or the other way round"
+            ),
+            remedy: "add challengers that take numbers as the champion does: linear, fm, ffm, mlp \
+                     and deep take them standardised, the others as they are"
+                .to_owned(),
+        });
+    }
+    Ok(Some(former))
 }
 
 /// The manifest of a whole checkpoint.
@@ -246,12 +285,13 @@ pub fn parse_manifest(whole: &Whole, name: &str) -> Result<Manifest, Error> {
     serde_json::from_slice(bytes).map_err(|_| damaged(missing()))
 }
 
-fn empty_manifest(settings: std::collections::BTreeMap<String, String>) -> Manifest {
+fn empty_manifest(config: &Config) -> Manifest {
     Manifest {
         sequence: 1,
         taken_ms: now_ms(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
-        settings,
+        settings: manifest::settings(config),
+        challengers: config.contest.source.clone(),
         is_last: false,
         consumed: 0,
         watermark_ms: i64::MIN,

@@ -85,6 +85,23 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write the model of a checkpoint as a file that other tools run.
+    ///
+    /// May be done while the engine runs. The file takes the features that pelton computes, by the
+    /// names it lists, and gives the scores that pelton would give; docs/exchange.md tells more.
+    Export {
+        /// The configuration.
+        config: PathBuf,
+        /// The file: NAME.onnx, or NAME.safetensors for the numbers alone.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// The checkpoint; the newest by default.
+        #[arg(long, value_name = "SEQUENCE")]
+        checkpoint: Option<u64>,
+        /// The partition, where each has a model of its own.
+        #[arg(long, value_name = "NUMBER")]
+        partition: Option<i32>,
+    },
     /// Let a guard that has tripped learn again; what it takes for usual begins anew.
     Resume {
         /// The configuration.
@@ -117,12 +134,40 @@ impl Model {
                     println!("model      {}", short(&version.model_digest));
                 })
             }
+            Command::Export { config, to, checkpoint, partition } => {
+                export(&Config::load(&config)?, &to, (checkpoint, partition))
+            }
             Command::Versions { folder, json } => versions(&folder, json),
             Command::Resume { config } => {
                 exchange::resume(&Config::load(&config)?).map(|done| say(&done))
             }
         }
     }
+}
+
+fn export(
+    config: &Config,
+    to: &Path,
+    (checkpoint, partition): (Option<u64>, Option<i32>),
+) -> Result<(), Error> {
+    let dir = config.checkpoint.dir.as_deref().unwrap_or_default();
+    let partitions = partitions_of(config, dir)?;
+    let config = match (partition, partitions.as_slice()) {
+        (None, []) => config.clone(),
+        (None, [only]) => config.of_partition(*only),
+        (Some(one), all) if all.contains(&one) => config.of_partition(one),
+        (_, all) => {
+            let what = "each partition has a model of its own";
+            let what = if all.is_empty() { "there is one model for all partitions" } else { what };
+            return Err(usage(what, &format!("give --partition as one of {all:?}")));
+        }
+    };
+    let done = pelton::export::export(&config, to, checkpoint)?;
+    let [dense, sparse] = done.widths;
+    println!("file       {}, {} bytes", done.path.display(), done.bytes);
+    println!("model      checkpoint {}, digest {}", done.sequence, short(&done.model_digest));
+    println!("inputs     dense [N, {dense}], sparse [N, {sparse}]; output scores");
+    Ok(())
 }
 
 fn versions(folder: &Path, as_json: bool) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use pelton_models::Task;
 use pelton_models::contest::Rule;
 
 use super::family::FamilyConfig;
-use super::read::{Key, Section};
+use super::read::{Findings, Key, Section};
 
 /// Champion and challengers.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub struct ContestConfig {
     pub challengers: Vec<(String, FamilyConfig)>,
     /// When one is promoted.
     pub rule: Rule,
+    /// The list of challengers as TOML, to be read again: a checkpoint says which it has.
+    pub source: String,
 }
 
 /// The name of `[model]` among the challengers.
@@ -24,6 +26,7 @@ const CHALLENGERS_MAX: usize = 16;
 impl ContestConfig {
     /// Reads `[[challengers]]` and `[contest]`.
     pub fn read(root: &mut Section<'_>, task: Task) -> ContestConfig {
+        let source = root.value("challengers").map(ToString::to_string).unwrap_or_default();
         let mut challengers: Vec<(String, FamilyConfig)> = Vec::new();
         for mut section in root.listed_sections("challengers") {
             let name = section.text(Key("name", "what the challenger is called"));
@@ -52,7 +55,22 @@ impl ContestConfig {
         let labels_min = section.integer(Key("labels_min", doc), 1000, 1..=100_000);
         section.finish();
         let rule = Rule { is_automatic, alpha, labels_min: labels_min.unsigned_abs() };
-        ContestConfig { challengers, rule }
+        ContestConfig { challengers, rule, source }
+    }
+
+    /// The same with challengers as [`ContestConfig::source`] had them; none where that is no list
+    /// of challengers.
+    #[must_use]
+    pub fn with_challengers(&self, source: &str, task: Task) -> Option<ContestConfig> {
+        let text = match source {
+            "" => String::new(),
+            list => format!("challengers = {list}"),
+        };
+        let findings = Findings::default();
+        let mut root = Section::new("", text.parse().ok()?, &findings);
+        let ContestConfig { challengers, source, .. } = ContestConfig::read(&mut root, task);
+        let is_good = findings.problems.borrow().is_empty();
+        is_good.then_some(ContestConfig { challengers, source, rule: self.rule })
     }
 
     /// Whether there are challengers.

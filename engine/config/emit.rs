@@ -38,6 +38,8 @@ pub struct EmitConfig {
     pub key: Option<String>,
     /// How many reasons a score record gives.
     pub reasons: usize,
+    /// Whether a score record repeats the features that were scored.
+    pub features: bool,
     /// How long the producer gathers records.
     pub linger_ms: i64,
     /// Folder for records that a Kafka sink cannot take, scores and dead letters each in their own.
@@ -62,6 +64,9 @@ impl EmitConfig {
         let key = section.text_maybe(Key("key", "field whose value keys the record; else the id"));
         let doc = "reasons a score record gives: the inputs that add or take the most, in log odds";
         let reasons = section.count(Key("reasons", doc), 0, 0..=64);
+        let doc = "whether a score record repeats the features that were scored, as the model saw \
+                   them";
+        let features = section.flag(Key("features", doc), false);
         let doc = "how long the Kafka producer gathers records";
         let linger_ms = section.duration_ms(Key("linger", doc), "1ms", ["0ms", "60s"]);
         let doc = "folder for score records and dead letters while their topic cannot be written; \
@@ -99,6 +104,7 @@ impl EmitConfig {
             fields,
             key,
             reasons,
+            features,
             linger_ms,
             spill_dir,
             spill_max_bytes: spill_max_bytes as u64,

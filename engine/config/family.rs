@@ -3,6 +3,7 @@
 use pelton_models::Task;
 use pelton_models::calibrate::Calibration;
 
+use super::imported::FileConfig;
 use super::read::{Key, Section};
 
 /// A model and its settings.
@@ -30,6 +31,8 @@ pub struct FamilyConfig {
     pub replay_rows: usize,
     /// How scores are calibrated by the labels that come, if they are.
     pub calibrate: Option<Calibration>,
+    /// A model trained elsewhere, if there is one.
+    pub file: Option<FileConfig>,
 }
 
 /// The member of the family.
@@ -53,6 +56,8 @@ pub enum Kind {
     Mlp,
     /// The same over embeddings and their products, with a linear part.
     Deep,
+    /// One trained elsewhere, which does not learn.
+    Imported,
 }
 
 impl Kind {
@@ -69,6 +74,7 @@ impl Kind {
             Kind::Anomaly => "anomaly",
             Kind::Mlp => "mlp",
             Kind::Deep => "deep",
+            Kind::Imported => "imported",
         }
     }
 
@@ -110,9 +116,10 @@ impl Kind {
                    forest of trees that grow with every label; anomaly = how strange a row is \
                    among the last ones, from 0 to 1, whatever its label (task = \"binary\"); \
                    mlp = a network of two hidden layers over numbers and embeddings of categories; \
-                   deep = the same over products of pairs as well, with a linear part beside it";
-        use Kind::{Anomaly, Auto, Boost, Deep, Ffm, Fm, Forest, Linear, Mlp};
-        let kinds = [Auto, Linear, Fm, Ffm, Boost, Forest, Anomaly, Mlp, Deep]
+                   deep = the same over products of pairs as well, with a linear part beside it; \
+                   imported = one trained elsewhere, in `file`, which does not learn";
+        use Kind::{Anomaly, Auto, Boost, Deep, Ffm, Fm, Forest, Imported, Linear, Mlp};
+        let kinds = [Auto, Linear, Fm, Ffm, Boost, Forest, Anomaly, Mlp, Deep, Imported]
             .map(|kind| (kind.name(), kind));
         section.choice(Key("kind", doc), &kinds)
     }
@@ -157,7 +164,8 @@ impl FamilyConfig {
         let doc = "share of the negatives that is learned, with all positives; probabilities are \
                    corrected for it exactly";
         let negatives = section.float(Key("negatives", doc), 1.0, 1e-6..=1.0);
-        if negatives != 1.0 && (task != Task::Binary || kind == Kind::Anomaly) {
+        let is_blind = matches!(kind, Kind::Anomaly | Kind::Imported);
+        if negatives != 1.0 && (task != Task::Binary || is_blind) {
             let message = "needs task = \"binary\" and a model that learns labels";
             section.problem("negatives", message);
         }
@@ -170,6 +178,7 @@ impl FamilyConfig {
             section.problem("replay_rows", message);
         }
         let calibrate = calibration(section, task);
+        let file = FileConfig::read(section, kind);
         FamilyConfig {
             kind,
             optimizer,
@@ -182,6 +191,7 @@ impl FamilyConfig {
             negatives,
             replay_rows,
             calibrate,
+            file,
         }
     }
 }

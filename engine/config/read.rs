@@ -102,6 +102,12 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
+    /// What is given for a key.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        self.table.get(key)
+    }
+
     /// A whole number.
     pub fn integer(&mut self, key: Key, default: i64, legal: RangeInclusive<i64>) -> i64 {
         let range = format!("{} to {}", legal.start(), legal.end());

@@ -1,5 +1,7 @@
 //! What a score record and a dead letter say.
 
+use pelton_models::ABSENT;
+
 use crate::config::Config;
 use crate::error::Error;
 use crate::features::plan::Plan;
@@ -16,6 +18,8 @@ pub const NUMBER: &str = "number";
 /// Renders score records: `{"id":..,"time":..,"score":..,"model_version":..,"topic":..,
 /// "partition":..,"offset":..,FIELD:..}`, and, where reasons are asked for, before the fields
 /// `"reasons":[{"feature":..,"adds":..},..]`, the largest first, in log odds or units of the value.
+/// Where features are asked for, `"features":{"dense":[..],"sparse":[..]}` follows, in the order of
+/// the columns; what is not finite, or absent, is null.
 ///
 /// `scores` with one number per class takes the place of `score` for multi-class models.
 pub struct ScoreRecords {
@@ -27,6 +31,7 @@ pub struct ScoreRecords {
     outputs: usize,
     /// Whether reasons are asked for, and the names they are about, quoted.
     has_reasons: bool,
+    has_features: bool,
     reason_names: Vec<Vec<u8>>,
     payload: Vec<u8>,
     key_bytes: Vec<u8>,
@@ -45,6 +50,7 @@ impl ScoreRecords {
         let quoted = |name: String| serde_json::to_vec(&name).unwrap_or_default();
         ScoreRecords {
             has_reasons: config.emit.reasons > 0,
+            has_features: config.emit.features,
             reason_names: names.map(quoted).collect(),
             fields: fields.collect(),
             texts: texts.len(),
@@ -82,6 +88,9 @@ impl ScoreRecords {
         out.extend_from_slice(integer.format(position.offset).as_bytes());
         if self.has_reasons {
             push_reasons(slot.reasons.of(row), &self.reason_names, out);
+        }
+        if self.has_features {
+            push_features(slot.features.of(row), out);
         }
         for (name, column) in &self.fields {
             out.extend_from_slice(name);
@@ -121,6 +130,28 @@ fn push_scores(scores: &[f32], out: &mut Vec<u8>) {
         push(score, out);
     }
     out.push(b']');
+}
+
+fn push_features((dense, sparse): (&[f32], &[u32]), out: &mut Vec<u8>) {
+    let (mut float, mut integer) = (ryu::Buffer::new(), itoa::Buffer::new());
+    let lists = [b",\"features\":{\"dense\":[".as_slice(), b"],\"sparse\":["];
+    out.extend_from_slice(lists[0]);
+    for (index, value) in dense.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let text = if value.is_finite() { float.format_finite(*value) } else { "null" };
+        out.extend_from_slice(text.as_bytes());
+    }
+    out.extend_from_slice(lists[1]);
+    for (index, value) in sparse.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let text = if *value == ABSENT { "null" } else { integer.format(*value) };
+        out.extend_from_slice(text.as_bytes());
+    }
+    out.extend_from_slice(b"]}");
 }
 
 fn push_reasons(reasons: &[(u32, f32)], names: &[Vec<u8>], out: &mut Vec<u8>) {

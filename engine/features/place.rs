@@ -108,6 +108,14 @@ impl Place {
         }
     }
 
+    /// The running moments, where they are here.
+    pub fn moments(&self) -> Option<&Moments> {
+        match self {
+            Place::Here(here) => here.moments.as_ref(),
+            Place::There(_) => None,
+        }
+    }
+
     /// Whether columns are standardised.
     pub fn has_moments(&self) -> bool {
         match self {

@@ -178,6 +178,30 @@ impl Pending {
         self.keys[entry as usize * self.shape.label_keys.len() + window]
     }
 
+    /// Gives every event other notes: what `renote` appends for its features, with the notes they
+    /// had, and its scores.
+    ///
+    /// # Errors
+    /// That of `renote`; notes are then half renewed and must not be used.
+    pub fn renote<E>(
+        &mut self,
+        notes_width: usize,
+        mut renote: impl FnMut(&Features<'_>, &[f32], &mut Vec<f32>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut notes = vec![0.0; self.features_len * notes_width];
+        let mut own = Vec::new();
+        for (entry, row) in self.features.iter().enumerate() {
+            if *row == NO_FEATURES {
+                continue;
+            }
+            own.clear();
+            renote(&self.features(entry as Entry), self.scores(entry as Entry), &mut own)?;
+            notes[*row as usize * notes_width..][..notes_width].copy_from_slice(&own);
+        }
+        (self.notes, self.shape.notes_width) = (notes, notes_width);
+        Ok(())
+    }
+
     /// Bytes held.
     #[must_use]
     pub fn byte_count(&self) -> usize {

@@ -105,6 +105,16 @@ impl Judges {
         self.promotions = contest.promotions();
     }
 
+    /// Takes the measures of judges of other entrants, by name; those of new ones begin.
+    pub(super) fn succeed(&mut self, former: Judges, (old, new): (&[String], &[String])) {
+        self.served = former.served;
+        for (name, evaluator) in old.iter().zip(former.entrants) {
+            if let Some(at) = new.iter().position(|own| own == name) {
+                self.entrants[at] = evaluator;
+            }
+        }
+    }
+
     fn mark(&mut self, time_ms: i64, what: String) {
         if self.weights.is_some() && self.marks.len() < POINTS_MAX {
             self.marks.push((time_ms, what));

@@ -11,7 +11,7 @@ use pelton_kernels::device::{Device, DeviceError, Pinned, Pinning};
 
 use crate::schema::Schema;
 
-use super::{Arena, Columns, QuarantinedLabel, Reasons, Reject};
+use super::{Arena, Columns, GivenFeatures, QuarantinedLabel, Reasons, Reject};
 
 /// Where a record is: a partition of the batch's [`Span`] list and its own offset there.
 ///
@@ -133,6 +133,8 @@ pub struct Slot {
     pub versions: Vec<u64>,
     /// Why each row has its score, where that is asked for.
     pub reasons: Reasons,
+    /// What each row was scored by, where score records repeat it.
+    pub features: GivenFeatures,
 }
 
 impl Slot {
@@ -176,6 +178,7 @@ impl Slot {
             scores: Vec::new(),
             versions: Vec::new(),
             reasons: Reasons::default(),
+            features: GivenFeatures::default(),
         })
     }
 
@@ -299,6 +302,7 @@ impl Slot {
         self.scores.clear();
         self.versions.clear();
         self.reasons.clear();
+        self.features.clear();
         self.opened_at = Instant::now();
         self.arriving_ns = 0;
     }

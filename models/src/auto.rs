@@ -17,6 +17,7 @@
 //! them learns it; learning rows one by one and [`Model::score_and_learn_each`] give the same bits;
 //! a row that is refused changes nothing.
 
+mod draw;
 mod explain;
 mod fresh;
 mod member;
@@ -28,11 +29,14 @@ mod tests;
 
 use std::cell::Cell;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use pelton_kernels::moments::{Moments, MomentsSpec};
 
 use crate::anomaly::{AnomalyConfig, Strangeness};
 use crate::boost::{Boost, BoostConfig};
+use crate::frozen::Drawing;
+use crate::graph::{Graph, Inputs, Value};
 use crate::kept::{Keeps, Kept};
 use crate::linear::{Linear, LinearConfig};
 use crate::memory::LabelMemory;
@@ -79,6 +83,8 @@ impl AutoConfig {
 pub struct Auto {
     config: AutoConfig,
     shape: FeatureShape,
+    /// What one of the members is, where there is such a one.
+    imported: Option<Arc<Drawing>>,
     version: u64,
     memory: LabelMemory,
     /// What is noted last, where it is.
@@ -106,6 +112,18 @@ impl Auto {
     /// # Errors
     /// [`ModelError::Kernel`] for a setting or shape outside its range.
     pub fn new(config: AutoConfig, shape: FeatureShape) -> Result<Auto, ModelError> {
+        Auto::beside(config, shape, None)
+    }
+
+    /// The same with a model that was trained elsewhere as one more member, if there is one.
+    ///
+    /// # Errors
+    /// As [`Auto::new`]; those of [`Frozen::new`](crate::frozen::Frozen::new).
+    pub fn beside(
+        config: AutoConfig,
+        shape: FeatureShape,
+        imported: Option<Arc<Drawing>>,
+    ) -> Result<Auto, ModelError> {
         let task = config.task;
         let memory = LabelMemory::new(task, shape);
         let strangeness = match config.strangeness {
@@ -123,6 +141,9 @@ impl Auto {
         ];
         if let Task::MultiClass { .. } = task {
             members.push(Member::network(task, shape)?);
+        }
+        if let Some(drawing) = &imported {
+            members.push(Member::imported(task, shape, drawing.clone())?);
         }
         let overall = memory.overall_width();
         let all = overall + memory.categories_width() + strange_width;
@@ -149,6 +170,7 @@ impl Auto {
             explaining: Cell::default(),
             config,
             shape,
+            imported,
             memory,
             strangeness,
             members,
@@ -271,6 +293,14 @@ impl Model for Auto {
         explained
     }
 
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        self.draw_mixture(graph, inputs)
+    }
+
+    fn draw_notes(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Option<Value>, ModelError> {
+        self.draw_memory(graph, inputs)
+    }
+
     fn noted_feature(&self, note: usize) -> Option<usize> {
         self.memory.noted_feature(note.checked_sub(self.memory.overall_width())?)
     }
@@ -340,7 +370,7 @@ impl Model for Auto {
     }
 
     fn read_state(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
-        let mut other = Auto::new(self.config, self.shape)?;
+        let mut other = Auto::beside(self.config, self.shape, self.imported.clone())?;
         other.read(from)?;
         *self = other;
         Ok(())

@@ -18,6 +18,7 @@
 mod evidence;
 mod judge;
 mod state;
+pub mod succeed;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -52,8 +53,9 @@ pub struct Rule {
 struct Entrant {
     name: String,
     model: Box<dyn Model>,
-    /// Sum of its losses, by the scores it gave when each row was scored.
+    /// Sum of its losses, by the scores it gave when each row was scored, and of how many rows.
     loss: f64,
+    judged: u64,
     /// That its losses are lower than the champion's.
     evidence: Evidence,
 }
@@ -115,8 +117,13 @@ impl Contest {
             let (argument, reason) = ("models", "must be one or more, all for the same task");
             return Err(KernelError::Value { kernel: NAME, argument, reason }.into());
         }
-        let entrant =
-            |(name, model)| Entrant { name, model, loss: 0.0, evidence: Evidence::default() };
+        let entrant = |(name, model)| Entrant {
+            name,
+            model,
+            loss: 0.0,
+            judged: 0,
+            evidence: Evidence::default(),
+        };
         let entrants: Vec<Entrant> = models.into_iter().map(entrant).collect();
         let notes = entrants.iter().map(|own| own.model.notes_width() + task.outputs()).sum();
         Ok(Contest {
@@ -139,12 +146,11 @@ impl Contest {
     /// How all stand, in the order of [`Contest::new`].
     #[must_use]
     pub fn standings(&self) -> Vec<Standing> {
-        let rows = self.judged.max(1) as f64;
         let entrants = self.entrants.iter().enumerate();
         let standing = |(at, own): (usize, &Entrant)| Standing {
             name: own.name.clone(),
             is_champion: at == self.champion,
-            loss: own.loss / rows,
+            loss: own.loss / own.judged.max(1) as f64,
             evidence: if at == self.champion { 0.0 } else { own.evidence.log_value() },
         };
         entrants.map(standing).collect()

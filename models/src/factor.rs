@@ -12,6 +12,7 @@
 //! itself; deep layers.
 
 mod config;
+mod draw;
 mod embeddings;
 mod kept;
 mod machine;
@@ -25,6 +26,7 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 pub use config::{FactorConfig, Interaction};
 
+use crate::graph::{Graph, Inputs, Value};
 use crate::linear::rows::{Batches, Rows};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 use machine::Machine;
@@ -110,6 +112,10 @@ impl Model for Factor {
         let numbers = self.outputs() * self.shape.explained_width(0);
         self.shape.check(NAME, features, Some((numbers, out.len())))?;
         self.rows.explain(features, out)
+    }
+
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        graph.within(NAME, |graph| self.rows.draw(graph, inputs))
     }
 
     /// One after another: a step of rows is those rows.

@@ -28,7 +28,13 @@ pub use operation::{Binary, Operation, Reduction, Unary};
 pub use tensor::{Data, Kind, Tensor};
 pub use trees::{Leaf, Rule, TreeNode, Trees};
 
+use pelton_kernels::moments::Moments;
+
+use crate::standardized::draw_moments;
 use crate::{FeatureShape, Model, ModelError};
+
+/// Bits of sparse indices, at most.
+const BITS_MAX: u32 = 26;
 
 /// A tensor of a graph, by its place among the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +147,23 @@ impl Graph {
         drawn
     }
 
+    /// Adds another graph, whose inputs are these values; what its first output is here.
+    pub fn embed(&mut self, other: &Graph, inputs: &[Value]) -> Value {
+        let mut given = inputs.iter();
+        let mut places = Vec::with_capacity(other.steps.len());
+        for step in &other.steps {
+            places.push(match step {
+                Step::Input { .. } => given.next().copied().unwrap_or(Value(0)),
+                Step::Constant { name, tensor } => self.constant(name, tensor.clone()),
+                Step::Node { operation, inputs } => {
+                    let inputs: Vec<Value> = inputs.iter().map(|own| places[own.index()]).collect();
+                    self.node(operation.clone(), &inputs)
+                }
+            });
+        }
+        other.outputs.first().map_or(Value(0), |(_, value)| places[value.index()])
+    }
+
     /// Keeps one output and what it needs; where constants become equal names they are numbered.
     #[must_use]
     pub fn only(&self, output: usize) -> Graph {
@@ -174,8 +197,29 @@ impl Graph {
     /// # Errors
     /// As [`Model::draw`].
     pub fn of(model: &dyn Model, shape: FeatureShape) -> Result<Graph, ModelError> {
+        Graph::of_scaled(model, shape, None)
+    }
+
+    /// The same for dense features that are standardised before the model sees them, by moments as
+    /// they are.
+    ///
+    /// # Errors
+    /// As [`Model::draw`].
+    pub fn of_scaled(
+        model: &dyn Model,
+        shape: FeatureShape,
+        moments: Option<&Moments>,
+    ) -> Result<Graph, ModelError> {
+        // Tables by sparse index have a place for each there can be.
+        if shape.sparse_width > 0 && shape.sparse_bits > BITS_MAX {
+            return Err(ModelError::NotDrawn("a model of more than 2^26 sparse indices"));
+        }
         let mut graph = Graph::new();
-        let inputs = Inputs::of(shape, &mut graph);
+        let mut inputs = Inputs::of(shape, &mut graph);
+        if let (Some(moments), Some(dense)) = (moments, inputs.dense) {
+            let scaled = graph.within("scale", |graph| draw_moments(graph, moments, dense));
+            inputs.dense = Some(scaled);
+        }
         let notes = graph.within("notes", |graph| model.draw_notes(graph, &inputs))?;
         let scores = model.draw(&mut graph, &Inputs { notes, ..inputs })?;
         graph.output("scores", scores);

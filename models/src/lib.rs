@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod factor;
 pub mod forest;
+pub mod frozen;
 pub mod graph;
 mod index_table;
 mod kept;
@@ -364,6 +365,9 @@ pub enum ModelError {
     /// A state that ends early or is of another shape.
     #[error("the model state cannot be read")]
     State(#[from] io::Error),
+    /// A graph that cannot be worked out.
+    #[error("the graph of the model cannot be worked out")]
+    Graph(#[from] graph::GraphError),
     /// What cannot be drawn as a graph.
     #[error("{0} cannot be exported")]
     NotDrawn(&'static str),

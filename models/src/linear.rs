@@ -14,6 +14,7 @@ pub(crate) mod cases;
 mod config;
 mod coordinates;
 mod device;
+pub(crate) mod draw;
 mod explain;
 pub(crate) mod kept;
 pub(crate) mod link;
@@ -34,6 +35,7 @@ use pelton_kernels::state::{StateReader, StateWriter};
 pub use config::{LinearConfig, Optimizer};
 pub use device::table_spec;
 
+use crate::graph::{Graph, Inputs, Value};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError};
 use blend::Blend;
 use coordinates::Coordinates;
@@ -106,6 +108,10 @@ impl Model for Linear {
         let numbers = self.outputs * self.shape.explained_width(0);
         self.shape.check(NAME, features, Some((numbers, out.len())))?;
         self.batches.explain(features, out)
+    }
+
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        graph.within(NAME, |graph| self.batches.draw(graph, inputs))
     }
 
     fn score_there(

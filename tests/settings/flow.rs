@@ -38,6 +38,8 @@ pub const ROWS: &[Row] = &[
         .with(&[RECORDED, ("emit.file", "'{dir}/scores.jsonl'")]),
     row("emit.reasons", &["0", "1", "3"], "65", written)
         .with(&[RECORDED, ("emit.file", "'{dir}/scores.jsonl'")]),
+    row("emit.features", &["false", "true"], "1", written)
+        .with(&[RECORDED, ("emit.file", "'{dir}/scores.jsonl'")]),
     row("dead_letters.file", &[NONE, "'{dir}/a.jsonl'", "'{dir}/b.jsonl'"], "5", written)
         .with(&[RECORDED]),
     row("source.file", &["'{dir}/a.jsonl'", "'{dir}/b.jsonl'"], "5", reported).with(&[RECORDED]),

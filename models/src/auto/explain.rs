@@ -56,7 +56,7 @@ impl Auto {
         self.shape.dense_width
             + 1
             + match sees {
-                Sees::Scaled => self.shape.sparse_width,
+                Sees::Scaled | Sees::Given => self.shape.sparse_width,
                 Sees::Noted => self.notes_width() - self.memory.overall_width(),
             }
     }
@@ -114,7 +114,7 @@ impl Auto {
     fn add_parts(&self, sees: Sees, parts: &[f32], factor: f32, out: &mut [f32]) {
         let dense = self.shape.dense_width;
         let behind = match sees {
-            Sees::Scaled => dense,
+            Sees::Scaled | Sees::Given => dense,
             Sees::Noted => dense + self.shape.sparse_width + self.memory.overall_width(),
         };
         let (inputs, base) = (parts.len() - 1, out.len() - 1);

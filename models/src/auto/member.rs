@@ -1,6 +1,9 @@
 //! The members: what each sees of a row, and the one that learns every label at once.
 
+use std::sync::Arc;
+
 use crate::factor::{Factor, FactorConfig, Interaction};
+use crate::frozen::{Drawing, Frozen};
 use crate::linear::{Linear, LinearConfig};
 use crate::neural::{Form, Neural, NeuralConfig};
 use crate::{FeatureShape, Model, ModelError, Task};
@@ -41,6 +44,16 @@ impl Member {
         Ok(Member { name, sees: Sees::Scaled, model })
     }
 
+    /// The member that was trained elsewhere.
+    pub fn imported(
+        task: Task,
+        shape: FeatureShape,
+        drawing: Arc<Drawing>,
+    ) -> Result<Member, ModelError> {
+        let model = Box::new(Frozen::new(task, shape, drawing)?);
+        Ok(Member { name: "imported", sees: Sees::Given, model })
+    }
+
     /// The member for borders between classes that are neither products of two nor steps. Of two
     /// classes it costs more than it brings (`docs/auto.md`).
     pub fn network(task: Task, shape: FeatureShape) -> Result<Member, ModelError> {
@@ -56,4 +69,6 @@ pub(super) enum Sees {
     Scaled,
     /// Numbers as they are, and notes on the categories.
     Noted,
+    /// Numbers and categories as they are.
+    Given,
 }

@@ -7,7 +7,7 @@ use crate::boost::Boost;
 use crate::{Features, Model, ModelError, Task};
 
 /// Probabilities are predicted as if there were no surer ones.
-const SURE: f32 = 1e-7;
+pub(super) const SURE: f32 = 1e-7;
 
 /// Rows as the members see them, and what they predict; used again.
 #[derive(Debug, Default)]
@@ -38,6 +38,7 @@ impl Room {
         match sees {
             Sees::Scaled => Features { rows, dense: &self.scaled, sparse: features.sparse, notes },
             Sees::Noted => Features { rows, dense: &self.noted, sparse: &[], notes },
+            Sees::Given => Features { notes, ..*features },
         }
     }
 

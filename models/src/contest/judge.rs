@@ -29,6 +29,7 @@ impl Contest {
             let loss = self.loss(self.noted_scores(at, notes), label);
             let entrant = &mut self.entrants[at];
             entrant.loss += loss;
+            entrant.judged += 1;
             if at != self.champion {
                 entrant.evidence.observe(served - loss);
             }

@@ -18,7 +18,7 @@ impl Contest {
             Task::Regression => 2,
         };
         let sparse = (self.shape.sparse_width as u64) << 8 | u64::from(self.shape.sparse_bits);
-        let name = u64::from_le_bytes(*b"contest1");
+        let name = u64::from_le_bytes(*b"contest2");
         [name, task, self.shape.dense_width as u64, sparse, self.entrants.len() as u64]
     }
 
@@ -32,6 +32,7 @@ impl Contest {
         for own in &self.entrants {
             state.list(own.name.as_bytes())?;
             state.put(own.loss)?;
+            state.put(own.judged)?;
             own.evidence.write(state)?;
         }
         self.entrants.iter().try_for_each(|own| own.model.write_state(out))
@@ -58,7 +59,7 @@ impl Contest {
             if state.list::<u8>(NAME_MAX)? != name.as_bytes() {
                 return Err(invalid("a challenger had another name").into());
             }
-            standing.push((state.get::<f64>()?, Evidence::read(state)?));
+            standing.push((state.get::<f64>()?, state.get::<u64>()?, Evidence::read(state)?));
         }
         let mut before = Vec::new();
         for at in 0..self.entrants.len() {
@@ -74,8 +75,8 @@ impl Contest {
                 return Err(error);
             }
         }
-        for (own, (loss, evidence)) in self.entrants.iter_mut().zip(standing) {
-            (own.loss, own.evidence) = (loss, evidence);
+        for (own, (loss, judged, evidence)) in self.entrants.iter_mut().zip(standing) {
+            (own.loss, own.judged, own.evidence) = (loss, judged, evidence);
         }
         (self.version, self.champion, self.residual) = (version, champion, residual);
         (self.judged, self.tested) = (judged, tested);

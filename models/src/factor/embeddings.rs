@@ -22,21 +22,21 @@ use crate::linear::rows::Row;
 use crate::{ABSENT, FeatureShape};
 
 /// Dense inputs count as no larger in pairs: a product of two must not run away.
-const INPUT_MAX: f32 = 8.0;
+pub(super) const INPUT_MAX: f32 = 8.0;
 /// Tells the beginnings of dense columns from those of indices.
 const DENSE_SEED: u64 = 1 << 40;
 
 /// Embeddings and where they are.
 pub(super) struct Embeddings {
-    pairs: Pairs,
-    shape: FeatureShape,
+    pub pairs: Pairs,
+    pub shape: FeatureShape,
     /// Cells of a row: classes times width.
-    row_cells: usize,
+    pub row_cells: usize,
     rows_max: usize,
     priors: Lanes,
     deviation: f32,
-    cells: Vec<BlendCell>,
-    table: Table,
+    pub cells: Vec<BlendCell>,
+    pub table: Table,
     kept: Versions,
     /// The row being learned.
     inputs: Vec<Input>,

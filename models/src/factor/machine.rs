@@ -16,7 +16,9 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::config::FactorConfig;
 use super::embeddings::Embeddings;
+use crate::graph::{Graph, Value};
 use crate::linear::blend::{Blend, Example, limited_shares};
+use crate::linear::draw::DrawnRow;
 use crate::linear::kept::Kept;
 use crate::linear::link::{Link, class_log_odds};
 use crate::linear::rows::{Row, RowLearner};
@@ -25,10 +27,10 @@ use crate::{FeatureShape, Task};
 
 /// A factorization machine.
 pub(super) struct Machine {
-    linear: Blend,
-    embeddings: Embeddings,
+    pub linear: Blend,
+    pub embeddings: Embeddings,
     /// One for each class.
-    stacks: Vec<Stack>,
+    pub stacks: Vec<Stack>,
     /// Rows learned: the clock of idle embeddings.
     learned: u64,
     /// Scores of a row that has got new embeddings.
@@ -145,6 +147,10 @@ impl RowLearner for Machine {
         self.linear.explain_with((row, class), &shares, weights, &mut out[from..last]);
         self.embeddings.explain((row, class), &shares, out);
         out[last] += stack[EXPERTS + 1] as f32;
+    }
+
+    fn draw(&self, graph: &mut Graph, row: &DrawnRow<'_>) -> Option<Value> {
+        self.draw_machine(graph, row)
     }
 
     fn link(&self) -> &Link {

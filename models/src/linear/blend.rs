@@ -19,11 +19,14 @@ use pelton_kernels::mixture::{LOG_ODDS_MAX, Mixture};
 use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use super::draw::{DrawnRow, settled};
 use super::kept::{Kept, KeptCell};
 use super::link::Link;
 use super::rows::{Row, RowLearner, is_finite, padded};
+use crate::graph::{Graph, Value};
 use crate::{ABSENT, FeatureShape};
 
+mod draw;
 mod step;
 mod twin;
 
@@ -327,6 +330,13 @@ impl RowLearner for Blend {
         let from = out.len() - 1 - row.sparse.len();
         let last = out.len() - 1;
         self.explain_with((row, class), &shares, weights, &mut out[from..last]);
+    }
+
+    fn draw(&self, graph: &mut Graph, row: &DrawnRow<'_>) -> Option<Value> {
+        let scores = self.draw_scores(graph, row)?;
+        let scores = settled(graph, scores, self.empty_scores());
+        let [_, pool] = self.draw_pool(graph, scores);
+        Some(self.link.draw(graph, pool))
     }
 
     fn link(&self) -> &Link {

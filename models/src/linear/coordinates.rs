@@ -18,9 +18,11 @@ use pelton_kernels::math::softmax_f32;
 use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use super::draw::{DrawnRow, Weights, settled};
 use super::kept::Kept;
 use super::link::{Link, class_log_odds};
 use super::rows::{Row, RowLearner, StepRows, is_finite, learn_in_order, padded};
+use crate::graph::{Graph, Value};
 use crate::{FeatureShape, LearnOutcome, Task};
 use step::Step;
 
@@ -234,6 +236,26 @@ impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
         for (out, index) in out[from..].iter_mut().zip(row.sparse) {
             *out += self.rule.weight(self.sparse[self.place(*index, class)]);
         }
+    }
+
+    fn draw(&self, graph: &mut Graph, row: &DrawnRow<'_>) -> Option<Value> {
+        let outputs = self.classes;
+        let mut weights = Weights { outputs, ..Weights::default() };
+        let weight = |cell: &Cell| self.rule.weight(*cell);
+        // What is padded is no input.
+        let width = self.penalties.iter().filter(|own| **own != 0.0).count();
+        for at in 0..=width {
+            let cells = (0..outputs).map(|class| &self.dense[class * self.stride + at]);
+            weights.dense.extend(cells.map(weight));
+        }
+        let empty = weights.dense[width * outputs..].to_vec();
+        let (table, _) = self.sparse.split_at(self.absent * outputs);
+        for (key, cells) in table.chunks_exact(outputs).enumerate() {
+            weights.add(key, cells.iter().map(weight));
+        }
+        let scores = weights.draw(graph, row)?;
+        let scores = settled(graph, scores, empty);
+        Some(self.link.draw(graph, scores))
     }
 
     fn link(&self) -> &Link {

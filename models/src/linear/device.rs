@@ -18,10 +18,12 @@ use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, 
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::config::{LinearConfig, Optimizer};
+use super::draw;
 use super::explain;
 use super::kept;
 use super::link::Link;
 use super::rows::{Batches, Layout, RowLearner};
+use crate::graph::{Graph, Inputs, Value};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError, Task};
 
 /// A table on a GPU that learns as the learner `H` does here.
@@ -188,6 +190,12 @@ impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
         let mut room = explain::Room::default();
         explain::explain(&*self.here.borrow(), &self.layout, features, &mut room, out);
         Ok(())
+    }
+
+    /// By the learner here, as well.
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        self.fetch(None)?;
+        draw::draw(&*self.here.borrow(), &self.layout, (graph, inputs))
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {

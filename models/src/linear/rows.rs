@@ -11,9 +11,11 @@ use pelton_kernels::coordinate::LANES;
 use pelton_kernels::coordinate::device::RowsThere;
 use pelton_kernels::state::{StateReader, StateWriter};
 
+use super::draw::{self, DrawnRow};
 use super::explain;
 use super::kept::{self, Kept, KeptCell};
 use super::link::Link;
+use crate::graph::{Graph, Inputs, Value};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError};
 
 /// Rows between a prefetch and its use; far enough for main memory, near enough for the cache.
@@ -102,6 +104,8 @@ pub(crate) trait RowLearner: Send {
     /// # Shapes
     /// `weights: [dense values + 1]`, overwritten; `out: [inputs + 1]`, added to.
     fn explain(&self, row: Row<'_>, scores: (&[f32], usize), weights: &mut [f32], out: &mut [f32]);
+    /// Draws what is predicted of rows: `[rows, outputs]`; none where a row has no features.
+    fn draw(&self, graph: &mut Graph, row: &DrawnRow<'_>) -> Option<Value>;
     /// The link between scores and predictions.
     fn link(&self) -> &Link;
     /// Learns a row at the scores it was given; false when refused.
@@ -150,6 +154,8 @@ pub(crate) trait Batches: Send {
     ) -> Result<(), ModelError>;
     /// As [`crate::Model::explain`].
     fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
+    /// As [`crate::Model::draw`].
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError>;
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError>;
     fn score_and_learn_each(
         &mut self,
@@ -247,6 +253,10 @@ impl<L: RowLearner> Batches for Rows<L> {
         explain::explain(&self.learner, &self.layout, features, &mut room, out);
         self.explaining.set(room);
         Ok(())
+    }
+
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        draw::draw(&self.learner, &self.layout, (graph, inputs))
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
