@@ -82,6 +82,54 @@ fn a_challenger_is_promoted_by_a_word() {
     assert_ne!(shadow[..1000], good[..1000]);
 }
 
+/// Challengers join a job that runs, and leave it; the champion's scores show nothing of it, and a
+/// new one begins with what it could not have known.
+#[test]
+fn challengers_join_and_leave() {
+    let (job, alone) = (Job::new(), Job::new());
+    let steps = [
+        "",
+        "challengers = [{ name = 'trees', kind = 'boost' }]",
+        "challengers = [{ name = 'line', kind = 'linear' }, { name = 'trees', kind = 'boost' }]",
+        "challengers = [{ name = 'line', kind = 'linear' }]",
+        "",
+    ];
+    let learned = |listed: &str| -> Vec<String> {
+        let mut lines = listed.lines().rev();
+        let told = lines.by_ref().take_while(|line| !line.ends_with("well"));
+        let name = |line: &str| Some(line.split(':').next()?.trim().to_owned());
+        let mut names: Vec<String> =
+            told.filter(|line| line.contains("challenger")).filter_map(name).collect();
+        names.sort();
+        names
+    };
+    let expected = [vec![], vec!["trees"], vec!["line", "trees"], vec!["line"], vec![]];
+    for ((at, more), expected) in steps.into_iter().enumerate().zip(expected) {
+        for own in [&job, &alone] {
+            own.append(&events(84, 1000 * at, false));
+        }
+        let shadow = job.config_with("job", &format!("model.kind = 'ffm'\n{more}"));
+        run(&shadow);
+        run(&alone.config_with("job", "model.kind = 'ffm'"));
+        let listed = succeed(&pelton(&["model", "list", text(&shadow)]));
+        let expected: Vec<String> =
+            expected.into_iter().map(|name| format!("challenger {name}")).collect();
+        assert_eq!(learned(&listed), expected, "{listed}");
+    }
+    let (shadowed, plain) = (scores(&job.path("job.scores")), scores(&alone.path("job.scores")));
+    assert_eq!(shadowed.len(), 5000);
+    assert_eq!(shadowed, plain);
+
+    // A champion that is not [model] may not go with its list.
+    let more = "model.kind = 'ffm'\nchallengers = [{ name = 'line', kind = 'linear' }]";
+    let shadow = job.config_with("job", more);
+    succeed(&pelton(&["model", "promote", text(&shadow), "--challenger", "line"]));
+    let without = job.config_with("job", "model.kind = 'ffm'");
+    let refused = pelton(&["run", text(&without)]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && error.contains("line"), "{error}");
+}
+
 #[test]
 fn the_report_tells_of_every_model() {
     let job = Job::new();

@@ -167,6 +167,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
                 taken_ms,
                 program: "0.0.0".to_owned(),
                 settings,
+                challengers: String::new(),
                 is_last,
                 consumed,
                 watermark_ms,

@@ -17,6 +17,8 @@ mod device;
 mod dlq;
 /// Streams that drift, and streams that do not: who says so, when, and how often.
 pub mod drift;
+/// Models that leave for other tools, and those that come from them.
+mod exchange;
 /// Checkpoints and order logs as a disk may hand them back.
 mod fuzz_checkpoint;
 /// Configurations as strangers write them: refused by path, or runnable.

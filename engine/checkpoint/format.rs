@@ -16,7 +16,7 @@
 use std::ops::Range;
 
 /// The version of this layout and of the sections' contents; another one is refused.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 const MAGIC: &[u8; 8] = b"PELTONCK";
 const DIGEST_BYTES: usize = 32;

@@ -174,6 +174,8 @@ pub fn newest(
         match read(store, sequence, on) {
             Ok(found) => return Ok(Some(found)),
             Err(error) if error.is_device_lost() => return Err(error),
+            // What the user asks for is not possible: an older state would lose what is newer.
+            Err(error @ Error::Usage { .. }) => return Err(error),
             // A store that is away does not make an older checkpoint the newest.
             Err(error @ Error::File { .. }) if store.is_remote() => return Err(error),
             Err(error) => {

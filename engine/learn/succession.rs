@@ -12,11 +12,6 @@ use crate::config::contest::CHAMPION;
 use crate::error::Error;
 use crate::join::Join;
 
-/// Why challengers cannot be exchanged.
-fn refused(what: &str, remedy: &str) -> Error {
-    Error::Usage { what: what.to_owned(), remedy: remedy.to_owned() }
-}
-
 impl Learner {
     /// Takes the place of a learner of the same settings but for the challengers, and renews the
     /// notes of what waits for its label.

@@ -20,6 +20,8 @@ mod judge;
 mod state;
 pub mod succeed;
 #[cfg(test)]
+mod succession_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use std::cell::Cell;

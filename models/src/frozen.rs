@@ -13,7 +13,7 @@
 mod explain;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

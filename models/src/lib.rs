@@ -127,7 +127,8 @@ pub struct LabeledBatch<'a> {
 
 impl<'a> LabeledBatch<'a> {
     /// One of its rows.
-    pub(crate) fn row(&self, row: usize) -> LabeledBatch<'a> {
+    #[must_use]
+    pub fn row(&self, row: usize) -> LabeledBatch<'a> {
         let Features { rows, dense, sparse, notes } = self.features;
         let widths = [dense.len() / rows, sparse.len() / rows, notes.len() / rows];
         let of = |width: usize| row * width..(row + 1) * width;

@@ -1,5 +1,7 @@
 //! What every member of the family has to hold, and streams that no linear model can learn.
 
+use std::sync::Arc;
+
 use pelton_kernels::cases::Draw;
 use proptest::prelude::*;
 
@@ -9,6 +11,7 @@ use crate::boost::{Boost, BoostConfig};
 use crate::contest::{self, Rule};
 use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::forest::{self, Forest};
+use crate::frozen::{self, Frozen};
 use crate::linear::{Linear, LinearConfig};
 use crate::neural::{Form, Neural, NeuralConfig};
 use crate::standardized::Standardized;
@@ -117,15 +120,21 @@ pub fn member(which: usize, task: Task) -> Box<dyn Model> {
         }
         10 => neural(Form::Mlp),
         11 => neural(Form::Deep),
+        13 => {
+            let drawing = Arc::new(frozen::tests::drawing(task).1);
+            Box::new(Frozen::new(task, SHAPE, drawing).expect("possible"))
+        }
         _ => {
             let rule = Rule { is_automatic: true, alpha: 0.5, labels_min: 50 };
             Box::new(contest::tests::contest(task, rule))
         }
     }
 }
-pub const MEMBERS: usize = 13;
-/// The member that does not look at labels.
-pub const LABEL_BLIND: usize = 7;
+pub const MEMBERS: usize = 14;
+/// The member that tells how strange a row is, of two classes only.
+pub const STRANGE: usize = 7;
+/// Members that learn nothing from labels.
+pub const LABEL_BLIND: [usize; 2] = [STRANGE, 13];
 /// The member that learns half of the negatives, where there are such.
 const THINNED: usize = 9;
 /// Members whose steps are their rows, one after another.

@@ -34,6 +34,35 @@ const SHADOW_FTRL: &[(&str, &str)] = &[
     ("challengers[0].optimizer", "'ftrl'"),
 ];
 
+const IMPORTED: &[(&str, &str)] = &[("model.kind", "'imported'")];
+const UNNAMED: &[(&str, &str)] =
+    &[("model.kind", "'imported'"), ("model.file", "'{models}/unnamed.json'")];
+const TWO_OUTPUTS: &[(&str, &str)] = &[
+    ("model.kind", "'imported'"),
+    ("model.file", "'{models}/two_outputs.onnx'"),
+    ("model.file_columns", "['NUMBER']"),
+];
+const RISES: &[(&str, &str)] =
+    &[("model.kind", "'imported'"), ("model.file", "'{models}/rises.json'")];
+const SHADOW_IMPORTED: &[(&str, &str)] =
+    &[("challengers[0].name", "'NAME'"), ("challengers[0].kind", "'imported'")];
+const SHADOW_UNNAMED: &[(&str, &str)] = &[
+    ("challengers[0].name", "'NAME'"),
+    ("challengers[0].kind", "'imported'"),
+    ("challengers[0].file", "'{models}/unnamed.json'"),
+];
+const SHADOW_TWO_OUTPUTS: &[(&str, &str)] = &[
+    ("challengers[0].name", "'NAME'"),
+    ("challengers[0].kind", "'imported'"),
+    ("challengers[0].file", "'{models}/two_outputs.onnx'"),
+    ("challengers[0].file_columns", "['NUMBER']"),
+];
+const SHADOW_RISES: &[(&str, &str)] = &[
+    ("challengers[0].name", "'NAME'"),
+    ("challengers[0].kind", "'imported'"),
+    ("challengers[0].file", "'{models}/rises.json'"),
+];
+
 pub const ROWS: &[Row] = &[
     row("model.task", &["'binary'", "'regression'"], "'ranking'", scores),
     row("model.classes", &["['0', '1']", "['0', '1', '2']"], "['0']", scores).with(CLASSES),
@@ -76,6 +105,12 @@ pub const ROWS: &[Row] = &[
     row("model.negatives", &["1.0", "0.3"], "0", scores),
     row("model.strangeness", &["false", "true"], "1", models),
     row("model.calibrate", &["'none'", "'platt'", "'isotonic'"], "'always'", scores),
+    row("model.file", &["'{models}/rises.json'", "'{models}/falls.json'"], "5", scores)
+        .with(IMPORTED),
+    row("model.file", &[NONE, "'{models}/rises.json'", "'{models}/falls.json'"], "5", scores),
+    row("model.file_columns", &["['NUMBER']", "['hour']"], "5", scores).with(UNNAMED),
+    row("model.file_output", &["'high'", "'low'"], "5", scores).with(TWO_OUTPUTS),
+    row("model.file_gives", &["'predictions'", "'log_odds'"], "'odds'", scores).with(RISES),
     row("challengers[0].name", &["'NAME'", "'OTHER'"], "'two words'", models),
     row(
         "challengers[0].kind",
@@ -104,6 +139,13 @@ pub const ROWS: &[Row] = &[
     row("challengers[0].negatives", &["1.0", "0.3"], "1.5", models).with(SHADOW),
     row("challengers[0].strangeness", &["false", "true"], "1", models).with(NAMED),
     row("challengers[0].calibrate", &["'none'", "'platt'"], "'always'", models).with(SHADOW),
+    row("challengers[0].file", &["'{models}/rises.json'", "'{models}/falls.json'"], "5", models)
+        .with(SHADOW_IMPORTED),
+    row("challengers[0].file_columns", &["['NUMBER']", "['hour']"], "5", models)
+        .with(SHADOW_UNNAMED),
+    row("challengers[0].file_output", &["'high'", "'low'"], "5", models).with(SHADOW_TWO_OUTPUTS),
+    row("challengers[0].file_gives", &["'predictions'", "'log_odds'"], "'odds'", models)
+        .with(SHADOW_RISES),
     row("contest.promote", &["true", "false"], "1", scores).with(WORSE),
     row("contest.alpha", &["0.5", "1e-9"], "0", scores).with(WORSE),
     row("contest.labels_min", &["1", "100000"], "0", scores).with(WORSE),

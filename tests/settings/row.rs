@@ -23,6 +23,9 @@ pub const BASE: &str = "
         { window = 'CATEGORY', widths = ['1h'], aggregates = ['count', 'mean(OTHER)'] },
     ]";
 
+/// Small trained models of other tools.
+const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/models");
+
 /// A value that stands for none: the key is left out.
 pub const NONE: &str = "-";
 
@@ -33,7 +36,7 @@ pub struct Row {
     /// Changes of the base that make it matter, by path.
     pub with: &'static [(&'static str, &'static str)],
     /// Values as TOML, no two of which may look the same. `{dir}` is a folder and `{run}` a word of
-    /// each look's own, `{port}` one that
+    /// each look's own, `{models}` one of small models, `{port}` one that
     /// is free, `{brokers}` and `{second_brokers}` two clusters.
     pub values: &'static [&'static str],
     /// An illegal value.
@@ -99,6 +102,7 @@ impl World {
         let port = port.expect("an address").port();
         let path = folder.path().to_string_lossy().into_owned();
         let text = table.to_string().replace("{dir}", &path).replace("{run}", &run);
+        let text = text.replace("{models}", MODELS);
         let mut text = text.replace("{port}", &port.to_string());
         if text.contains("{brokers}") {
             text = text.replace("{brokers}", &brokers().expect("rows of Kafka need a broker"));

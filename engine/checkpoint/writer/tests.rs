@@ -53,6 +53,7 @@ fn snapshot(sequence: u64) -> Snapshot {
         taken_ms: 0,
         program: String::new(),
         settings: Default::default(),
+        challengers: String::new(),
         is_last: false,
         consumed: 0,
         watermark_ms: 0,

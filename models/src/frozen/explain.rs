@@ -12,7 +12,7 @@ use crate::{ABSENT, Features, ModelError, Task};
 use pelton_kernels::math::{ln_f32, logit_f32};
 
 /// Probabilities count as if there were no surer ones.
-const SURE: f32 = 1e-6;
+const SURE: f32 = 1e-7;
 
 /// Rows on the way, used again.
 #[derive(Debug, Default)]

@@ -94,28 +94,3 @@ fn any_number_becomes_a_score() {
     frozen.score(&features, &mut out).expect("it fits");
     assert!((out[1] - 0.047_425_87).abs() < 1e-6 && out[3] == 0.5, "{out:?}");
 }
-
-#[test]
-fn temp_factor() {
-    use crate::factor::{Factor, FactorConfig, Interaction};
-    for task in [Task::Binary, Task::MultiClass { classes: 3 }, Task::Regression] {
-        for interaction in [Interaction::Shared, Interaction::ByField] {
-            let mut model = Factor::new(FactorConfig::new(task, interaction), SHAPE).expect("ok");
-            let classes = task.outputs().max(2) as f32;
-            let stream = Stream::new(5, 2000, |x, y, _| ((x * y + 1.0) / 2.0 * classes).floor());
-            walk(&mut model, &stream, 0, 2000);
-            let graph = Graph::of(&model, SHAPE).expect("it is drawn");
-            let feeds = vec![Feed::Dense(vec![0, 1]), Feed::Sparse];
-            let drawing = Drawing { graph, feeds, is_log_odds: false, digest: 7 };
-            let frozen = Frozen::new(task, SHAPE, Arc::new(drawing)).expect("it fits");
-            let stream = Stream::new(6, 700, |_, _, _| 0.0);
-            let (features, _) = stream.batch(&[], 0, 700);
-            let mut scores = [(); 2].map(|()| vec![0.0; 700 * task.outputs()]);
-            model.score(&features, &mut scores[0]).expect("it fits");
-            frozen.score(&features, &mut scores[1]).expect("it fits");
-            let off = scores[0].iter().zip(&scores[1]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            println!("{task:?} {interaction:?} {off} {:?}", &scores[0][..6]);
-            assert!(off < 1e-5);
-        }
-    }
-}

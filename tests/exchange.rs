@@ -1,0 +1,94 @@
+//! Models that leave for other tools and come from them, by the program: a file scores as the
+//! engine did, in onnxruntime and back here.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::cli::{pelton, text};
+use crate::model::{Job, events, run, succeed};
+
+/// A job that has learned from a thousand events and scored a thousand more, whose labels never
+/// came; its exported model, and the records of those rows that this very model scored.
+struct Exported {
+    job: Job,
+    file: PathBuf,
+    records: Vec<Value>,
+}
+
+/// Further settings, under which features leave with the scores.
+fn exported(kind: &str) -> Exported {
+    let job = Job::new();
+    let more = format!("model.kind = '{kind}'\nemit.features = true");
+    let config = job.config_with("job", &more);
+    job.append(&events(61, 0, false));
+    run(&config);
+    let unlabelled = |line: &String| {
+        let end = line.find(",\"y\"").unwrap_or(line.len() - 1);
+        format!("{}}}", &line[..end])
+    };
+    let later: Vec<String> = events(61, 1000, false).iter().map(unlabelled).collect();
+    job.append(&later);
+    run(&config);
+    let file = job.path("model.onnx");
+    let said = succeed(&pelton(&["model", "export", text(&config), "--to", text(&file)]));
+    assert!(said.contains("dense [N, 1], sparse [N, 1]"), "{said}");
+    let lines = std::fs::read_to_string(job.path("job.scores")).expect("scores");
+    let mut records: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let last = records.last().expect("many")["model_version"].clone();
+    records.retain(|record| record["model_version"] == last);
+    assert!(records.len() > 900, "{} of {kind}", records.len());
+    Exported { job, file, records }
+}
+
+fn score(record: &Value) -> f64 {
+    record["score"].as_f64().expect("a score")
+}
+
+/// What onnxruntime makes of the features of records; none where there is no Python.
+fn by_onnxruntime(file: &Path, records: &[Value]) -> Option<Vec<f64>> {
+    let python = std::env::var("PELTON_PYTHON").ok()?;
+    let rows = file.with_extension("rows");
+    let features: Vec<&Value> = records.iter().map(|record| &record["features"]).collect();
+    std::fs::write(&rows, serde_json::to_vec(&features).expect("JSON")).expect("written");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchange/scores.py");
+    let output = Command::new(python).args([script, text(file), text(&rows)]).output();
+    let said = succeed(&output.expect("PELTON_PYTHON names a python"));
+    Some(serde_json::from_str(&said).expect("a list of numbers"))
+}
+
+/// Every kind that can leave: what onnxruntime says of the features in the score records is the
+/// score in them; and so is what the file says as an imported model of the same stream.
+#[test]
+fn a_model_that_left_scores_the_same() {
+    let mut is_skipped = false;
+    for kind in ["auto", "linear", "fm", "ffm", "boost", "forest", "mlp", "deep"] {
+        let Exported { job, file, records } = exported(kind);
+        match by_onnxruntime(&file, &records) {
+            Some(scores) => {
+                assert_eq!(scores.len(), records.len());
+                for (record, other) in records.iter().zip(scores) {
+                    let own = score(record);
+                    assert!((own - other).abs() < 1e-5, "{kind}: {own}, onnxruntime {other}");
+                }
+            }
+            None => is_skipped = true,
+        }
+        let more = format!("model = {{ kind = 'imported', file = '{}' }}", file.display());
+        let config = job.config_with("back", &more);
+        run(&config);
+        let lines = std::fs::read_to_string(job.path("back.scores")).expect("scores");
+        let back: Vec<Value> =
+            lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let by_id = |id: &Value| back.iter().find(|own| own["id"] == *id).map(score);
+        for record in records.iter().step_by(7) {
+            let (own, other) = (score(record), by_id(&record["id"]).expect("all were scored"));
+            assert!((own - other).abs() < 1e-5, "{kind}: {own}, back here {other}");
+        }
+    }
+    if is_skipped {
+        eprintln!("SKIPPED: onnxruntime was not asked; set PELTON_PYTHON, see scripts/python");
+    }
+}
