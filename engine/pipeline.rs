@@ -104,14 +104,15 @@ impl Pipeline {
         self.learner.adopt(other.learner)
     }
 
-    /// Takes the place of a pipeline of the same configuration but for the challengers.
+    /// Takes the place of a pipeline of the same configuration but for the challengers, of whom
+    /// `stay` go on.
     ///
     /// # Errors
     /// [`Error::Usage`] where its champion has no place here; see [`Learner::succeed`].
-    pub fn succeed(&mut self, former: Pipeline) -> Result<(), Error> {
+    pub fn succeed(&mut self, former: Pipeline, stay: &[String]) -> Result<(), Error> {
         let Pipeline { clean, join, features, learner, .. } = former;
         (self.clean, self.join, self.features) = (clean, join, features);
-        self.learner.succeed(learner, &mut self.join)
+        self.learner.succeed(learner, stay, &mut self.join)
     }
 
     /// Makes a model of the contest the champion; whether there is one of that name.

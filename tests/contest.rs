@@ -120,6 +120,17 @@ fn challengers_join_and_leave() {
     assert_eq!(shadowed.len(), 5000);
     assert_eq!(shadowed, plain);
 
+    // One of the same name, but another kind, begins anew; the file is read again as it is then.
+    for kind in ["linear", "boost"] {
+        let more =
+            format!("model.kind = 'ffm'\nchallengers = [{{ name = 'other', kind = '{kind}' }}]");
+        run(&job.config_with("job", &more));
+    }
+    run(&job.config_with(
+        "job",
+        "model.kind = 'ffm'\nchallengers = [{ name = 'other', kind = 'boost' }]",
+    ));
+
     // A champion that is not [model] may not go with its list.
     let more = "model.kind = 'ffm'\nchallengers = [{ name = 'line', kind = 'linear' }]";
     let shadow = job.config_with("job", more);

@@ -20,6 +20,7 @@ use super::sequence_of;
 use super::store::{self, Store};
 use super::writer::{Snapshot, Writing};
 use crate::config::Config;
+use crate::config::contest::CHAMPION;
 use crate::device::Device;
 use crate::emit::Positions;
 use crate::error::Error;
@@ -229,9 +230,12 @@ pub fn read_bytes(
     let totals = Totals::read_state(&mut bytes);
     recovery.totals =
         totals.map_err(|source| Error::State { section: TOTALS.to_owned(), source })?;
-    if former.is_some() {
+    if let Some(former) = &former {
         let mut pipeline = Pipeline::on(config, device)?;
-        pipeline.succeed(recovery.pipeline)?;
+        let (before, after) = (&former.contest.challengers, &config.contest.challengers);
+        let stay = before.iter().filter(|own| after.contains(own)).map(|(name, _)| name.clone());
+        let stay: Vec<String> = stay.chain([CHAMPION.to_owned()]).collect();
+        pipeline.succeed(recovery.pipeline, &stay)?;
         recovery.pipeline = pipeline;
         manifest.settings = manifest::settings(config);
         manifest.challengers.clone_from(&config.contest.source);

@@ -106,10 +106,16 @@ impl Judges {
     }
 
     /// Takes the measures of judges of other entrants, by name; those of new ones begin.
-    pub(super) fn succeed(&mut self, former: Judges, (old, new): (&[String], &[String])) {
+    pub(super) fn succeed(
+        &mut self,
+        former: Judges,
+        (old, new): (&[String], &[String]),
+        stay: &[String],
+    ) {
         self.served = former.served;
         for (name, evaluator) in old.iter().zip(former.entrants) {
-            if let Some(at) = new.iter().position(|own| own == name) {
+            let place = new.iter().position(|own| own == name && stay.contains(name));
+            if let Some(at) = place {
                 self.entrants[at] = evaluator;
             }
         }

@@ -13,13 +13,18 @@ use crate::error::Error;
 use crate::join::Join;
 
 impl Learner {
-    /// Takes the place of a learner of the same settings but for the challengers, and renews the
-    /// notes of what waits for its label.
+    /// Takes the place of a learner of the same settings but for the challengers, of whom `stay` go
+    /// on, and renews the notes of what waits for its label.
     ///
     /// # Errors
     /// [`Error::Usage`] when the champion of the former has no place here, or its guard has
     /// tripped; [`Error::State`] and [`Error::Model`] for a bug only.
-    pub fn succeed(&mut self, former: Learner, join: &mut Join) -> Result<(), Error> {
+    pub fn succeed(
+        &mut self,
+        former: Learner,
+        stay: &[String],
+        join: &mut Join,
+    ) -> Result<(), Error> {
         if former.guard.is_paused() {
             let remedy = "let it learn again (pelton model resume) with the challengers it had";
             return Err(refused("the guard has tripped".to_owned(), remedy));
@@ -29,8 +34,9 @@ impl Learner {
         former.write_drift(&mut bytes).map_err(failed)?;
         self.read_drift(&mut &bytes[..]).map_err(failed)?;
         let Learner { model, judges, guard, step, counts, digest, .. } = former;
-        let (before, names) = (Layout::of(CHAMPION, &*model), names_of(&*model));
-        self.take_model(model)?;
+        let before = Layout::of(CHAMPION, &*model).only(stay);
+        let names = names_of(&*model);
+        self.take_model(model, stay)?;
         let after = Layout::of(CHAMPION, &*self.model);
         let mut notes = Vec::new();
         let mut renewed = |features: &Features<'_>, scores: &[f32], out: &mut Vec<f32>| {
@@ -47,7 +53,7 @@ impl Learner {
             renewed(&batch.row(row).features, &unknown, &mut notes)?;
         }
         self.step = Step { notes, ..step };
-        self.judges.succeed(judges, (&names, &names_of(&*self.model)));
+        self.judges.succeed(judges, (&names, &names_of(&*self.model)), stay);
         self.judges.begin_with(&*self.model);
         self.guard.adopt(guard);
         (self.counts, self.digest) = (counts, digest);
@@ -55,7 +61,7 @@ impl Learner {
     }
 
     /// Goes on with the model of the former.
-    fn take_model(&mut self, former: Box<dyn Model>) -> Result<(), Error> {
+    fn take_model(&mut self, former: Box<dyn Model>, stay: &[String]) -> Result<(), Error> {
         let remedy = "keep the champion among the models, or promote one that stays before it goes";
         let gone = |model: &dyn Model| {
             let standings = model.contest().map(Contest::standings).unwrap_or_default();
@@ -65,7 +71,7 @@ impl Learner {
         };
         let mut former = Former { name: CHAMPION.to_owned(), model: former };
         if let Some(contest) = self.model.contest_mut() {
-            return contest.succeed(former).map_err(|former| gone(&*former.model));
+            return contest.succeed(former, stay).map_err(|former| gone(&*former.model));
         }
         let alone = former.model.contest_mut().and_then(|contest| contest.leave(CHAMPION));
         self.model = alone.ok_or_else(|| gone(&*former.model))?;

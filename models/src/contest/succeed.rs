@@ -38,6 +38,13 @@ impl Layout {
         Layout { entrants: contest.entrants.iter().enumerate().map(part).collect(), outputs }
     }
 
+    /// Those of these names alone.
+    #[must_use]
+    pub fn only(mut self, names: &[String]) -> Layout {
+        self.entrants.retain(|(name, _)| names.contains(name));
+        self
+    }
+
     fn part(&self, name: &str) -> Option<Range<usize>> {
         self.entrants.iter().find(|(own, _)| own == name).map(|(_, part)| part.clone())
     }
@@ -76,14 +83,16 @@ pub fn renote(
 }
 
 impl Contest {
-    /// Goes on as the successor of what was before: entrants of the same names take their models
-    /// over, with how they stand; the others begin untrained, in a new test. Nothing is kept
-    /// afterwards. Returns the former back where its champion has no place here.
+    /// Goes on as the successor of what was before: entrants of these names take their models over,
+    /// with how they stand; the others begin untrained, in a new test. Nothing is kept afterwards.
     ///
     /// # Errors
-    /// The former, unchanged.
-    pub fn succeed(&mut self, mut former: Former) -> Result<(), Former> {
-        let place = |name: &str| self.entrants.iter().position(|own| own.name == name);
+    /// The former, unchanged, where its champion does not stay.
+    pub fn succeed(&mut self, mut former: Former, stay: &[String]) -> Result<(), Former> {
+        let place = |name: &str| {
+            let stays = stay.iter().any(|own| own == name);
+            self.entrants.iter().position(|own| stays && own.name == name)
+        };
         let version = former.model.version();
         let Some(contest) = former.model.contest_mut() else {
             let Some(at) = place(&former.name) else { return Err(former) };
@@ -97,8 +106,10 @@ impl Contest {
         };
         let is_other = contest.entrants.len() != self.entrants.len()
             || contest.entrants.iter().any(|own| place(&own.name).is_none());
-        for own in contest.entrants.drain(..) {
-            if let Some(at) = self.entrants.iter().position(|new| new.name == own.name) {
+        let places: Vec<Option<usize>> =
+            contest.entrants.iter().map(|own| place(&own.name)).collect();
+        for (own, at) in contest.entrants.drain(..).zip(places) {
+            if let Some(at) = at {
                 self.entrants[at] = own;
             }
         }

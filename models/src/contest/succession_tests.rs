@@ -27,6 +27,10 @@ fn of(models: Vec<(&str, Box<dyn Model>)>) -> Contest {
     Contest::new(TASK, SHAPE, RULE, models).expect("possible")
 }
 
+fn all() -> Vec<String> {
+    ["model", "line", "trees"].map(str::to_owned).to_vec()
+}
+
 /// A model alone becomes a champion: its scores are what they would have been alone.
 #[test]
 fn a_model_alone_gets_challengers() {
@@ -36,7 +40,7 @@ fn a_model_alone_gets_challengers() {
     walk(&mut *again, &stream, 0, 1000);
     let mut next = of(vec![("model", linear()), ("trees", trees())]);
     let former = Former { name: "model".to_owned(), model: again };
-    assert!(next.succeed(former).is_ok());
+    assert!(next.succeed(former, &all()).is_ok());
     assert_eq!(next.version(), alone.version());
     let expected = walk(&mut *alone, &stream, 1000, 3000);
     assert_eq!(walk(&mut next, &stream, 1000, 3000), expected);
@@ -60,7 +64,7 @@ fn others_join_and_leave() {
     let standings = before.standings();
     let mut next = of(vec![("new", linear()), ("line", linear())]);
     let former = Former { name: "model".to_owned(), model: Box::new(before) };
-    assert!(next.succeed(former).is_ok());
+    assert!(next.succeed(former, &all()).is_ok());
     let [new, line] = &next.standings()[..] else { panic!("two") };
     assert!(line.is_champion && !new.is_champion && line.loss == standings[0].loss);
     assert_eq!((new.loss, new.evidence), (0.0, 0.0));
@@ -69,10 +73,19 @@ fn others_join_and_leave() {
     // The mean is over the rows that each was judged by.
     assert!((next.standings()[0].loss - 0.7).abs() < 0.1, "{:?}", next.standings());
 
+    // One of the same name that is another begins.
+    let mut other = of(vec![("trees", trees()), ("line", linear())]);
+    let bytes = saved(&next);
+    let mut copy = of(vec![("new", linear()), ("line", linear())]);
+    copy.read_state(&mut &bytes[..]).expect("own bytes");
+    let former = Former { name: "model".to_owned(), model: Box::new(copy) };
+    assert!(other.succeed(former, &["line".to_owned()]).is_ok());
+    assert_eq!(other.entrants[0].model.version(), 0);
+
     // The champion may not leave.
     let mut none = of(vec![("other", linear()), ("trees", trees())]);
     let former = Former { name: "model".to_owned(), model: Box::new(same) };
-    let back = none.succeed(former).expect_err("the champion is not among them");
+    let back = none.succeed(former, &all()).expect_err("the champion is not among them");
     assert!(back.model.contest().is_some());
 }
 
@@ -90,7 +103,7 @@ fn what_waits_gets_its_notes() {
     let layout = Layout::of("model", &before);
     let mut next = of(vec![("line", linear()), ("new", trees()), ("trees", trees())]);
     let former = Former { name: "model".to_owned(), model: Box::new(before) };
-    assert!(next.succeed(former).is_ok());
+    assert!(next.succeed(former, &all()).is_ok());
     let after = Layout::of("model", &next);
     let mut notes = Vec::new();
     renote((&layout, &after), &next, (&features, &scores), &mut notes).expect("it fits");
