@@ -5,6 +5,13 @@ use pelton_kernels::KernelError;
 use super::tree::Growth;
 use crate::Task;
 
+/// Rounds of a generation, and trees of all its rounds where there are many classes.
+const ROUNDS: usize = 100;
+const TREES: usize = 500;
+const ROUNDS_MIN: usize = 20;
+/// A tree goes no further, however few there are.
+const RATE_MAX: f32 = 0.3;
+
 /// Settings of [`Boost`](super::Boost); the defaults need no tuning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BoostConfig {
@@ -34,13 +41,15 @@ impl BoostConfig {
     /// The defaults.
     #[must_use]
     pub fn new(task: Task) -> BoostConfig {
+        // Of many classes fewer rounds, each going further: as good, for less (docs/boost.md).
+        let rounds = (TREES / task.outputs()).clamp(ROUNDS_MIN, ROUNDS);
         BoostConfig {
             task,
             sample_rows: 100_000,
-            rounds: 100,
+            rounds,
             depth: 4,
             rows_share: 0.3,
-            rate: 0.1,
+            rate: (0.1 * ROUNDS as f32 / rounds as f32).min(RATE_MAX),
             lambda: 3.0,
             hessian_min: 3.0,
             period_labels: 40_000,
