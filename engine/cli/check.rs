@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pelton::config::Config;
+use pelton::config::contest::CHAMPION;
 use pelton::config::emit::SinkConfig;
 use pelton::config::family::Kind;
 use pelton::config::stream::SourceConfig;
-use pelton::device;
+use pelton::device::{self, Device};
 use pelton::error::Error;
 use pelton::features::FeatureStage;
 use pelton::features::plan::duration;
+use pelton::{imported, model};
+use pelton_models::frozen::Feed;
 use pelton::ring::{Ring, Slot};
 
 use super::usage;
@@ -41,6 +44,7 @@ impl Check {
         println!("{} is valid", path.display());
         explain_stream(&config);
         explain_features(&config, &features);
+        explain_imported(&config, &features)?;
         explain_memory(&config, &features);
         Ok(())
     }
@@ -102,6 +106,29 @@ fn explain_features(config: &Config, features: &FeatureStage) {
     for name in &plan.sparse_names {
         println!("    {name}");
     }
+}
+
+/// Models of other tools: what they are fed, or why they cannot be used.
+fn explain_imported(config: &Config, features: &FeatureStage) -> Result<(), Error> {
+    let challengers = config.contest.challengers.iter().map(|(name, family)| (&**name, family));
+    let all = [(CHAMPION, &config.model.family)].into_iter().chain(challengers);
+    let files: Vec<_> = all.filter_map(|(name, own)| Some((name, own.file.as_ref()?))).collect();
+    for (name, file) in &files {
+        let drawing = imported::load(config, file)?;
+        println!("imported {} as {name}", file.path.display());
+        for ((_, input, _, columns), feed) in drawing.graph.inputs().zip(&drawing.feeds) {
+            let of = match feed {
+                Feed::Dense(_) => "dense features",
+                Feed::Sparse => "sparse features",
+            };
+            println!("    {input}: {columns} {of}");
+        }
+    }
+    // Whether it gives what the task needs shows when it runs.
+    if !files.is_empty() {
+        model::build(config, features.shape(), &Device::Cpu)?;
+    }
+    Ok(())
 }
 
 fn explain_memory(config: &Config, features: &FeatureStage) {
