@@ -4,7 +4,10 @@
 //! A file is bytes here: who calls this opens and writes files. Bytes of any kind are an error that
 //! says what is wrong with them, never a panic.
 
+mod ensemble;
 mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod lightgbm;
 pub mod onnx;
 pub mod safetensors;
