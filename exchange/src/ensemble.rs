@@ -85,6 +85,9 @@ impl Question {
     }
 }
 
+/// Places of questions, and whether it is a yes that leads on.
+type Answers = Vec<(usize, bool)>;
+
 /// Trees that are being read.
 pub(crate) struct Ensemble {
     /// The format, for errors.
@@ -127,8 +130,8 @@ impl Ensemble {
             |reason: String| ExchangeError::malformed(format, format!("tree {tree}: {reason}"));
         let mut is_met = vec![false; count];
         self.trees.roots.push(self.trees.nodes.len() as u32);
-        // Each with the questions that lead to it: their places, and by which answer.
-        let mut open: Vec<(usize, Vec<(usize, bool)>)> = vec![(0, Vec::new())];
+        // Each with the answers that lead to it.
+        let mut open: Vec<(usize, Answers)> = vec![(0, Answers::new())];
         while let Some((number, comes_from)) = open.pop() {
             match is_met.get_mut(number) {
                 None => return Err(malformed(format!("there is no node {number}"))),
@@ -165,13 +168,13 @@ impl Ensemble {
         Ok(())
     }
 
-    /// Adds the questions of a split; the places and answers that lead left, and right.
+    /// Adds the questions of a split; the answers that lead left, and right.
     fn ask(
         &mut self,
         column: usize,
         questions: Vec<Question>,
-    ) -> Result<(Vec<(usize, bool)>, Vec<(usize, bool)>), ExchangeError> {
-        let (mut to_left, mut to_right) = (Vec::new(), Vec::new());
+    ) -> Result<(Answers, Answers), ExchangeError> {
+        let (mut to_left, mut to_right) = (Answers::new(), Answers::new());
         for question in questions {
             let place = self.trees.nodes.len();
             if let Rule::OneOf(words) = &question.rule {

@@ -1,13 +1,20 @@
 //! Models of LightGBM, from the text of `save_model("model.txt")`, versions v3 and v4, or the JSON
 //! of `dump_model()`.
 //!
-//! All boostings (gbdt, dart, goss, rf) with the objectives of [`objective`]; an objective of
-//! one's own is not in a file: its scores are the sums, of which nothing is known. Not: linear
-//! trees.
+//! All boostings (gbdt, dart, goss, rf). What is predicted, by the objective:
+//! - a probability: `binary`, `cross_entropy`;
+//! - that of each class: `multiclass`, and `multiclassova`, where they do not sum to 1;
+//! - a value: `regression`, `regression_l1`, `huber`, `fair`, `quantile`, `mape` (squared again
+//!   where `reg_sqrt` was set), `lambdarank`, `rank_xendcg`; with an exponential, `poisson`,
+//!   `gamma`, `tweedie`; `cross_entropy_lambda`;
+//! - an objective of one's own is not in a file: the scores are the sums,
+//!   [`Predicts::Unknown`](crate::Predicts::Unknown).
+//!
+//! Not: linear trees. The rules that are easily missed:
 //!
 //! - A row goes left up to the threshold. Thresholds are doubles and values are 32-bit floats here;
 //!   a float is at most a double where it is at most the largest float that is: nothing is lost.
-//! - What is missing is told by each split ([`split`]): NaN; or zero and NaN; or nothing, and NaN
+//! - What is missing is told by each split: NaN; or zero and NaN; or nothing, and NaN
 //!   is zero.
 //! - At splits by categories those that are listed go left, all else (negative values, NaN, and
 //!   categories never seen too) right. Where categories came from pandas, rows are to have the

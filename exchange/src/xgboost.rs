@@ -1,8 +1,14 @@
 //! Models of XGBoost, from the JSON of `save_model("model.json")`, releases 1.x to 3.x.
 //!
-//! The boosters `gbtree`, `dart` and `gblinear` with the objectives of [`objective`]; not: leaves
-//! of several numbers (`multi_strategy = "multi_output_tree"`) and several targets. The predicted
-//! class of `multi:softmax` is its probabilities here.
+//! The boosters `gbtree`, `dart` and `gblinear`. What is predicted, by the objective:
+//! - a probability: `binary:logistic`, `reg:logistic`;
+//! - that of each class: `multi:softprob`, and `multi:softmax` too;
+//! - a value: `reg:squarederror`, `reg:linear`, `reg:squaredlogerror`, `reg:absoluteerror`,
+//!   `reg:pseudohubererror`, `reg:quantileerror`, `binary:logitraw`, all of `rank:`; and, with an
+//!   exponential, `count:poisson`, `reg:gamma`, `reg:tweedie`.
+//!
+//! Not: leaves of several numbers (`multi_strategy = "multi_output_tree"`), several targets, other
+//! objectives. The rules that are easily missed:
 //!
 //! - A row goes left where its value is less than the threshold, and by `default_left` where it is
 //!   NaN; at splits by categories those that are listed go right, all else (negative values and

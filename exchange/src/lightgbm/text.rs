@@ -123,7 +123,8 @@ fn tree(part: &Part<'_>) -> Result<FileTree, ExchangeError> {
     let split = |place: usize| {
         let (threshold, kind) = (thresholds[place], types[place]);
         let wrong = |what: &str| malformed(format!("{}: {what} of split {place}", part.name));
-        if !threshold.is_finite() || kind > 15 {
+        // A split of NaN from all that is not has the threshold `inf`.
+        if threshold.is_nan() || kind > 15 {
             return Err(wrong("threshold or decision type"));
         }
         let missing = match kind >> 2 & 3 {
