@@ -18,9 +18,6 @@ pub(crate) const COLUMNS_MAX: usize = 1 << 20;
 /// The same for outputs.
 pub(crate) const OUTPUTS_MAX: usize = 1 << 16;
 
-/// Words of 32 categories of all splits of a model: 16 MiB.
-const CATEGORY_WORDS_MAX: usize = 1 << 22;
-
 /// What becomes of the sums of the leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
@@ -96,7 +93,6 @@ pub(crate) struct Ensemble {
     pub(crate) columns: usize,
     /// The trees so far.
     pub(crate) trees: Trees,
-    category_words: usize,
 }
 
 impl Ensemble {
@@ -111,7 +107,7 @@ impl Ensemble {
     ) -> Result<Ensemble, ExchangeError> {
         check_counts(format, columns, base.len())?;
         let trees = Trees { base, ..Trees::default() };
-        Ok(Ensemble { format, columns, trees, category_words: 0 })
+        Ok(Ensemble { format, columns, trees })
     }
 
     /// Adds a tree of `count` nodes whose root is number 0, with leaves for one output.
@@ -122,7 +118,7 @@ impl Ensemble {
         &mut self,
         output: usize,
         count: usize,
-        node: impl Fn(usize) -> Result<Branch, ExchangeError>,
+        mut node: impl FnMut(usize) -> Result<Branch, ExchangeError>,
     ) -> Result<(), ExchangeError> {
         let tree = self.trees.roots.len();
         let format = self.format;
@@ -159,7 +155,7 @@ impl Ensemble {
                     return Err(malformed(reason));
                 }
                 Branch::Split { column, questions, left, right } => {
-                    let (to_left, to_right) = self.ask(column, questions)?;
+                    let (to_left, to_right) = self.ask(column, questions);
                     open.push((right, to_right));
                     open.push((left, to_left));
                 }
@@ -169,21 +165,10 @@ impl Ensemble {
     }
 
     /// Adds the questions of a split; the answers that lead left, and right.
-    fn ask(
-        &mut self,
-        column: usize,
-        questions: Vec<Question>,
-    ) -> Result<(Answers, Answers), ExchangeError> {
+    fn ask(&mut self, column: usize, questions: Vec<Question>) -> (Answers, Answers) {
         let (mut to_left, mut to_right) = (Answers::new(), Answers::new());
         for question in questions {
             let place = self.trees.nodes.len();
-            if let Rule::OneOf(words) = &question.rule {
-                self.category_words += words.len();
-                if self.category_words > CATEGORY_WORDS_MAX {
-                    let what = "splits by so many categories: number them from 0";
-                    return Err(ExchangeError::unsupported(self.format, what));
-                }
-            }
             for (goal, is_yes) in [(question.yes, true), (question.no, false)] {
                 match goal {
                     Goal::Left => to_left.push((place, is_yes)),
@@ -200,7 +185,7 @@ impl Ensemble {
                 right: place as u32 + 1,
             });
         }
-        Ok((to_left, to_right))
+        (to_left, to_right)
     }
 
     /// The whole model.
@@ -280,26 +265,38 @@ pub(crate) fn check_counts(
     Ok(())
 }
 
-/// Words of 32 bits with the bits of these categories.
-///
-/// # Errors
-/// [`ExchangeError`] for negative ones and those that would take more memory than is given.
-pub(crate) fn category_bits(
+/// Words of 32 categories that lists of categories may still become: a list of one large number
+/// is short, its bits are not.
+pub(crate) struct CategoryRoom {
     format: &'static str,
-    categories: impl IntoIterator<Item = i64>,
-) -> Result<Vec<u32>, ExchangeError> {
-    let mut words: Vec<u32> = Vec::new();
-    for category in categories {
-        let number = usize::try_from(category)
-            .ok()
-            .filter(|number| number / 32 < CATEGORY_WORDS_MAX)
-            .ok_or_else(|| ExchangeError::malformed(format, format!("category {category}")))?;
-        if words.len() <= number / 32 {
-            words.resize(number / 32 + 1, 0);
-        }
-        words[number / 32] |= 1 << (number % 32);
+    words: usize,
+}
+
+impl CategoryRoom {
+    /// For a file of so many bytes: 32 bytes for each, and 4 MiB.
+    pub(crate) fn of(format: &'static str, bytes: usize) -> CategoryRoom {
+        CategoryRoom { format, words: bytes.saturating_mul(8).saturating_add(1 << 20) }
     }
-    Ok(words)
+
+    /// Words with the bits of these categories.
+    ///
+    /// # Errors
+    /// [`ExchangeError`] for negative ones and those that there is no room for.
+    pub(crate) fn bits(&mut self, categories: &[i64]) -> Result<Vec<u32>, ExchangeError> {
+        let (Some(least), Some(most)) = (categories.iter().min(), categories.iter().max()) else {
+            return Ok(Vec::new());
+        };
+        if *least < 0 {
+            return Err(ExchangeError::malformed(self.format, format!("category {least}")));
+        }
+        let length = usize::try_from(most / 32 + 1).unwrap_or(usize::MAX);
+        let what = || format!("category {most} and others as large: number them from 0");
+        let left = self.words.checked_sub(length);
+        self.words = left.ok_or_else(|| ExchangeError::unsupported(self.format, what()))?;
+        let mut words = vec![0; length];
+        categories.iter().for_each(|own| words[(own / 32) as usize] |= 1 << (own % 32));
+        Ok(words)
+    }
 }
 
 /// The category 0 and numbers in (-1, 0) are the same to [`Rule::OneOf`].

@@ -31,7 +31,7 @@ mod objective;
 mod tests;
 mod trees;
 
-use crate::ensemble::{Ensemble, Link, check_container, check_counts};
+use crate::ensemble::{CategoryRoom, Ensemble, Link, check_container, check_counts};
 use crate::{ExchangeError, Imported, Predicts};
 use file::{Booster, Learner, Model, count, mended, parsed};
 
@@ -77,7 +77,8 @@ pub fn read(bytes: &[u8]) -> Result<Imported, ExchangeError> {
     };
     let begin = objective::begin(&learner.objective.name, link, release);
     let base = objective::base(parameters.base_score.get(), begin, classes)?;
-    grow(learner, columns, base, (link, predicts))
+    let room = CategoryRoom::of(FORMAT, bytes.len());
+    grow(learner, columns, base, (link, predicts), room)
 }
 
 /// The model of a booster of one of the three kinds.
@@ -86,6 +87,7 @@ fn grow(
     columns: usize,
     base: Vec<f64>,
     does: (Link, Predicts),
+    room: CategoryRoom,
 ) -> Result<Imported, ExchangeError> {
     let Booster { name, model, gbtree, weight_drop } = learner.gradient_booster;
     let missing = |key: &str| malformed(format!("the booster `{name}` has no `{key}`"));
@@ -108,7 +110,7 @@ fn grow(
     let best = best.map(|own| count("best_iteration", own)).transpose()?;
     let mut ensemble = Ensemble::new(FORMAT, columns, base)?;
     let model = parsed("gradient_booster.model", model)?;
-    trees::plant(&mut ensemble, &model, weights.as_deref(), best)?;
+    trees::plant(&mut ensemble, &model, weights.as_deref(), best, room)?;
     let (link, predicts) = does;
     ensemble.imported(learner.feature_names, link, predicts)
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::split::{Missing, Split, Test};
 use super::{FORMAT, FileTree, Said, malformed};
 use crate::ExchangeError;
-use crate::ensemble::category_bits;
+use crate::ensemble::CategoryRoom;
 
 /// A double, by one rounding from its text: the reader of JSON may be one unit off, and a
 /// threshold is often the next double behind a value.
@@ -71,18 +71,20 @@ pub(super) fn read(text: &str) -> Result<Said, ExchangeError> {
         let what = "another version; load and dump it with LightGBM 3 or 4";
         return Err(ExchangeError::unsupported(FORMAT, what));
     }
+    let mut room = CategoryRoom::of(FORMAT, text.len());
+    let trees = model.tree_info.iter().map(|tree| flat(tree, &mut room));
     Ok(Said {
         columns: model.max_feature_idx as usize + 1,
         names: model.feature_names,
         outputs: model.num_tree_per_iteration,
         objective: model.objective,
         is_average: model.average_output,
-        trees: model.tree_info.iter().map(flat).collect::<Result<_, _>>()?,
+        trees: trees.collect::<Result<_, _>>()?,
     })
 }
 
 /// A tree with its splits and leaves in lists, in the order in which they are met.
-fn flat(tree: &Tree<'_>) -> Result<FileTree, ExchangeError> {
+fn flat(tree: &Tree<'_>, room: &mut CategoryRoom) -> Result<FileTree, ExchangeError> {
     let mut flat = FileTree { splits: Vec::new(), leaves: Vec::new() };
     // Each with the split it belongs to, and whether it is its left child.
     let mut open = vec![(&tree.tree_structure, None)];
@@ -103,7 +105,7 @@ fn flat(tree: &Tree<'_>) -> Result<FileTree, ExchangeError> {
                 };
                 open.push((right.as_ref(), Some((place, false))));
                 open.push((left.as_ref(), Some((place, true))));
-                flat.splits.push(split(node)?);
+                flat.splits.push(split(node, room)?);
                 place as i64
             }
         };
@@ -116,7 +118,7 @@ fn flat(tree: &Tree<'_>) -> Result<FileTree, ExchangeError> {
 }
 
 /// A split whose children are still to be named.
-fn split(node: &Node<'_>) -> Result<Split, ExchangeError> {
+fn split(node: &Node<'_>, room: &mut CategoryRoom) -> Result<Split, ExchangeError> {
     let missing = |key: &str| malformed(format!("a split has no `{key}`, or none of a known kind"));
     let threshold = node.threshold.ok_or_else(|| missing("threshold"))?.get();
     let test = match node.decision_type.as_deref() {
@@ -124,7 +126,7 @@ fn split(node: &Node<'_>) -> Result<Split, ExchangeError> {
         Some("==") => {
             let numbers = threshold.trim_matches('"').split("||").map(str::parse);
             let numbers: Result<Vec<i64>, _> = numbers.collect();
-            Test::OneOf(category_bits(FORMAT, numbers.map_err(|_| missing("threshold"))?)?)
+            Test::OneOf(room.bits(&numbers.map_err(|_| missing("threshold"))?)?)
         }
         _ => return Err(missing("decision_type")),
     };

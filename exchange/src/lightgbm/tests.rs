@@ -157,6 +157,38 @@ fn what_is_wrong_is_told() {
 }
 
 #[test]
+fn what_is_small_and_asks_for_much_is_refused() {
+    let dump = String::from_utf8(one("lightgbm", "binary.json").bytes).expect("text");
+    let (before, after) = dump.split_once("\"tree_structure\":").expect("a tree");
+    let deep = format!("{before}\"tree_structure\":{}", "{\"left_child\":".repeat(300_000));
+    assert!(read(deep.as_bytes()).is_err());
+    let list = after.find("||").map(|at| after[..at].rfind('"').expect("a text") + 1);
+    let (same, list) = after.split_at(list.expect("a split by categories"));
+    let large = format!("{before}\"tree_structure\":{same}4000000000||{list}");
+    let error = read(large.as_bytes()).expect_err("too large").to_string();
+    assert!(error.contains("category 4000000000"), "{error}");
+    let error = read(large.replace("4000000000||", "-1||").as_bytes()).expect_err("negative");
+    assert!(error.to_string().contains("category -1"), "{error}");
+    // Two splits with the same categories.
+    let text = |places: &str| {
+        let tree = "num_leaves=3\nnum_cat=2\nsplit_feature=0 0\ndecision_type=1 1\nleft_child=1 -2\n\
+                    right_child=-1 -3\nleaf_value=1 2 3\ncat_boundaries=0 1 2\ncat_threshold=5 9";
+        let model = "tree\nversion=v4\nnum_tree_per_iteration=1\nmax_feature_idx=0";
+        format!("{model}\nfeature_names=a\n\nTree=0\n{tree}\nthreshold={places}\nend of trees\n")
+    };
+    assert!(read(text("0 1").as_bytes()).is_ok());
+    let error = read(text("0 0").as_bytes());
+    assert!(error.is_ok(), "as many words as there are");
+    for places in ["0 2", "0 0.5", "0 -1", "0 inf"] {
+        let error = read(text(places).as_bytes()).expect_err(places).to_string();
+        assert!(error.contains("categories of split 1"), "{error}");
+    }
+    let more = text("0 0").replace("cat_boundaries=0 1 2", "cat_boundaries=0 2 2");
+    let error = read(more.as_bytes()).expect_err("overlap").to_string();
+    assert!(error.contains("that another has"), "{error}");
+}
+
+#[test]
 fn an_objective_of_ones_own_gives_sums() {
     let imported = changed("objective=binary sigmoid:1\n", "").expect("a model");
     assert_eq!(imported.predicts, Predicts::Unknown);

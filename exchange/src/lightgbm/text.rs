@@ -120,7 +120,8 @@ fn tree(part: &Part<'_>) -> Result<FileTree, ExchangeError> {
     let lefts: Vec<i64> = part.list("left_child", splits)?;
     let rights: Vec<i64> = part.list("right_child", splits)?;
     let categories = Categories::of(part)?;
-    let split = |place: usize| {
+    let mut taken = 0;
+    let mut split = |place: usize| {
         let (threshold, kind) = (thresholds[place], types[place]);
         let wrong = |what: &str| malformed(format!("{}: {what} of split {place}", part.name));
         // A split of NaN from all that is not has the threshold `inf`.
@@ -134,7 +135,13 @@ fn tree(part: &Part<'_>) -> Result<FileTree, ExchangeError> {
             _ => return Err(wrong("kind of missing values")),
         };
         let test = if kind & 1 == 1 {
-            Test::OneOf(categories.at(threshold).ok_or_else(|| wrong("categories"))?)
+            let words = categories.at(threshold).ok_or_else(|| wrong("categories"))?;
+            // Each split has words of its own; a few lines could ask for very much otherwise.
+            taken += words.len();
+            if taken > categories.words.len() {
+                return Err(wrong("categories that another has, too,"));
+            }
+            Test::OneOf(words.to_vec())
         } else {
             Test::UpTo(threshold)
         };
@@ -142,7 +149,7 @@ fn tree(part: &Part<'_>) -> Result<FileTree, ExchangeError> {
         let is_default_left = kind & 2 == 2;
         Ok(Split { column: columns[place], test, missing, is_default_left, left, right })
     };
-    Ok(FileTree { splits: (0..splits).map(split).collect::<Result<_, _>>()?, leaves })
+    Ok(FileTree { splits: (0..splits).map(&mut split).collect::<Result<_, _>>()?, leaves })
 }
 
 /// Bits of the categories of all splits of a tree, 32 a word; the threshold of a split is the
@@ -166,13 +173,13 @@ impl Categories {
         Ok(Categories { boundaries, words: part.list("cat_threshold", length)? })
     }
 
-    fn at(&self, threshold: f64) -> Option<Vec<u32>> {
+    fn at(&self, threshold: f64) -> Option<&[u32]> {
         let place = threshold as usize;
         if threshold < 0.0 || threshold != place as f64 {
             return None;
         }
         let (begin, end) = (*self.boundaries.get(place)?, *self.boundaries.get(place + 1)?);
-        Some(self.words.get(begin..end)?.to_vec())
+        self.words.get(begin..end)
     }
 }
 

@@ -142,6 +142,28 @@ fn words_that_are_no_json_are_mended_outside_of_texts() {
 }
 
 #[test]
+fn what_is_small_and_asks_for_much_is_refused() {
+    assert!(read(&[b'['; 1_000_000]).is_err());
+    let deep = [&b"{\"learner\":"[..], &b"{\"a\":[".repeat(300_000)].concat();
+    assert!(read(&deep).is_err());
+    let put = |key: &'static str, value: Value, told: &str| {
+        let put = |model: &mut Value| {
+            let trees = &mut model["learner"]["gradient_booster"]["model"]["trees"];
+            let mut trees = trees.as_array_mut().expect("trees").iter_mut();
+            let tree = trees.find(|own| own["categories"] != json!([])).expect("categories");
+            tree[key][0] = value.clone();
+        };
+        let error = reason(changed("categories.json", put));
+        assert!(error.contains(told), "{error}");
+    };
+    put("categories", json!(4_000_000_000_u64), "category 4000000000");
+    put("categories", json!(-1), "category -1");
+    put("categories_sizes", json!(1000), "not so many categories");
+    put("categories_segments", json!(1000), "lacks its categories");
+    put("categories_nodes", json!(1000), "has no categories");
+}
+
+#[test]
 fn a_huge_count_is_refused() {
     for (key, value) in [("num_feature", "4000000000"), ("num_class", "4000000000")] {
         let put = |model: &mut Value| {

@@ -5,7 +5,7 @@ use pelton_models::graph::Rule;
 use super::file::{Float, Forest, Tree, count};
 use super::{FORMAT, malformed};
 use crate::ExchangeError;
-use crate::ensemble::{Branch, Ensemble, Goal, Question, category_bits, has_zero};
+use crate::ensemble::{Branch, CategoryRoom, Ensemble, Goal, Question, has_zero};
 
 /// Adds all trees up to the best round, each with its weight where there are weights.
 pub(super) fn plant(
@@ -13,6 +13,7 @@ pub(super) fn plant(
     forest: &Forest,
     weights: Option<&[Float]>,
     best: Option<usize>,
+    mut room: CategoryRoom,
 ) -> Result<(), ExchangeError> {
     let trees = forest.trees.len();
     let classes = ensemble.trees.base.len();
@@ -34,7 +35,7 @@ pub(super) fn plant(
         check(place, tree)?;
         let categories = Categories::of(place, tree)?;
         ensemble.plant(class, tree.left_children.len(), |node| {
-            branch(tree, &categories, weight, node)
+            branch(tree, &categories, weight, node, &mut room)
         })?;
     }
     Ok(())
@@ -125,6 +126,7 @@ fn branch(
     categories: &Categories<'_>,
     weight: f64,
     node: usize,
+    room: &mut CategoryRoom,
 ) -> Result<Branch, ExchangeError> {
     let number = tree.split_conditions[node].0;
     let (left, right) = (tree.left_children[node], tree.right_children[node]);
@@ -144,7 +146,7 @@ fn branch(
         Some(1) => {
             let reason = || malformed(format!("node {node} has no categories"));
             let own = categories.at(node).ok_or_else(reason)?;
-            by_category(category_bits(FORMAT, own.iter().copied())?, is_missing_left)
+            by_category(room.bits(own)?, is_missing_left)
         }
         Some(other) => return Err(malformed(format!("node {node} is of type {other}"))),
     };
