@@ -17,6 +17,7 @@
 //!   round are left out, as XGBoost's scikit-learn classes do, but not `Booster.predict`.
 //! - `base_score` is in the unit of the prediction: a probability for logistic objectives, a mean
 //!   for those with a logarithm; one for all classes, or (3.1 and later) one for each.
+//!   For `binary:logitraw` it is a probability up to release 1.2, a sum since.
 //! - Where categories were text (pandas), the model counts them from 0 in the order of its own
 //!   list; rows are to have those numbers.
 //! - An objective of one's own is not in a file: XGBoost writes `reg:squarederror`, and the scores
@@ -64,12 +65,9 @@ pub fn read(bytes: &[u8]) -> Result<Imported, ExchangeError> {
     }
     check_counts(FORMAT, columns, classes)?;
     let (link, predicts) = objective::link(&learner.objective.name)?;
-    match (predicts, classes) {
-        (Predicts::Probabilities, _) | (_, 1) => {}
-        _ => {
-            let name = &learner.objective.name;
-            return Err(malformed(format!("{classes} classes with the objective `{name}`")));
-        }
+    if (predicts == Predicts::Probabilities) != (classes > 1) {
+        let name = &learner.objective.name;
+        return Err(malformed(format!("{classes} classes with the objective `{name}`")));
     }
     let release = match model.version.as_slice() {
         [major, minor, ..] => Some((*major, *minor)),

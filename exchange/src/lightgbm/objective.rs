@@ -42,7 +42,7 @@ pub(super) fn read(objective: Option<&str>, outputs: usize) -> Result<Means, Exc
             return Err(ExchangeError::unsupported(FORMAT, what));
         }
     };
-    if outputs > 1 && !matches!(predicts, Predicts::Probabilities | Predicts::Unknown) {
+    if predicts != Predicts::Unknown && (predicts == Predicts::Probabilities) != (outputs > 1) {
         return Err(malformed(format!("{outputs} outputs with the objective `{name}`")));
     }
     let mut factor = 1.0;

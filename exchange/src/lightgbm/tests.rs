@@ -132,7 +132,7 @@ fn what_is_wrong_is_told() {
         ("version=v4", "version=v2", "version v2"),
         ("objective=binary sigmoid:1", "objective=binary sigmoid:0", "sigmoid"),
         ("objective=binary", "objective=cubic", "`cubic`"),
-        ("objective=binary", "objective=multiclass num_class:3", "num_class"),
+        ("objective=binary", "objective=multiclass num_class:3", "1 outputs with"),
         ("max_feature_idx=4", "max_feature_idx=4294967295", "4294967296 columns"),
         ("max_feature_idx=4", "max_feature_idx=1", "looks at column"),
         ("num_tree_per_iteration=1", "num_tree_per_iteration=2", "2 outputs"),
@@ -171,8 +171,8 @@ fn what_is_small_and_asks_for_much_is_refused() {
     assert!(error.to_string().contains("category -1"), "{error}");
     // Two splits with the same categories.
     let text = |places: &str| {
-        let tree = "num_leaves=3\nnum_cat=2\nsplit_feature=0 0\ndecision_type=1 1\nleft_child=1 -2\n\
-                    right_child=-1 -3\nleaf_value=1 2 3\ncat_boundaries=0 1 2\ncat_threshold=5 9";
+        let tree = "num_leaves=3\nnum_cat=2\nsplit_feature=0 0\ndecision_type=1 1\n\
+                    left_child=1 -2\nright_child=-1 -3\nleaf_value=1 2 3\ncat_boundaries=0 1 2\ncat_threshold=5 9";
         let model = "tree\nversion=v4\nnum_tree_per_iteration=1\nmax_feature_idx=0";
         format!("{model}\nfeature_names=a\n\nTree=0\n{tree}\nthreshold={places}\nend of trees\n")
     };
