@@ -1,10 +1,13 @@
-//! Trained models from and to the files of other tools, all by way of one
-//! [`Graph`](pelton_models::graph::Graph): what is read becomes a graph, what is written is one.
+//! Trained models from and to the files of other tools, all by way of one [`Graph`]: what is read
+//! becomes a graph, what is written is one.
 //!
 //! A file is bytes here: who calls this opens and writes files. Bytes of any kind are an error that
 //! says what is wrong with them, never a panic.
 
+mod ensemble;
 mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod lightgbm;
 pub mod onnx;
 pub mod safetensors;

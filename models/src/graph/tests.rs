@@ -152,6 +152,19 @@ fn small_trees() -> Trees {
 }
 
 #[test]
+fn a_split_by_no_categories_sends_all_right() {
+    let mut trees = Trees { base: vec![0.0], roots: vec![0], ..Trees::default() };
+    let rule = Rule::OneOf(Vec::new());
+    trees.nodes.push(TreeNode::Split { column: 0, rule, is_missing_left: true, left: 1, right: 2 });
+    for value in [1.0, 2.0] {
+        trees.leaf([Leaf { output: 0, value }]);
+    }
+    let rows = Tensor::matrix(vec![-0.5, 0.0, -0.0, -1.0, 5.0], 1);
+    let out = single(Operation::Trees(trees), vec![rows]).expect("one");
+    assert_eq!(floats(&out), [2.0; 5]);
+}
+
+#[test]
 fn trees_send_rows_to_leaves() {
     let trees = small_trees();
     assert!(trees.is_sound());

@@ -157,5 +157,6 @@ fn is_one_of(bits: &[u32], value: f32) -> bool {
         return false;
     }
     let number = value as usize;
-    bits[number / 32] >> (number % 32) & 1 == 1
+    // Of no words there is no first one, which numbers in (-1, 0) ask for.
+    bits.get(number / 32).is_some_and(|word| word >> (number % 32) & 1 == 1)
 }
