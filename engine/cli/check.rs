@@ -12,9 +12,9 @@ use pelton::device::{self, Device};
 use pelton::error::Error;
 use pelton::features::FeatureStage;
 use pelton::features::plan::duration;
+use pelton::ring::{Ring, Slot};
 use pelton::{imported, model};
 use pelton_models::frozen::Feed;
-use pelton::ring::{Ring, Slot};
 
 use super::usage;
 
@@ -41,10 +41,11 @@ impl Check {
         };
         let config = Config::load(&path)?;
         let features = FeatureStage::new(&config)?;
+        let imported = explain_imported(&config, &features)?;
         println!("{} is valid", path.display());
         explain_stream(&config);
         explain_features(&config, &features);
-        explain_imported(&config, &features)?;
+        imported.iter().for_each(|line| println!("{line}"));
         explain_memory(&config, &features);
         Ok(())
     }
@@ -109,26 +110,27 @@ fn explain_features(config: &Config, features: &FeatureStage) {
 }
 
 /// Models of other tools: what they are fed, or why they cannot be used.
-fn explain_imported(config: &Config, features: &FeatureStage) -> Result<(), Error> {
+fn explain_imported(config: &Config, features: &FeatureStage) -> Result<Vec<String>, Error> {
+    let mut lines = Vec::new();
     let challengers = config.contest.challengers.iter().map(|(name, family)| (&**name, family));
     let all = [(CHAMPION, &config.model.family)].into_iter().chain(challengers);
     let files: Vec<_> = all.filter_map(|(name, own)| Some((name, own.file.as_ref()?))).collect();
     for (name, file) in &files {
         let drawing = imported::load(config, file)?;
-        println!("imported {} as {name}", file.path.display());
+        lines.push(format!("imported {} as {name}", file.path.display()));
         for ((_, input, _, columns), feed) in drawing.graph.inputs().zip(&drawing.feeds) {
             let of = match feed {
                 Feed::Dense(_) => "dense features",
                 Feed::Sparse => "sparse features",
             };
-            println!("    {input}: {columns} {of}");
+            lines.push(format!("    {input}: {columns} {of}"));
         }
     }
     // Whether it gives what the task needs shows when it runs.
     if !files.is_empty() {
         model::build(config, features.shape(), &Device::Cpu)?;
     }
-    Ok(())
+    Ok(lines)
 }
 
 fn explain_memory(config: &Config, features: &FeatureStage) {
