@@ -182,6 +182,11 @@ impl Moments {
         (self.means[index], if inverse == 0.0 { 0.0 } else { 1.0 / inverse })
     }
 
+    /// Means, and 1 / deviation or 0 where that is 0, of all columns as of the last refresh.
+    pub fn rates(&self) -> (&[f64], &[f64]) {
+        (&self.means, &self.inverses)
+    }
+
     /// Writes the state, the position; count, S1, S2 by column; the means; the inverses.
     ///
     /// # Errors

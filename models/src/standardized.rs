@@ -7,11 +7,17 @@
 //! Invariants: a function of the rows in their order; a row that cannot be learned moves no
 //! moments.
 
+mod draw;
+
 use std::cell::Cell;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::moments::{Moments, MomentsSpec};
 
+#[allow(unused_imports, reason = "the mixture standardises by moments of its own")]
+pub(crate) use draw::draw_moments;
+
+use crate::graph::{Graph, Inputs, Value};
 use crate::kept::{Keeps, Kept};
 use crate::{
     FeatureShape, Features, LabeledBatch, LearnOutcome, MemberStatus, Model, ModelError, Task,
@@ -153,6 +159,19 @@ impl Model for Standardized {
             outcome.add(self.learn_scaled(&batch.row(row), learn)?);
         }
         Ok(outcome)
+    }
+
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        let inputs = self.draw_inputs(graph, inputs);
+        self.model.draw(graph, &inputs)
+    }
+
+    fn draw_notes(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Option<Value>, ModelError> {
+        if self.notes_width() == 0 {
+            return Ok(None);
+        }
+        let inputs = self.draw_inputs(graph, inputs);
+        self.model.draw_notes(graph, &inputs)
     }
 
     fn members(&self) -> Vec<MemberStatus> {

@@ -1,5 +1,7 @@
 //! Between linear scores and what is predicted: links, losses, labels, and the unit of a target.
 
+mod draw;
+
 use std::io;
 
 use pelton_kernels::coordinate::device::Running;
