@@ -39,7 +39,7 @@ impl Graph {
                         value.ok_or_else(|| GraphError::new(operation, "an input is not there"))
                     };
                     let inputs = inputs.iter().map(taken).collect::<Result<Vec<&Tensor>, _>>()?;
-                    Cow::Owned(work_out(operation, &inputs)?)
+                    Cow::Owned(operation.work_out(&inputs)?)
                 }
             };
             values.push(Some(value));
@@ -130,32 +130,38 @@ fn fits(tensor: &Tensor, kind: Kind, columns: usize) -> bool {
     is_shape && tensor.kind() == kind
 }
 
-/// One operation.
-fn work_out(operation: &Operation, inputs: &[&Tensor]) -> Result<Tensor, GraphError> {
-    let few = || GraphError::new(operation, "has too few inputs");
-    let first = *inputs.first().ok_or_else(few)?;
-    let second = || inputs.get(1).copied().ok_or_else(few);
-    match operation {
-        Operation::Unary(own) => elementwise::unary(*own, first),
-        Operation::Binary(own) => elementwise::binary(*own, first, second()?),
-        Operation::Where => {
-            elementwise::choose(first, second()?, inputs.get(2).copied().ok_or_else(few)?)
+impl Operation {
+    /// What it makes of tensors: as in a graph that runs.
+    ///
+    /// # Errors
+    /// [`GraphError`] for too few of them, or shapes or kinds that do not fit.
+    pub fn work_out(&self, inputs: &[&Tensor]) -> Result<Tensor, GraphError> {
+        let operation = self;
+        let few = || GraphError::new(operation, "has too few inputs");
+        let first = *inputs.first().ok_or_else(few)?;
+        let second = || inputs.get(1).copied().ok_or_else(few);
+        match operation {
+            Operation::Unary(own) => elementwise::unary(*own, first),
+            Operation::Binary(own) => elementwise::binary(*own, first, second()?),
+            Operation::Where => {
+                elementwise::choose(first, second()?, inputs.get(2).copied().ok_or_else(few)?)
+            }
+            Operation::Cast(kind) => Ok(elementwise::cast(*kind, first)),
+            Operation::MatMul => reduce::multiply(first, second()?),
+            Operation::Gather { axis } => arrange::gather(operation, *axis, first, second()?),
+            Operation::Concat { axis } => arrange::concat(operation, *axis, inputs),
+            Operation::Reshape { shape } => arrange::reshape(operation, shape, first),
+            Operation::Transpose { order } => arrange::transpose(operation, order, first),
+            Operation::Slice { axis, start, end } => {
+                arrange::slice(operation, (*axis, *start, *end), first)
+            }
+            Operation::Unsqueeze { axes } => arrange::unsqueeze(operation, axes, first),
+            Operation::Squeeze { axes } => arrange::squeeze(operation, axes, first),
+            Operation::Reduce { reduction, axes, keep } => {
+                reduce::reduce(operation, (*reduction, axes, *keep), first)
+            }
+            Operation::Softmax { axis } => reduce::softmax(operation, *axis, first),
+            Operation::Trees(trees) => trees.run(first),
         }
-        Operation::Cast(kind) => Ok(elementwise::cast(*kind, first)),
-        Operation::MatMul => reduce::multiply(first, second()?),
-        Operation::Gather { axis } => arrange::gather(operation, *axis, first, second()?),
-        Operation::Concat { axis } => arrange::concat(operation, *axis, inputs),
-        Operation::Reshape { shape } => arrange::reshape(operation, shape, first),
-        Operation::Transpose { order } => arrange::transpose(operation, order, first),
-        Operation::Slice { axis, start, end } => {
-            arrange::slice(operation, (*axis, *start, *end), first)
-        }
-        Operation::Unsqueeze { axes } => arrange::unsqueeze(operation, axes, first),
-        Operation::Squeeze { axes } => arrange::squeeze(operation, axes, first),
-        Operation::Reduce { reduction, axes, keep } => {
-            reduce::reduce(operation, (*reduction, axes, *keep), first)
-        }
-        Operation::Softmax { axis } => reduce::softmax(operation, *axis, first),
-        Operation::Trees(trees) => trees.run(first),
     }
 }
