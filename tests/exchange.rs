@@ -92,3 +92,68 @@ fn a_model_that_left_scores_the_same() {
         eprintln!("SKIPPED: onnxruntime was not asked; set PELTON_PYTHON, see scripts/python");
     }
 }
+
+/// A new job that starts from a model that exists knows from its first event what another one has
+/// to learn; the mixture says how far it trusts it.
+#[test]
+fn a_job_starts_from_the_model_there_is() {
+    let Exported { file, .. } = exported("boost");
+    let job = Job::new();
+    job.append(&events(62, 0, false));
+    let losses = |name: &str, more: &str| -> Vec<f64> {
+        let config = job.config_with(name, more);
+        let paths = ["events.jsonl", "report.json", "out"].map(|own| job.path(own));
+        let [input, report, scores] = [&paths[0], &paths[1], &paths[2]].map(|own| text(own));
+        let files = ["--input", input, "--report", report, "--scores", scores];
+        succeed(&pelton(&[&["replay", text(&config)][..], &files[..]].concat()));
+        let lines = std::fs::read_to_string(scores).expect("scores");
+        let events = std::fs::read_to_string(input).expect("events");
+        let loss = |(score_line, event): (&str, &str)| {
+            let record: Value = serde_json::from_str(score_line).expect("JSON");
+            let right =
+                if event.contains("\"y\":true") { score(&record) } else { 1.0 - score(&record) };
+            -right.max(1e-6).ln()
+        };
+        lines.lines().zip(events.lines()).take(100).map(loss).collect()
+    };
+    let imported = format!("model.file = '{}'", file.display());
+    let (with, without) = (losses("with", &imported), losses("without", ""));
+    let report = std::fs::read_to_string(job.path("report.json")).expect("a report");
+    assert!(!report.contains("imported"), "that of the run without");
+    let [with, without] = [with, without].map(|own| own.iter().sum::<f64>() / 100.0);
+    assert!(with < 0.5 * without, "{with}, without it {without}");
+    losses("again", &imported);
+    let report = std::fs::read_to_string(job.path("report.json")).expect("a report");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let members = report["members"].as_array().expect("a list");
+    let own = members.iter().find(|own| own["name"] == "imported").expect("it is one of them");
+    assert!(own["weight"].as_f64().expect("a weight") > 0.0, "{own}");
+}
+
+/// What cannot be used is refused before anything runs, and says what to do.
+#[test]
+fn a_file_that_does_not_fit_is_refused() {
+    let job = Job::new();
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/models");
+    let told = |more: &str| {
+        let output = pelton(&["check", text(&job.config_with("job", more))]);
+        assert_eq!(output.status.code(), Some(2), "{more}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let wrong = told(&format!("model = {{ kind = 'imported', file = '{models}/rises.json' }}"));
+    assert!(wrong.contains("no features \"NUMBER\"; there are \"x\""), "{wrong}");
+    let unnamed = told(&format!("model = {{ kind = 'imported', file = '{models}/unnamed.json' }}"));
+    assert!(unnamed.contains("file_columns: \"x\""), "{unnamed}");
+    std::fs::write(job.path("rubbish.onnx"), b"no model at all").expect("written");
+    let rubbish = job.path("rubbish.onnx");
+    let rubbish = told(&format!("model = {{ kind = 'imported', file = '{}' }}", rubbish.display()));
+    assert!(rubbish.contains("no ONNX model"), "{rubbish}");
+    let missing = told("model = { kind = 'imported' }");
+    assert!(missing.contains("model.file"), "{missing}");
+    let config = job.config_with("job", "model.kind = 'anomaly'");
+    job.append(&events(63, 0, false));
+    run(&config);
+    let to = job.path("model.onnx");
+    let output = pelton(&["model", "export", text(&config), "--to", text(&to)]);
+    assert!(!output.status.success() && !to.exists());
+}
