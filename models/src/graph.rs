@@ -26,7 +26,7 @@ mod trees;
 pub use build::Inputs;
 pub use operation::{Binary, Operation, Reduction, Unary};
 pub use tensor::{Data, Kind, Tensor};
-pub use trees::{Leaf, Rule, TreeNode, Trees};
+pub use trees::{Grown, Leaf, Rule, TreeNode, Trees};
 
 use crate::{FeatureShape, Model, ModelError};
 

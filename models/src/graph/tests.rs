@@ -105,7 +105,8 @@ fn many_numbers_become_one() {
 #[test]
 fn functions_are_those_of_mathematics() {
     let at: Vec<f32> = (-400..400).map(|at| at as f32 / 37.0).collect();
-    let wanted: [(Unary, fn(f64) -> f64); 6] = [
+    type Function = fn(f64) -> f64;
+    let wanted: [(Unary, Function); 6] = [
         (Unary::Tanh, f64::tanh),
         (Unary::Exp, f64::exp),
         (Unary::Sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
@@ -121,7 +122,7 @@ fn functions_are_those_of_mathematics() {
             assert!(off <= 1e-7 * wanted.abs().max(1e-3), "{own:?} {x}: {out} {wanted}");
         }
     }
-    let powers = [(2.0, 3.0, 8.0), (2.0, -2.0, 0.25), (9.0, 0.5, 3.0), (2.0, 1.5, 2.828_427_1)];
+    let powers = [(2.0, 3.0, 8.0), (2.0, -2.0, 0.25), (9.0, 0.5, 3.0), (2.0, 1.5, 2.828_427)];
     for (base, exponent, wanted) in powers {
         let both = vec![Tensor::floats(vec![base]), Tensor::floats(vec![exponent])];
         let out = single(Operation::Binary(Binary::Pow), both).expect("floats");
@@ -169,6 +170,32 @@ fn trees_send_rows_to_leaves() {
         right: 3,
     };
     assert!(!looped.is_sound());
+}
+
+/// A tree that is added by its places: the number of thresholds below a value, each half of them
+/// asked for by the one in the middle.
+#[test]
+fn a_tree_is_added_from_its_root() {
+    let thresholds = [-3.0, -1.0, 0.0, 0.5, 2.0, 7.0_f32];
+    let mut trees = Trees { base: vec![0.0], ..Trees::default() };
+    for factor in [1.0, 10.0] {
+        trees.grow(0..thresholds.len() + 1, |range| {
+            if range.len() == 1 {
+                return Grown::Leaf(vec![Leaf { output: 0, value: factor * range.start as f64 }]);
+            }
+            let middle = range.start + range.len() / 2;
+            let rule = Rule::LessOrEqual(thresholds[middle - 1]);
+            let (left, right) = (range.start..middle, middle..range.end);
+            Grown::Split { column: 0, rule, left, right }
+        });
+    }
+    assert!(trees.is_sound() && trees.roots.len() == 2);
+    let values = vec![-9.0, -3.0, -2.0, 0.0, 0.1, 2.0, 6.0, 7.5, f32::NAN];
+    let count =
+        |value: &f32| thresholds.iter().filter(|own| value.is_nan() || *value > **own).count();
+    let wanted: Vec<f32> = values.iter().map(|value| 11.0 * count(value) as f32).collect();
+    let out = single(Operation::Trees(trees), vec![Tensor::matrix(values, 1)]).expect("one");
+    assert_eq!(floats(&out), wanted);
 }
 
 #[test]
