@@ -14,6 +14,8 @@
 
 mod arrange;
 mod build;
+#[cfg(test)]
+pub(crate) mod drawn_tests;
 mod elementwise;
 mod operation;
 mod reduce;
