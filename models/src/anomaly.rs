@@ -29,6 +29,7 @@ use pelton_kernels::KernelError;
 pub use config::AnomalyConfig;
 pub use strangeness::Strangeness;
 
+use crate::graph::{Graph, Inputs, Value};
 use crate::kept::{Keeps, Kept};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 
@@ -144,6 +145,11 @@ impl Model for Anomaly {
             };
         }
         Ok(self.outcome(before, batch.features.rows))
+    }
+
+    /// A rank among the last rows is no graph of operations.
+    fn draw(&self, _: &mut Graph, _: &Inputs) -> Result<Value, ModelError> {
+        Err(ModelError::NotDrawn("an anomaly model"))
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {

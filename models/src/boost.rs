@@ -13,6 +13,7 @@
 
 mod bins;
 mod config;
+mod draw;
 mod explain;
 mod generation;
 mod pull;
@@ -28,6 +29,7 @@ use std::io::{self, Read, Write};
 
 pub use config::BoostConfig;
 
+use crate::graph::{Graph, Inputs, Value};
 use crate::kept::{Keeps, Kept};
 use crate::memory::LabelMemory;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
@@ -208,6 +210,14 @@ impl Model for Boost {
         }
         let learned = self.learned - before;
         Ok(LearnOutcome { learned, refused: batch.features.rows as u64 - learned })
+    }
+
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        self.draw_scores(graph, inputs)
+    }
+
+    fn draw_notes(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Option<Value>, ModelError> {
+        Ok(self.memory.draw_categories(graph, inputs))
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -11,6 +11,7 @@
 //! scores; at the start it changes nothing; a row that the model refuses changes nothing. What this
 //! does not do: classes beyond two, and values.
 
+mod draw;
 mod isotonic;
 mod platt;
 pub mod prior;
@@ -27,6 +28,7 @@ use pelton_kernels::math::logit_f32;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use crate::explain;
+use crate::graph::{Graph, Inputs, Value};
 use crate::{Features, LabeledBatch, LearnOutcome, MemberStatus, Model, ModelError};
 use isotonic::Isotonic;
 #[cfg(test)]
@@ -283,6 +285,15 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
             whole.refused += outcome.refused;
         }
         Ok(whole)
+    }
+
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        let scores = self.model.draw(graph, inputs)?;
+        Ok(self.own.draw(graph, scores))
+    }
+
+    fn draw_notes(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Option<Value>, ModelError> {
+        self.model.draw_notes(graph, inputs)
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -15,6 +15,7 @@
 //! ever.
 //! What this does not do: mix (that is [`crate::auto`]), or say who would have been cheaper.
 
+mod draw;
 mod evidence;
 mod judge;
 mod state;
@@ -29,6 +30,7 @@ use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
 
+use crate::graph::{Graph, Inputs, Value};
 use crate::kept::{Keeps, Kept};
 use crate::residual::UsualResidual;
 use crate::{
@@ -367,6 +369,14 @@ impl Model for Contest {
 
     fn contest_mut(&mut self) -> Option<&mut Contest> {
         Some(self)
+    }
+
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        self.draw_champion(graph, inputs)
+    }
+
+    fn draw_notes(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Option<Value>, ModelError> {
+        self.draw_champions_notes(graph, inputs)
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {

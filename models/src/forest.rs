@@ -14,6 +14,7 @@
 
 mod bins;
 mod config;
+mod draw;
 mod explain;
 mod grow;
 mod leaves;
@@ -34,6 +35,7 @@ use pelton_kernels::math;
 
 pub use config::ForestConfig;
 
+use crate::graph::{Graph, Inputs, Value};
 use crate::kept::{Keeps, Kept};
 use crate::memory::LabelMemory;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
@@ -340,6 +342,14 @@ impl Model for Forest {
         self.room.set(room);
         let learned = self.learned - before;
         Ok(LearnOutcome { learned, refused: batch.features.rows as u64 - learned })
+    }
+
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        self.draw_scores(graph, inputs)
+    }
+
+    fn draw_notes(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Option<Value>, ModelError> {
+        Ok(self.memory.draw_categories(graph, inputs))
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {

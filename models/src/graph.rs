@@ -14,6 +14,8 @@
 
 mod arrange;
 mod build;
+#[cfg(test)]
+pub(crate) mod drawn_tests;
 mod elementwise;
 mod operation;
 mod reduce;
@@ -26,7 +28,7 @@ mod trees;
 pub use build::Inputs;
 pub use operation::{Binary, Operation, Reduction, Unary};
 pub use tensor::{Data, Kind, Tensor};
-pub use trees::{Leaf, Rule, TreeNode, Trees};
+pub use trees::{Grown, Leaf, Rule, TreeNode, Trees};
 
 use pelton_kernels::moments::Moments;
 

@@ -9,6 +9,8 @@
 //!
 //! Classes are noted as log odds of their share, a regression's targets as they are.
 
+mod draw;
+
 use std::io;
 
 use pelton_kernels::math::logit_f32;
@@ -245,5 +247,38 @@ mod tests {
         // What has not been seen is like all.
         memory.note_categories(&[9], &mut notes[RATES.len()..]);
         assert_eq!(notes[RATES.len()..], [notes[SLOWEST]; RATES.len()]);
+    }
+    /// What is drawn is what is noted, to the bit and in its order.
+    #[test]
+    fn notes_are_drawn() {
+        use crate::graph::{Data, Graph, Inputs, Tensor};
+        let shape = FeatureShape { sparse_width: 2, ..SHAPE };
+        let tasks = [Task::Binary, Task::MultiClass { classes: 4 }, Task::Regression];
+        for task in tasks {
+            let mut memory = LabelMemory::new(task, shape);
+            (0..200_u32).for_each(|row| memory.learn(&[row % 7, 7 + row % 3], (row % 2) as f32));
+            let rows = [[3, 8], [ABSENT, 2], [15, ABSENT], [6, 9]];
+            let mut graph = Graph::new();
+            let inputs = Inputs::of(shape, &mut graph);
+            let overall = memory.draw_overall(&mut graph, &inputs).expect("there are some");
+            let own = memory.draw_categories(&mut graph, &inputs).expect("there are some");
+            graph.output("overall", overall);
+            graph.output("own", own);
+            let given = rows.as_flattened().iter().map(|index| i64::from(*index)).collect();
+            let given = Tensor::new(vec![4, 2], Data::I64(given)).expect("eight");
+            let drawn = graph.run(&[given]).expect("it fits");
+            let mut notes = [Vec::new(), Vec::new()];
+            for row in rows {
+                let mut overall = vec![0.0; memory.overall_width()];
+                let mut own = vec![0.0; memory.categories_width()];
+                memory.note_overall(&mut overall);
+                memory.note_categories(&row, &mut own);
+                notes[0].extend(overall);
+                notes[1].extend(own);
+            }
+            for (drawn, notes) in drawn.iter().zip(&notes) {
+                assert_eq!(drawn.as_f32(), Some(&notes[..]), "{task:?}");
+            }
+        }
     }
 }

@@ -32,6 +32,7 @@ use pelton_kernels::math::{ln_f32, logit_f32, sigmoid_f32, softmax_f32};
 pub use config::{Form, NeuralConfig};
 pub use pelton_kernels::descent::Rule;
 
+use crate::graph::{Graph, Inputs, Value};
 use crate::kept::{Keeps, Kept};
 use crate::linear::link::Link;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
@@ -277,6 +278,11 @@ impl Model for Neural {
         }
         let learned = self.learned - before;
         Ok(LearnOutcome { learned, refused: batch.features.rows as u64 - learned })
+    }
+
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        let scores = self.plan.draw(graph, inputs, (&self.parameters, &self.embeddings))?;
+        Ok(self.link.draw(graph, scores))
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {

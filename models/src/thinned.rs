@@ -9,6 +9,8 @@
 //! out changes no weight, so that the version stays; it counts as learned. What this does not do:
 //! thin out classes, or rows by what they are.
 
+mod draw;
+
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
@@ -17,7 +19,10 @@ use pelton_kernels::hash::mix64;
 use pelton_kernels::math::ln_f32;
 use pelton_kernels::state::{StateReader, StateWriter};
 
+pub(crate) use draw::choose_legal;
+
 use crate::calibrate::prior::undo_sampling;
+use crate::graph::{Graph, Inputs, Value};
 use crate::{Features, LabeledBatch, LearnOutcome, MemberStatus, Model, ModelError};
 
 /// More than anyone keeps: a damaged count must not ask for memory.
@@ -195,6 +200,15 @@ impl Model for Thinned {
 
     fn renewals(&self) -> [u64; 2] {
         self.model.renewals()
+    }
+
+    fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        let scores = self.model.draw(graph, inputs)?;
+        Ok(self.draw_correction(graph, scores))
+    }
+
+    fn draw_notes(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Option<Value>, ModelError> {
+        self.model.draw_notes(graph, inputs)
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -217,3 +217,18 @@ fn a_draw_of_rows_keeps_the_sums() {
     assert!(some < 0.4 * all, "{some} of {all}");
     assert!((drawn / whole - 1.0).abs() < 0.1, "{drawn} {whole}");
 }
+
+/// More classes than are noted, and no number: trees are leaves, which learn how common each is.
+#[test]
+fn rows_without_columns_are_learned() {
+    let shape = FeatureShape { dense_width: 0, ..SHAPE };
+    let mut model = Boost::new(small(Task::MultiClass { classes: 12 }), shape).expect("possible");
+    let (mut scores, features) =
+        ([0.0; 12], Features { rows: 1, dense: &[], sparse: &[3], notes: &[] });
+    for row in 0..1500 {
+        let label = if row % 2 == 0 { 7.0 } else { (row % 12) as f32 };
+        let batch = LabeledBatch { features, labels: &[label], weights: &[1.0] };
+        model.score_and_learn_each(&batch, &mut scores).expect("it fits");
+    }
+    assert!(scores[7] > 0.4 && scores[2] < 0.2, "{scores:?}");
+}

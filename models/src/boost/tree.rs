@@ -45,10 +45,10 @@ impl Split {
         (self.0 >> 8) as usize
     }
 
-    /// Whether a row of these codes goes right.
+    /// Whether a row of these codes goes right; a row without columns never does.
     #[inline]
     pub fn goes_right(self, codes: &[u8]) -> bool {
-        u32::from(codes[self.column()]) > self.0 & 255
+        codes.get(self.column()).is_some_and(|code| u32::from(*code) > self.0 & 255)
     }
 }
 

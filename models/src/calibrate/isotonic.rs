@@ -38,7 +38,7 @@ pub(super) struct Isotonic {
     /// Labels since the line was fitted.
     since: usize,
     /// Scores and what they mean, both rising, the ends left out.
-    line: Vec<[f32; 2]>,
+    pub(super) line: Vec<[f32; 2]>,
 }
 
 /// Neighbouring rows as one: how many, the sum of their scores and of their labels.

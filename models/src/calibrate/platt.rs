@@ -30,8 +30,8 @@ pub(super) const SCORE_MIN: f32 = 1e-6;
 /// Slope and offset, and what is known about them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Platt {
-    slope: f64,
-    offset: f64,
+    pub(super) slope: f64,
+    pub(super) offset: f64,
     /// The curvature: of the slope, of both, of the offset.
     curvature: [f64; 3],
 }

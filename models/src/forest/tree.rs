@@ -112,12 +112,22 @@ impl Tree {
         while node.left != 0 {
             let at = Tree::next(node, values);
             node = &self.nodes[at];
-            let means = self.means[at * stride..][..stride].chunks_exact(self.outputs);
-            let parts = out.chunks_exact_mut(self.outputs).zip(means);
-            for ((out, own), memory) in parts.zip(config.memories) {
-                let share = trust(config, node.rows, memory);
-                out.iter_mut().zip(own).for_each(|(out, own)| *out += (own - *out) * share);
-            }
+            self.draw_to(config, at, out);
+        }
+    }
+
+    /// Draws what is predicted to the means of a node.
+    ///
+    /// # Shapes
+    /// `out: [MEMORIES, outputs]`.
+    #[inline]
+    pub fn draw_to(&self, config: &ForestConfig, at: usize, out: &mut [f32]) {
+        let stride = MEMORIES * self.outputs;
+        let means = self.means[at * stride..][..stride].chunks_exact(self.outputs);
+        let parts = out.chunks_exact_mut(self.outputs).zip(means);
+        for ((out, own), memory) in parts.zip(config.memories) {
+            let share = trust(config, self.nodes[at].rows, memory);
+            out.iter_mut().zip(own).for_each(|(out, own)| *out += (own - *out) * share);
         }
     }
 

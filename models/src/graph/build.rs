@@ -2,7 +2,7 @@
 //! and tables by sparse index.
 
 use super::{Binary, Data, Graph, Kind, Operation, Reduction, Tensor, Unary, Value};
-use crate::FeatureShape;
+use crate::{FeatureShape, ModelError};
 
 /// Lets the operations that are used often be written as what they are.
 macro_rules! short {
@@ -199,6 +199,31 @@ impl Inputs {
         let zeros = graph.mul(ones, zero);
         let numbers = graph.constant(name, Tensor::floats(numbers));
         Some(graph.add(zeros, numbers))
+    }
+
+    /// [`Inputs::in_every_row`], of rows that have features.
+    ///
+    /// # Errors
+    /// [`ModelError::NotDrawn`] where a row has none at all.
+    pub fn repeat(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        numbers: Vec<f32>,
+    ) -> Result<Value, ModelError> {
+        let refused = ModelError::NotDrawn("a model of rows without features");
+        self.in_every_row(graph, name, numbers).ok_or(refused)
+    }
+
+    /// [`Inputs::tree_columns`], or one column of 0 where there are none.
+    ///
+    /// # Errors
+    /// As [`Inputs::repeat`].
+    pub fn columns_or_zero(&self, graph: &mut Graph) -> Result<Value, ModelError> {
+        match self.tree_columns(graph) {
+            Some(columns) => Ok(columns),
+            None => self.repeat(graph, "columns", vec![0.0]),
+        }
     }
 
     /// What a table has for each sparse feature: `[rows, sparse_width, width]` 32-bit floats.

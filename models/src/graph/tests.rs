@@ -185,6 +185,32 @@ fn trees_send_rows_to_leaves() {
     assert!(!looped.is_sound());
 }
 
+/// A tree that is added by its places: the number of thresholds below a value, each half of them
+/// asked for by the one in the middle.
+#[test]
+fn a_tree_is_added_from_its_root() {
+    let thresholds = [-3.0, -1.0, 0.0, 0.5, 2.0, 7.0_f32];
+    let mut trees = Trees { base: vec![0.0], ..Trees::default() };
+    for factor in [1.0, 10.0] {
+        trees.grow(0..thresholds.len() + 1, |range| {
+            if range.len() == 1 {
+                return Grown::Leaf(vec![Leaf { output: 0, value: factor * range.start as f64 }]);
+            }
+            let middle = range.start + range.len() / 2;
+            let rule = Rule::LessOrEqual(thresholds[middle - 1]);
+            let (left, right) = (range.start..middle, middle..range.end);
+            Grown::Split { column: 0, rule, left, right }
+        });
+    }
+    assert!(trees.is_sound() && trees.roots.len() == 2);
+    let values = vec![-9.0, -3.0, -2.0, 0.0, 0.1, 2.0, 6.0, 7.5, f32::NAN];
+    let count =
+        |value: &f32| thresholds.iter().filter(|own| value.is_nan() || *value > **own).count();
+    let wanted: Vec<f32> = values.iter().map(|value| 11.0 * count(value) as f32).collect();
+    let out = single(Operation::Trees(trees), vec![Tensor::matrix(values, 1)]).expect("one");
+    assert_eq!(floats(&out), wanted);
+}
+
 #[test]
 fn a_graph_that_looks_at_the_batch_is_told() {
     let mut graph = Graph::new();

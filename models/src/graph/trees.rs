@@ -63,7 +63,50 @@ pub struct Trees {
     pub leaves: Vec<Leaf>,
 }
 
+/// What a tree that is added has at one of its places, each known by a `T`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Grown<T> {
+    /// A node that decides; NaN goes right.
+    Split {
+        /// The column it looks at.
+        column: u32,
+        /// How it decides.
+        rule: Rule,
+        /// The place of what is sent left.
+        left: T,
+        /// The place of the rest.
+        right: T,
+    },
+    /// A leaf, and what it adds.
+    Leaf(Vec<Leaf>),
+}
+
 impl Trees {
+    /// Adds a tree: `at` says what there is at each place, beginning at the root.
+    pub fn grow<T>(&mut self, root: T, mut at: impl FnMut(T) -> Grown<T>) {
+        let unknown = TreeNode::Leaf { first: 0, count: 0 };
+        self.roots.push(self.nodes.len() as u32);
+        // Nodes whose number is given, but not yet what they are: no recursion, however deep.
+        let mut open = vec![(self.nodes.len(), root)];
+        self.nodes.push(unknown.clone());
+        while let Some((node, place)) = open.pop() {
+            self.nodes[node] = match at(place) {
+                Grown::Split { column, rule, left, right } => {
+                    let next = self.nodes.len();
+                    self.nodes.extend([unknown.clone(), unknown.clone()]);
+                    open.extend([(next + 1, right), (next, left)]);
+                    let (left, right) = (next as u32, next as u32 + 1);
+                    TreeNode::Split { column, rule, is_missing_left: false, left, right }
+                }
+                Grown::Leaf(values) => {
+                    let (first, count) = (self.leaves.len() as u32, values.len() as u32);
+                    self.leaves.extend(values);
+                    TreeNode::Leaf { first, count }
+                }
+            };
+        }
+    }
+
     /// Adds a leaf behind the nodes there are, and its place.
     pub fn leaf(&mut self, values: impl IntoIterator<Item = Leaf>) -> u32 {
         let first = self.leaves.len() as u32;

@@ -74,6 +74,11 @@ impl Embeddings {
         self.numbers[row as usize * self.width..][..self.width].split_at(self.factors)
     }
 
+    /// The indices that have a row, in the order of the rows.
+    pub fn indices(&self) -> impl Iterator<Item = u32> {
+        (0..self.table.len()).map(|row| self.table.key(row))
+    }
+
     /// Makes sure that an index has a row; `now` is the learned row that needs it.
     pub fn admit(&mut self, index: u32, now: u64) {
         if index == crate::ABSENT {

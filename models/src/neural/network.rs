@@ -15,6 +15,8 @@
 //! and the vectors of dense features `[dense, factors]`, padded to whole vectors. Outputs are
 //! padded with zeros to a multiple of eight; what is padded has no derivative and stays.
 
+mod draw;
+
 use std::ops::Range;
 
 use pelton_kernels::layer::{LANES, Layer, rectify};
