@@ -14,7 +14,6 @@ use std::io::{self, Read, Write};
 
 use pelton_kernels::moments::{Moments, MomentsSpec};
 
-#[allow(unused_imports, reason = "the mixture standardises by moments of its own")]
 pub(crate) use draw::draw_moments;
 
 use crate::graph::{Graph, Inputs, Value};

@@ -50,10 +50,8 @@ pub fn write(graph: &Graph, about: &[(String, String)]) -> Result<Vec<u8>, Excha
         key: key.clone(),
         value: value.clone(),
     };
-    let operators = |domain: &str, version: i64| OperatorSetIdProto {
-        domain: domain.to_owned(),
-        version,
-    };
+    let operators =
+        |domain: &str, version: i64| OperatorSetIdProto { domain: domain.to_owned(), version };
     let model = ModelProto {
         ir_version: IR_VERSION,
         producer_name: "pelton".to_owned(),
@@ -114,10 +112,9 @@ impl Writer {
         output: String,
     ) -> Result<(), ExchangeError> {
         let attributes = match operation {
-            Operation::Unary(_)
-            | Operation::Binary(_)
-            | Operation::Where
-            | Operation::MatMul => Vec::new(),
+            Operation::Unary(_) | Operation::Binary(_) | Operation::Where | Operation::MatMul => {
+                Vec::new()
+            }
             Operation::Cast(kind) => vec![int("to", i64::from(number_of(*kind)))],
             Operation::Gather { axis }
             | Operation::Concat { axis }

@@ -2,7 +2,7 @@
 
 use super::predict::SURE;
 use super::{Auto, Sees};
-use crate::graph::{Graph, Inputs, Value};
+use crate::graph::{Graph, Inputs, Operation, Unary, Value};
 use crate::standardized::draw_moments;
 use crate::{ModelError, Task};
 
@@ -37,7 +37,9 @@ impl Auto {
         let scaled = inputs.dense.map(|dense| match self.config.standardize {
             true => graph.within("scale", |graph| draw_moments(graph, &self.moments, dense)),
             false => {
-                let known = graph.finite(dense);
+                let is_missing = graph.node(Operation::Unary(Unary::IsNaN), &[dense]);
+                let zero = graph.number(0.0);
+                let known = graph.choose(is_missing, zero, dense);
                 graph.clamp(known, [-1e12, 1e12])
             }
         });

@@ -63,10 +63,9 @@ fn check_sums(model: &dyn Model, task: Task, features: &Features<'_>) {
                 assert!(sums.iter().zip(scores).all(near), "{sums:?} {scores:?}");
             }
             Task::Regression => {
-                assert!(
-                    (sums[0] - scores[0]).abs() < 2e-5 * scores[0].abs(),
-                    "{sums:?} {scores:?}"
-                );
+                // Parts of about 1 can sum to next to nothing.
+                let off = (sums[0] - scores[0]).abs();
+                assert!(off < 2e-5 * scores[0].abs().max(0.01), "{sums:?} {scores:?}");
             }
         }
     }

@@ -8,6 +8,7 @@
 //! do not interact and always complete. Only inputs that the graph is fed are moved.
 
 use super::{Feed, Frozen};
+use crate::explain::complete;
 use crate::{ABSENT, Features, ModelError, Task};
 use pelton_kernels::math::{ln_f32, logit_f32};
 
@@ -70,6 +71,7 @@ impl Frozen {
                     let steps = (at(place + 1) - at(place)) + (at(back + 1) - at(back));
                     out[*input] += 0.5 * steps;
                 }
+                complete(out, at(moved.len()));
             }
         }
         Ok(())

@@ -7,7 +7,6 @@ use crate::graph::{Graph, Inputs, Value};
 impl LabelMemory {
     /// Draws what [`LabelMemory::note_overall`] notes: `[rows, overall_width]`, the same in every
     /// row; none where that is 0, or where a row has no features at all.
-    #[allow(dead_code, reason = "the mixture notes the labels of all rows")]
     pub fn draw_overall(&self, graph: &mut Graph, inputs: &Inputs) -> Option<Value> {
         let mut notes = vec![0.0; self.overall_width()];
         if notes.is_empty() {
