@@ -8,8 +8,12 @@
 
 pub(crate) mod names;
 mod proto;
+mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
+pub use read::read;
 pub use write::write;
 
 const FORMAT: &str = "ONNX";
