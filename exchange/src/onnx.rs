@@ -14,6 +14,7 @@ mod tests;
 mod write;
 
 pub use read::read;
+pub(crate) use write::little_endian;
 pub use write::write;
 
 const FORMAT: &str = "ONNX";

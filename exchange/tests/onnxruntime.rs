@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use pelton_exchange::onnx;
+use pelton_exchange::{onnx, safetensors};
 use pelton_models::graph::{
     Binary, Data, Graph, Kind, Leaf, Operation, Reduction, Rule, Tensor, TreeNode, Trees, Unary,
     Value,
@@ -81,6 +81,7 @@ fn write(folder: &Path, graph: &Graph, inputs: &[Tensor]) {
         told.push(serde_json::json!({"name": name, "kind": kind, "shape": tensor.shape()}));
         save(format!("input_{place}.bin"), bytes(tensor.data()));
     }
+    save("weights.safetensors".into(), safetensors::write(graph, &about).expect("it is written"));
     save("inputs.json".into(), serde_json::to_vec(&told).expect("JSON"));
 }
 

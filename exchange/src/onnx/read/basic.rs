@@ -69,7 +69,10 @@ pub(super) fn lower(call: &mut Call<'_>) -> Result<Option<Item>, String> {
     }
     if let Some(own) = binary(name) {
         let (a, b) = (call.input(0)?, call.input(1)?);
-        return call.build.binary(own, &a, &b).map(Some);
+        let y = call.build.binary(own, &a, &b)?;
+        // Probabilities by a number, as LightGBM's are written: as many.
+        let is_scaled = own == Binary::Mul && b.known().is_ok_and(|own| own.data().len() == 1);
+        return Ok(Some(if is_scaled { y.as_predicted(a.predicts) } else { y }));
     }
     plain(call)
 }

@@ -1,8 +1,9 @@
 //! Tree ensembles of ai.onnx.ml 1 to 3: lists of nodes by tree and number to trees of a graph.
 //!
 //! What the format leaves open is done as onnxruntime does it: a NaN goes where the comparison with
-//! it leads, or to the true side if the node tracks it; two classes with weights for one of them
-//! only are one score, which becomes two in three ways.
+//! it leads, or to the true side if the node tracks it; two classes with weights for the first only
+//! are one score, that of the second, which becomes two in three ways; with weights for the second
+//! only the first has 0.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,30 +39,30 @@ fn classifier(call: &mut Call<'_>) -> Result<Item, String> {
     let strings = call.attribute("classlabels_strings").map_or(0, |own| own.strings.len());
     let classes = call.ints("classlabels_int64s").map_or(0, <[i64]>::len).max(strings);
     let ids: BTreeSet<i64> = call.ints("class_ids").unwrap_or_default().iter().copied().collect();
-    let is_one_score = classes == 2 && ids.len() == 1;
+    let one = if classes == 2 && ids.len() == 1 { ids.first().copied() } else { None };
     if classes == 2 && call.floats("base_values").len() == 2 {
         return Err("two base values for two classes: its scores are not defined".to_owned());
     }
-    let mut leaves = leaves(call, "class", classes)?;
-    if !is_one_score {
-        let base = base(call, classes)?;
+    let leaves = leaves(call, "class", classes)?;
+    if one != Some(0) {
+        // A base value is that of the first class, and stays out where no leaf is for that class.
+        let base = if one.is_some() { vec![0.0; classes] } else { base(call, classes)? };
         let y = ensemble(call, base, leaves)?;
         return post_transform(call, y);
     }
-    leaves.values_mut().flatten().for_each(|leaf| leaf.output = 0);
     let base = base(call, 1)?;
     let is_positive = !call.floats("class_weights").iter().any(|weight| *weight < 0.0);
     let transform = call.text("post_transform");
     let y = ensemble(call, base, leaves)?;
     let build = &mut *call.build;
     let pair = match (is_positive, transform.as_str()) {
-        // What sums of positive weights are is a probability already.
-        (true, "" | "NONE" | "LOGISTIC" | "SOFTMAX" | "SOFTMAX_ZERO") => {
-            [build.before(Binary::Sub, 1.0, &y)?, y]
-        }
-        (false, "LOGISTIC") => {
+        (_, "LOGISTIC") => {
             let less = build.unary(Unary::Neg, &y)?;
             [build.unary(Unary::Sigmoid, &less)?, build.unary(Unary::Sigmoid, &y)?]
+        }
+        // What sums of positive weights are is a probability already.
+        (true, "" | "NONE" | "SOFTMAX" | "SOFTMAX_ZERO") => {
+            [build.before(Binary::Sub, 1.0, &y)?, y]
         }
         (false, "" | "NONE" | "SOFTMAX" | "SOFTMAX_ZERO") => [build.unary(Unary::Neg, &y)?, y],
         (_, other) => return Err(format!("transforms scores by {other}")),
