@@ -1,8 +1,8 @@
 //! safetensors: the numbers of a graph by name, for tools that want weights and no operations.
 //!
 //! A file is the length of a header (8 bytes), the header (JSON: kind, shape and place of each
-//! tensor, and texts about all of it), and the numbers, little-endian. It is written here and not by
-//! the library of that name, which orders its texts by chance: the same graph is the same bytes.
+//! tensor, and texts about all of it), and the numbers, little-endian. It is written here and not
+//! by the library of that name, which orders its texts by chance: the same graph is the same bytes.
 //! The format: the README of the project safetensors, "Format".
 //!
 //! An ensemble of trees is the tensors `trees.base`, `trees.roots`, by node `trees.columns` (-1 for

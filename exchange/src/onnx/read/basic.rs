@@ -49,7 +49,7 @@ pub(super) fn lower(call: &mut Call<'_>) -> Result<Option<Item>, String> {
         let x = call.input(0)?;
         let y = call.build.unary(own, &x)?;
         let is_one = own == Unary::Sigmoid && y.rank() == 2 && y.probes[0].shape()[1] == 1;
-        return Ok(Some(if is_one { y.as_predicted(Predicts::Probability) } else { y }));
+        return Ok(Some(if is_one { y.predicting(Predicts::Probability) } else { y }));
     }
     match name {
         "Max" => return many(call, Binary::Max).map(Some),
@@ -72,7 +72,7 @@ pub(super) fn lower(call: &mut Call<'_>) -> Result<Option<Item>, String> {
         let y = call.build.binary(own, &a, &b)?;
         // Probabilities by a number, as LightGBM's are written: as many.
         let is_scaled = own == Binary::Mul && b.known().is_ok_and(|own| own.data().len() == 1);
-        return Ok(Some(if is_scaled { y.as_predicted(a.predicts) } else { y }));
+        return Ok(Some(if is_scaled { y.predicting(a.predicts) } else { y }));
     }
     plain(call)
 }
@@ -85,7 +85,7 @@ fn plain(call: &mut Call<'_>) -> Result<Option<Item>, String> {
             let x = call.input(0)?;
             let to = super::kind_of(i32::try_from(call.int("to", 0)).unwrap_or(0))?;
             let predicts = x.predicts;
-            call.build.cast(to, &x)?.as_predicted(predicts)
+            call.build.cast(to, &x)?.predicting(predicts)
         }
         "Where" => {
             let (which, yes, no) = (call.input(0)?, call.input(1)?, call.input(2)?);

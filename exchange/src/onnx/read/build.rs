@@ -1,8 +1,8 @@
 //! A graph that is being built of a file's nodes, with every value tried on one row and on two.
 //!
-//! What a node does depends on shapes that a file need not tell. So each value is worked out here on
-//! rows of zeros: its shape is seen, what fits nothing is found at once, and what comes of constants
-//! and shapes alone is folded to a constant, or to a length that follows the rows.
+//! What a node does depends on shapes that a file need not tell. So each value is worked out here
+//! on rows of zeros: its shape is seen, what fits nothing is found at once, and what comes of
+//! constants and shapes alone is folded to a constant, or to a length that follows the rows.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -62,8 +62,8 @@ impl Item {
         place.ok_or_else(|| format!("no axis {axis} of {rank}"))
     }
 
-    /// The same, as another output.
-    pub(super) fn as_predicted(mut self, predicts: Predicts) -> Item {
+    /// The same, as what predicts this.
+    pub(super) fn predicting(mut self, predicts: Predicts) -> Item {
         self.predicts = predicts;
         self
     }

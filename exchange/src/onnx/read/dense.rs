@@ -30,7 +30,7 @@ pub(super) fn lower(call: &mut Call<'_>) -> Result<Option<Item>, String> {
         "Gemm" => gemm(call)?,
         "BatchNormalization" => batch_normalization(call)?,
         "LayerNormalization" => layer_normalization(call)?,
-        "Softmax" => softmax(call, false)?.as_predicted(Predicts::Probabilities),
+        "Softmax" => softmax(call, false)?.predicting(Predicts::Probabilities),
         "LogSoftmax" => softmax(call, true)?,
         "ReduceMax" => reduce(call, Reduction::Max)?,
         "ReduceMean" => reduce(call, Reduction::Mean)?,

@@ -32,9 +32,9 @@ pub(super) fn lower(call: &mut Call<'_>) -> Result<Option<Item>, String> {
     };
     let predicts = x.predicts;
     Ok(Some(match call.node.op_type.as_str() {
-        "Reshape" => reshape(call, &x)?.as_predicted(predicts),
-        "Flatten" => flatten(call, &x)?.as_predicted(predicts),
-        "Squeeze" => squeeze(call, &x)?.as_predicted(predicts),
+        "Reshape" => reshape(call, &x)?.predicting(predicts),
+        "Flatten" => flatten(call, &x)?.predicting(predicts),
+        "Squeeze" => squeeze(call, &x)?.predicting(predicts),
         "Unsqueeze" => {
             let axes = call.listed("axes", 1)?.ok_or("names no axes")?;
             call.build.node(Operation::Unsqueeze { axes }, &[&x])?
@@ -176,7 +176,7 @@ fn concat(call: &mut Call<'_>) -> Result<Item, String> {
     // The probabilities of 0 and 1 are written as `1 - p` beside `p`.
     let has_one = all.iter().any(|part| part.predicts == Predicts::Probability);
     let is_pair = joined.rank() == 2 && joined.length(1) == Ok(2);
-    Ok(if has_one && is_pair { joined.as_predicted(Predicts::Probabilities) } else { joined })
+    Ok(if has_one && is_pair { joined.predicting(Predicts::Probabilities) } else { joined })
 }
 
 fn constant_of_shape(call: &mut Call<'_>, shape: &Item) -> Result<Item, String> {

@@ -49,11 +49,11 @@ pub(super) fn lower(call: &mut Call<'_>) -> Result<Option<Item>, String> {
             let is_above = call.build.with(Binary::Greater, &x, threshold)?;
             call.build.cast(x.kind(), &is_above)?
         }
-        "Normalizer" => normalize(call, &x)?.as_predicted(predicts),
+        "Normalizer" => normalize(call, &x)?.predicting(predicts),
         "LinearRegressor" => {
             let targets = usize::try_from(call.int("targets", 1)).unwrap_or(0);
             let y = linear(call, &x, targets)?;
-            post_transform(call, y)?.as_predicted(Predicts::Value)
+            post_transform(call, y)?.predicting(Predicts::Value)
         }
         "LinearClassifier" => linear_classifier(call, &x)?,
         _ => return Ok(None),
@@ -151,7 +151,7 @@ fn linear_classifier(call: &mut Call<'_>, x: &Item) -> Result<Item, String> {
         return Err(format!("{classes} rows of coefficients for {labels} classes"));
     }
     let scores = linear(call, x, classes)?;
-    Ok(post_transform(call, scores)?.as_predicted(Predicts::Probabilities))
+    Ok(post_transform(call, scores)?.predicting(Predicts::Probabilities))
 }
 
 /// What scores become at last.

@@ -20,13 +20,13 @@ pub(super) const NAMES: [&str; 2] = ["TreeEnsembleClassifier", "TreeEnsembleRegr
 /// The node, if it is one of these; the classifier gives the scores, not the label.
 pub(super) fn lower(call: &mut Call<'_>) -> Result<Option<Item>, String> {
     Ok(Some(match call.node.op_type.as_str() {
-        "TreeEnsembleClassifier" => classifier(call)?.as_predicted(Predicts::Probabilities),
+        "TreeEnsembleClassifier" => classifier(call)?.predicting(Predicts::Probabilities),
         "TreeEnsembleRegressor" => {
             let targets = usize::try_from(call.int("n_targets", 1)).unwrap_or(0);
             let leaves = leaves(call, "target", targets)?;
             let base = base(call, targets)?;
             let y = ensemble(call, base, leaves)?;
-            post_transform(call, y)?.as_predicted(Predicts::Value)
+            post_transform(call, y)?.predicting(Predicts::Value)
         }
         _ => return Ok(None),
     }))
