@@ -11,6 +11,7 @@ mod dense;
 mod layout;
 mod learned;
 mod outputs;
+mod reduced;
 mod tensors;
 mod trees;
 
@@ -125,13 +126,14 @@ fn all_are_known(nodes: &[&NodeProto]) -> Result<(), ExchangeError> {
                 basic::NAMES.contains(&name)
                     || layout::NAMES.contains(&name)
                     || dense::NAMES.contains(&name)
+                    || reduced::NAMES.contains(&name)
                     || basic::unary(name).is_some()
                     || basic::binary(name).is_some()
             }
             "ai.onnx.ml" => {
                 learned::NAMES.contains(&name)
                     || trees::NAMES.contains(&name)
-                    || name == "ArrayFeatureExtractor"
+                    || ["ArrayFeatureExtractor", "OneHotEncoder"].contains(&name)
             }
             _ => false,
         }
@@ -200,7 +202,8 @@ fn lower(mut call: Call<'_>) -> Result<Vec<Option<Item>>, String> {
     if name == "Split" {
         return Ok(layout::split(&mut call)?.into_iter().map(Some).collect());
     }
-    let families = [learned::lower, trees::lower, layout::lower, dense::lower, basic::lower];
+    let families =
+        [learned::lower, trees::lower, layout::lower, dense::lower, reduced::lower, basic::lower];
     for family in families {
         if let Some(item) = family(&mut call)? {
             return Ok(match name.as_str() {

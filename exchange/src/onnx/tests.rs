@@ -41,10 +41,14 @@ fn scores(name: &str, own: &Imported) -> (Tensor, Vec<f32>) {
     let told = std::fs::read(folder().join(format!("{name}.json"))).expect("rows");
     let told: serde_json::Value = serde_json::from_slice(&told).expect("JSON");
     let input = |(_, name, kind, columns): (_, &str, Kind, usize)| {
-        assert_eq!(kind, Kind::F32);
         let (rows, numbers) = numbers(&told["inputs"][name]);
         assert_eq!(numbers.len(), rows * columns);
-        Tensor::matrix(numbers, columns)
+        let data = match kind {
+            Kind::F64 => Data::F64(numbers.into_iter().map(f64::from).collect()),
+            Kind::I64 => Data::I64(numbers.into_iter().map(|x| x as i64).collect()),
+            _ => Data::F32(numbers),
+        };
+        Tensor::new(vec![rows, columns], data).expect("rows")
     };
     let inputs: Vec<Tensor> = own.graph.inputs().map(input).collect();
     let scores = own.graph.run(&inputs).expect("it runs").remove(0);
@@ -100,6 +104,9 @@ fn what_a_model_predicts_is_told() {
     assert_eq!(predicts("pieces"), Predicts::Unknown);
     let pieces = read(&bytes("pieces"), None).expect("a fixture");
     assert_eq!(pieces.columns, [None, Some(vec!["z".to_owned()])]);
+    let columns = read(&bytes("by_column"), None).expect("a fixture").columns;
+    let columns: Vec<String> = columns.into_iter().flatten().flatten().collect();
+    assert_eq!(columns, ["age", "price", "rate"]);
 }
 
 fn message(bytes: &[u8], output: Option<&str>) -> String {

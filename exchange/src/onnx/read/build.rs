@@ -33,6 +33,8 @@ pub(super) struct Item {
 #[derive(Debug, Default)]
 pub(super) struct Build {
     pub(super) graph: Graph,
+    /// The first input.
+    rows: Option<Item>,
     spent: usize,
 }
 
@@ -127,7 +129,9 @@ impl Build {
         };
         let value = Rc::new(Cell::new(Some(self.graph.input(name, kind, columns))));
         let (is_known, name, predicts) = (false, Rc::from(name), Predicts::Unknown);
-        Ok(Item { probes: [one, two], is_known, name, value, predicts })
+        let item = Item { probes: [one, two], is_known, name, value, predicts };
+        self.rows.get_or_insert_with(|| item.clone());
+        Ok(item)
     }
 
     /// The place of a value in the graph; a constant gets one now.
@@ -135,9 +139,33 @@ impl Build {
         if let Some(value) = item.value.get() {
             return Ok(value);
         }
-        let value = self.graph.constant(&item.name, item.known()?.clone());
+        let value = match item.known() {
+            Ok(tensor) => self.graph.constant(&item.name, tensor.clone()),
+            Err(reason) if item.is_known => self.in_every_row(item).ok_or(reason)?,
+            Err(reason) => return Err(reason),
+        };
         item.value.set(Some(value));
         Ok(value)
+    }
+
+    /// What is known and the same in each row: chosen between itself and itself by an input.
+    fn in_every_row(&mut self, item: &Item) -> Option<Value> {
+        let (row, two) = (&*item.probes[0], &*item.probes[1]);
+        let is_same = row.shape().first() == Some(&1)
+            && Operation::Concat { axis: 0 }.work_out(&[row, row]).as_ref() == Ok(two);
+        let rows = self.rows.clone().filter(|_| is_same)?;
+        let first = Operation::Slice { axis: 1, start: 0, end: 1 };
+        let first = self.node(first, &[&rows]).ok()?;
+        let truths = match first.kind() {
+            Kind::F32 | Kind::F64 => self.unary(Unary::IsNaN, &first),
+            Kind::I64 | Kind::Bool => self.binary(Binary::Equal, &first, &first),
+        };
+        let shape = std::iter::once(-1).chain(std::iter::repeat_n(1, row.shape().len() - 1));
+        let shape = Operation::Reshape { shape: shape.collect() };
+        let truths = self.node(shape, &[&truths.ok()?]).ok()?;
+        let row = self.constant(&item.name, row.clone());
+        let chosen = self.node(Operation::Where, &[&truths, &row, &row]).ok()?;
+        chosen.value.get()
     }
 
     /// An operation.
