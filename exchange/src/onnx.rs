@@ -8,8 +8,13 @@
 
 pub(crate) mod names;
 mod proto;
+mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
+pub use read::read;
+pub(crate) use write::little_endian;
 pub use write::write;
 
 const FORMAT: &str = "ONNX";

@@ -5,7 +5,7 @@
 
 mod trees;
 
-use pelton_models::graph::{Data, Graph, Kind, Operation, Step, Tensor, Value};
+use pelton_models::graph::{Binary, Data, Graph, Kind, Operation, Step, Tensor, Unary, Value};
 use prost::Message;
 
 use super::FORMAT;
@@ -34,7 +34,8 @@ pub fn write(graph: &Graph, about: &[(String, String)]) -> Result<Vec<u8>, Excha
     let (names, constants) = Names::of(graph).ok_or_else(|| {
         ExchangeError::malformed(FORMAT, "two of its inputs and outputs have one name")
     })?;
-    let mut writer = Writer { names, graph: GraphProto::default(), at: Vec::new() };
+    let kinds = kinds(graph);
+    let mut writer = Writer { names, graph: GraphProto::default(), at: Vec::new(), kinds };
     writer.graph.name = "pelton".to_owned();
     for (place, (step, constant)) in graph.steps().iter().zip(constants).enumerate() {
         writer.step(graph, place, step, constant)?;
@@ -69,6 +70,8 @@ struct Writer {
     graph: GraphProto,
     /// The names of the values of the steps so far.
     at: Vec<String>,
+    /// The kinds of all values.
+    kinds: Vec<Kind>,
 }
 
 impl Writer {
@@ -96,8 +99,18 @@ impl Writer {
                     Some((name, _)) => name.clone(),
                     None => self.names.take(&format!("{}_{place}", operation.name())),
                 };
+                let kind = inputs.first().map(|input| self.kinds[input.index()]);
                 let inputs = inputs.iter().map(|input| self.at[input.index()].clone()).collect();
-                self.operation(operation, inputs, name.clone())?;
+                match (operation, kind) {
+                    (Operation::Unary(Unary::Softplus), Some(Kind::F64)) => {
+                        self.softplus(inputs, name.clone());
+                    }
+                    (Operation::Unary(Unary::Relu), Some(Kind::I64)) => {
+                        let zero = self.integers("zero", &[0]);
+                        self.node("Max", [inputs, vec![zero]].concat(), name.clone(), Vec::new());
+                    }
+                    _ => self.operation(operation, inputs, name.clone())?,
+                }
                 name
             }
         };
@@ -158,6 +171,23 @@ impl Writer {
         Ok(())
     }
 
+    /// `max(x, 0) + ln(1 + e^-|x|)`: libraries have it for 32-bit floats only.
+    fn softplus(&mut self, x: Vec<String>, output: String) {
+        let [one, raised, size, less, power, more, rest] =
+            ["one", "raised", "size", "less", "power", "more", "rest"]
+                .map(|part| self.names.take(&format!("{output}_{part}")));
+        let number = Tensor::doubles(vec![1.0]);
+        let number = number.clone().reshaped(Vec::new()).unwrap_or(number);
+        self.graph.initializer.push(initializer(one.clone(), &number));
+        self.node("Relu", x.clone(), raised.clone(), Vec::new());
+        self.node("Abs", x, size.clone(), Vec::new());
+        self.node("Neg", vec![size], less.clone(), Vec::new());
+        self.node("Exp", vec![less], power.clone(), Vec::new());
+        self.node("Add", vec![power, one], more.clone(), Vec::new());
+        self.node("Log", vec![more], rest.clone(), Vec::new());
+        self.node("Add", vec![raised, rest], output, Vec::new());
+    }
+
     /// Integers as an initializer.
     fn integers(&mut self, name: &str, numbers: &[i64]) -> String {
         let name = self.names.take(name);
@@ -183,6 +213,35 @@ impl Writer {
             domain: if is_ml { "ai.onnx.ml".to_owned() } else { String::new() },
         });
     }
+}
+
+/// The kind of each value.
+fn kinds(graph: &Graph) -> Vec<Kind> {
+    let mut kinds: Vec<Kind> = Vec::with_capacity(graph.steps().len());
+    for step in graph.steps() {
+        let of = |inputs: &[Value], place: usize| {
+            inputs.get(place).and_then(|input| kinds.get(input.index())).copied()
+        };
+        let kind = match step {
+            Step::Input { kind, .. } => Some(*kind),
+            Step::Constant { tensor, .. } => Some(tensor.kind()),
+            Step::Node { operation, inputs } => match operation {
+                Operation::Cast(kind) => Some(*kind),
+                Operation::Where => of(inputs, 1),
+                Operation::Unary(Unary::IsNaN) => Some(Kind::Bool),
+                Operation::Binary(
+                    Binary::Equal
+                    | Binary::Greater
+                    | Binary::GreaterOrEqual
+                    | Binary::Less
+                    | Binary::LessOrEqual,
+                ) => Some(Kind::Bool),
+                _ => of(inputs, 0),
+            },
+        };
+        kinds.push(kind.unwrap_or(Kind::F32));
+    }
+    kinds
 }
 
 /// The outputs with their shapes: a length that differs for one row and for two follows the rows.

@@ -1,8 +1,10 @@
 //! Trees as the attributes of a `TreeEnsembleRegressor`.
 //!
-//! Nodes are named by the place of their tree and their own; a tree's nodes are those that its root
-//! leads to, since a node of the graph belongs to no tree. Thresholds and weights are 32-bit floats
+//! A tree's nodes are those that its root leads to, numbered from 0 as the operator wants it: depth
+//! first, left before right. Thresholds and weights are 32-bit floats
 //! in a file: what a leaf adds is rounded to one.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use pelton_models::graph::{Rule, TreeNode, Trees};
 
@@ -22,6 +24,12 @@ pub(super) fn attributes(trees: &Trees) -> Result<Vec<AttributeProto>, ExchangeE
     let mut lists = Lists::default();
     for (tree, root) in trees.roots.iter().enumerate() {
         lists.tree(trees, tree as i64, *root)?;
+    }
+    if trees.roots.is_empty() {
+        // An ensemble has at least one tree.
+        lists.node((0, 0), ("LEAF", 0.0, 0));
+        lists.ends((0, 0), false);
+        (0..trees.base.len()).for_each(|output| lists.weight((0, 0), output as i64, 0.0));
     }
     Ok(vec![
         int("n_targets", trees.base.len() as i64),
@@ -43,6 +51,23 @@ pub(super) fn attributes(trees: &Trees) -> Result<Vec<AttributeProto>, ExchangeE
     ])
 }
 
+/// The nodes of a tree.
+fn depth_first(trees: &Trees, root: u32) -> Result<Vec<u32>, ExchangeError> {
+    let mut order = Vec::new();
+    let mut open = vec![root];
+    let mut seen = BTreeSet::new();
+    while let Some(place) = open.pop() {
+        if !seen.insert(place) {
+            return Err(ExchangeError::unsupported(FORMAT, "a tree with two ways to one node"));
+        }
+        order.push(place);
+        if let TreeNode::Split { left, right, .. } = &trees.nodes[place as usize] {
+            open.extend([*right, *left]);
+        }
+    }
+    Ok(order)
+}
+
 #[derive(Default)]
 struct Lists {
     trees: Vec<i64>,
@@ -61,14 +86,11 @@ struct Lists {
 
 impl Lists {
     fn tree(&mut self, trees: &Trees, tree: i64, root: u32) -> Result<(), ExchangeError> {
-        // A node that two ways lead to is written once: ways behind it are the same.
-        let mut open = vec![root];
-        let mut seen = std::collections::BTreeSet::new();
-        while let Some(place) = open.pop() {
-            if !seen.insert(place) {
-                let reason = "a tree with two ways to one node";
-                return Err(ExchangeError::unsupported(FORMAT, reason));
-            }
+        let order = depth_first(trees, root)?;
+        let numbers: BTreeMap<u32, i64> = order.iter().copied().zip(0..).collect();
+        let number = |place: &u32| numbers.get(place).copied().unwrap_or(0);
+        for place in order {
+            let node = (tree, number(&place));
             match &trees.nodes[place as usize] {
                 TreeNode::Split { column, rule, is_missing_left, left, right } => {
                     let (mode, value) = match rule {
@@ -79,21 +101,26 @@ impl Lists {
                             return Err(ExchangeError::unsupported(FORMAT, what));
                         }
                     };
-                    self.node((tree, place), (mode, value, i64::from(*column)));
-                    self.ends((*left, *right), *is_missing_left);
-                    // The left way is written first: a reader that goes by order sees depth first.
-                    open.extend([*right, *left]);
+                    self.node(node, (mode, value, i64::from(*column)));
+                    self.ends((number(left), number(right)), *is_missing_left);
                 }
                 TreeNode::Leaf { first, count } => {
-                    self.node((tree, place), ("LEAF", 0.0, 0));
+                    self.node(node, ("LEAF", 0.0, 0));
                     self.ends((0, 0), false);
                     let own = &trees.leaves[*first as usize..][..*count as usize];
-                    if own.is_empty() {
+                    if own.is_empty() && tree > 0 {
                         // A leaf must have a weight to be one.
-                        self.weight((tree, place), 0, 0.0);
+                        self.weight(node, 0, 0.0);
+                    }
+                    // Libraries add the base only to what some tree adds to: the first one adds to
+                    // every output, if only 0.
+                    let every = if tree == 0 { trees.base.len() as u32 } else { 0 };
+                    let is_missing = |output: &u32| own.iter().all(|leaf| leaf.output != *output);
+                    for output in (0..every).filter(is_missing) {
+                        self.weight(node, i64::from(output), 0.0);
                     }
                     for leaf in own {
-                        self.weight((tree, place), i64::from(leaf.output), leaf.value as f32);
+                        self.weight(node, i64::from(leaf.output), leaf.value as f32);
                     }
                 }
             }
@@ -101,23 +128,23 @@ impl Lists {
         Ok(())
     }
 
-    fn node(&mut self, (tree, place): (i64, u32), (mode, value, column): (&'static str, f32, i64)) {
+    fn node(&mut self, (tree, place): (i64, i64), (mode, value, column): (&'static str, f32, i64)) {
         self.trees.push(tree);
-        self.nodes.push(i64::from(place));
+        self.nodes.push(place);
         self.modes.push(mode);
         self.values.push(value);
         self.columns.push(column);
     }
 
-    fn ends(&mut self, (left, right): (u32, u32), is_missing_left: bool) {
-        self.lefts.push(i64::from(left));
-        self.rights.push(i64::from(right));
+    fn ends(&mut self, (left, right): (i64, i64), is_missing_left: bool) {
+        self.lefts.push(left);
+        self.rights.push(right);
         self.is_missing_left.push(i64::from(is_missing_left));
     }
 
-    fn weight(&mut self, (tree, place): (i64, u32), output: i64, value: f32) {
+    fn weight(&mut self, (tree, place): (i64, i64), output: i64, value: f32) {
         self.target_trees.push(tree);
-        self.target_nodes.push(i64::from(place));
+        self.target_nodes.push(place);
         self.targets.push(output);
         self.weights.push(value);
     }
