@@ -65,7 +65,7 @@ pub fn read(bytes: &[u8], output: Option<&str>) -> Result<Imported, ExchangeErro
         graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     for input in graph.input.iter().filter(|own| !initializers.contains(own.name.as_str())) {
         let (item, own) = give(&mut build, input, is_used(&input.name))?;
-        columns.push(own);
+        columns.push(own.or_else(|| told_columns(&model, &input.name)));
         values.insert(&input.name, item);
     }
     for node in needed {
@@ -90,6 +90,14 @@ pub fn read(bytes: &[u8], output: Option<&str>) -> Result<Imported, ExchangeErro
         ExchangeError::unsupported(FORMAT, format!("output `{name}`: {reason}"))
     })?;
     Ok(Imported { graph: build.graph, predicts, columns })
+}
+
+/// The names of an input's columns where the file's metadata tell them, as files written here do: a
+/// JSON list by `columns.INPUT`.
+fn told_columns(model: &ModelProto, input: &str) -> Option<Vec<String>> {
+    let key = format!("columns.{input}");
+    let told = model.metadata_props.iter().find(|own| own.key == key)?;
+    serde_json::from_str(&told.value).ok()
 }
 
 fn domain(domain: &str) -> &str {
