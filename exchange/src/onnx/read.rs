@@ -50,7 +50,7 @@ pub fn read(bytes: &[u8], output: Option<&str>) -> Result<Imported, ExchangeErro
     all_are_known(&needed)?;
     let used: BTreeSet<&str> =
         needed.iter().flat_map(|node| &node.input).map(String::as_str).collect();
-    let mut build = Build::default();
+    let mut build = Build::of(bytes.len());
     let mut values: BTreeMap<&str, Item> = BTreeMap::new();
     let is_used = |own: &str| used.contains(own) || own == name;
     for tensor in graph.initializer.iter().filter(|tensor| is_used(&tensor.name)) {
