@@ -1,5 +1,5 @@
 //! Trained models from and to the files of other tools, all by way of one
-//! [`Graph`](pelton_models::graph::Graph): what is read becomes a graph, what is written is one.
+//! [`Graph`]: what is read becomes a graph, what is written is one.
 //!
 //! A file is bytes here: who calls this opens and writes files. Bytes of any kind are an error that
 //! says what is wrong with them, never a panic.
