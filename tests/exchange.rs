@@ -97,7 +97,7 @@ fn a_model_that_left_scores_the_same() {
 /// to learn; the mixture says how far it trusts it.
 #[test]
 fn a_job_starts_from_the_model_there_is() {
-    let Exported { file, .. } = exported("boost");
+    let Exported { job: _there, file, .. } = exported("boost");
     let job = Job::new();
     job.append(&events(62, 0, false));
     let losses = |name: &str, more: &str| -> Vec<f64> {

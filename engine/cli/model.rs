@@ -159,7 +159,7 @@ fn export(
         (_, all) => {
             let what = "each partition has a model of its own";
             let what = if all.is_empty() { "there is one model for all partitions" } else { what };
-            return Err(usage(what, &format!("give --partition as one of {all:?}")));
+            return Err(usage(what, format!("give --partition as one of {all:?}")));
         }
     };
     let done = pelton::export::export(&config, to, checkpoint)?;

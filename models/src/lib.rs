@@ -265,8 +265,8 @@ pub trait Model: Send {
     /// Draws what [`Model::score`] does with the weights as they are: `[rows, outputs]`.
     ///
     /// # Errors
-    /// [`ModelError::NotDrawn`] for what is no graph of operations; [`ModelError::Device`] where the
-    /// weights lie on a device that fails.
+    /// [`ModelError::NotDrawn`] for what is no graph of operations; [`ModelError::Device`] where
+    /// the weights lie on a device that fails.
     fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
         let _ = (graph, inputs);
         Err(ModelError::NotDrawn("this kind of model"))

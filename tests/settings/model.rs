@@ -108,7 +108,8 @@ pub const ROWS: &[Row] = &[
     row("model.file", &["'{models}/rises.json'", "'{models}/falls.json'"], "5", scores)
         .with(IMPORTED),
     row("model.file", &[NONE, "'{models}/rises.json'", "'{models}/falls.json'"], "5", scores),
-    row("model.file_columns", &["['NUMBER']", "['hour']"], "5", scores).with(UNNAMED),
+    row("model.file_columns", &["['NUMBER']", "['count of CATEGORY over 1h']"], "5", scores)
+        .with(UNNAMED),
     row("model.file_output", &["'high'", "'low'"], "5", scores).with(TWO_OUTPUTS),
     row("model.file_gives", &["'predictions'", "'log_odds'"], "'odds'", scores).with(RISES),
     row("challengers[0].name", &["'NAME'", "'OTHER'"], "'two words'", models),
@@ -141,8 +142,13 @@ pub const ROWS: &[Row] = &[
     row("challengers[0].calibrate", &["'none'", "'platt'"], "'always'", models).with(SHADOW),
     row("challengers[0].file", &["'{models}/rises.json'", "'{models}/falls.json'"], "5", models)
         .with(SHADOW_IMPORTED),
-    row("challengers[0].file_columns", &["['NUMBER']", "['hour']"], "5", models)
-        .with(SHADOW_UNNAMED),
+    row(
+        "challengers[0].file_columns",
+        &["['NUMBER']", "['count of CATEGORY over 1h']"],
+        "5",
+        models,
+    )
+    .with(SHADOW_UNNAMED),
     row("challengers[0].file_output", &["'high'", "'low'"], "5", models).with(SHADOW_TWO_OUTPUTS),
     row("challengers[0].file_gives", &["'predictions'", "'log_odds'"], "'odds'", models)
         .with(SHADOW_RISES),

@@ -50,7 +50,7 @@ pub fn read(bytes: &[u8], output: Option<&str>) -> Result<Imported, ExchangeErro
     all_are_known(&needed)?;
     let used: BTreeSet<&str> =
         needed.iter().flat_map(|node| &node.input).map(String::as_str).collect();
-    let mut build = Build::default();
+    let mut build = Build::of(bytes.len());
     let mut values: BTreeMap<&str, Item> = BTreeMap::new();
     let is_used = |own: &str| used.contains(own) || own == name;
     for tensor in graph.initializer.iter().filter(|tensor| is_used(&tensor.name)) {
@@ -65,7 +65,7 @@ pub fn read(bytes: &[u8], output: Option<&str>) -> Result<Imported, ExchangeErro
         graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     for input in graph.input.iter().filter(|own| !initializers.contains(own.name.as_str())) {
         let (item, own) = give(&mut build, input, is_used(&input.name))?;
-        columns.push(own.or_else(|| told_columns(&model, &input.name)));
+        columns.push(told_columns(&model, &input.name).or(own));
         values.insert(&input.name, item);
     }
     for node in needed {

@@ -262,8 +262,8 @@ fn factorization_machines_are_drawn() {
 }
 
 /// Notes of all rows and of categories, members that see this and that, the stack, and the pool.
-/// Members' probabilities next to 1 are a few steps of a 32-bit float apart, which the log odds that
-/// are pooled magnify: there the last bit shows.
+/// Members' probabilities next to 1 are a few steps of a 32-bit float apart, which the log odds
+/// that are pooled magnify: there the last bit shows.
 #[test]
 fn mixtures_are_drawn() {
     for standardize in [true, false] {

@@ -15,7 +15,7 @@ use pelton_kernels::blend::{BlendCell, BlendStep, EXPERTS, FILTERS};
 use pelton_kernels::coordinate::length_squared;
 use pelton_kernels::covariance::Covariance;
 use pelton_kernels::math::softmax_f32;
-use pelton_kernels::mixture::{LOG_ODDS_MAX, Mixture};
+use pelton_kernels::mixture::Mixture;
 use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
 
@@ -27,9 +27,11 @@ use crate::graph::{Graph, Value};
 use crate::{ABSENT, FeatureShape};
 
 mod draw;
+mod explain;
 mod step;
 mod twin;
 
+pub(crate) use explain::limited_shares;
 pub(crate) use step::{Addend, Example};
 
 /// Dense inputs, with the bias, up to which the filters keep full covariances.
@@ -127,31 +129,6 @@ impl Blend {
             }
         }
         std::array::from_fn(|lane| (sums[lane] + others[lane]) + sparse[lane])
-    }
-
-    /// What each value counts, and what each sparse feature adds, in a score that is the sum of the
-    /// experts' scores times `shares`.
-    ///
-    /// # Shapes
-    /// `weights: [dense values + 1]`, `sparse: [sparse features]`.
-    pub(crate) fn explain_with(
-        &self,
-        (row, class): (Row<'_>, usize),
-        shares: &[f32; EXPERTS],
-        weights: &mut [f32],
-        sparse: &mut [f32],
-    ) {
-        let pooled = |cell: &BlendCell| {
-            let parts: [f32; EXPERTS] = std::array::from_fn(|at| shares[at] * cell.weights[at]);
-            (parts[0] + parts[2]) + (parts[1] + parts[3])
-        };
-        let dense = &self.dense[class * self.width..(class + 1) * self.width];
-        weights.iter_mut().zip(dense).for_each(|(weight, cell)| *weight = pooled(cell));
-        for (out, index) in sparse.iter_mut().zip(row.sparse) {
-            if *index != ABSENT {
-                *out += pooled(&self.sparse[*index as usize * self.classes + class]);
-            }
-        }
     }
 
     /// How far a full pull moves each expert's score: `x' P x`, or the rate times `x' x`.
@@ -288,14 +265,6 @@ impl Blend {
         }
         losses
     }
-}
-
-/// How much of each expert's score a pool takes, which limits it.
-pub(crate) fn limited_shares(scores: &[f32; EXPERTS]) -> [f32; EXPERTS] {
-    std::array::from_fn(|at| {
-        let size = scores[at].abs();
-        if size > LOG_ODDS_MAX { LOG_ODDS_MAX / size } else { 1.0 }
-    })
 }
 
 impl RowLearner for Blend {

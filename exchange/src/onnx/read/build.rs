@@ -11,7 +11,7 @@ use pelton_models::graph::{Binary, Data, Graph, Kind, Operation, Tensor, Unary, 
 
 use crate::Predicts;
 
-/// Numbers that may be worked out beside those of the file: what is more is not built.
+/// Numbers that may be worked out for a file of no size; a larger one has 2 more a byte.
 const NUMBERS_MAX: usize = 1 << 26;
 
 /// A value of a file.
@@ -36,6 +36,7 @@ pub(super) struct Build {
     /// The first input.
     rows: Option<Item>,
     spent: usize,
+    most: usize,
 }
 
 impl Item {
@@ -100,6 +101,11 @@ impl Item {
 }
 
 impl Build {
+    /// A graph of a file of so many bytes.
+    pub(super) fn of(bytes: usize) -> Build {
+        Build { most: bytes.saturating_mul(2).saturating_add(NUMBERS_MAX), ..Build::default() }
+    }
+
     /// A value that is always the same.
     pub(super) fn constant(&mut self, name: &str, tensor: Tensor) -> Item {
         let tensor = Rc::new(tensor);
@@ -232,7 +238,7 @@ impl Build {
     /// Takes so many numbers of what may be worked out.
     pub(super) fn spend(&mut self, numbers: usize) -> Result<(), String> {
         self.spent = self.spent.saturating_add(numbers);
-        match self.spent <= NUMBERS_MAX {
+        match self.spent <= self.most {
             true => Ok(()),
             false => Err("it is too large to be tried".to_owned()),
         }
@@ -258,7 +264,11 @@ fn result_size(operation: &Operation, inputs: &[&Tensor]) -> usize {
             let rows = product(first.split_last().map_or(&[], |(_, rows)| rows));
             rows.saturating_mul(second.last().copied().unwrap_or(1))
         }
-        Operation::Gather { .. } => product(first).saturating_mul(product(second)),
+        Operation::Gather { axis } => {
+            let at = if *axis < 0 { axis + first.len() as i64 } else { *axis };
+            let length = usize::try_from(at).ok().and_then(|at| first.get(at)).copied();
+            (product(first) / length.unwrap_or(1).max(1)).saturating_mul(product(second))
+        }
         Operation::Trees(trees) => product(first).saturating_mul(trees.base.len()),
         _ => sizes.fold(0, usize::saturating_add),
     }
