@@ -102,7 +102,8 @@ fn a_job_starts_from_the_model_there_is() {
     job.append(&events(62, 0, false));
     let losses = |name: &str, more: &str| -> Vec<f64> {
         let config = job.config_with(name, more);
-        let paths = ["events.jsonl", "report.json", "out"].map(|own| job.path(own));
+        let paths =
+            ["events.jsonl", "report.json", &format!("{name}.out")].map(|own| job.path(own));
         let [input, report, scores] = [&paths[0], &paths[1], &paths[2]].map(|own| text(own));
         let files = ["--input", input, "--report", report, "--scores", scores];
         succeed(&pelton(&[&["replay", text(&config)][..], &files[..]].concat()));
@@ -125,9 +126,16 @@ fn a_job_starts_from_the_model_there_is() {
     losses("again", &imported);
     let report = std::fs::read_to_string(job.path("report.json")).expect("a report");
     let report: Value = serde_json::from_str(&report).expect("JSON");
-    let members = report["members"].as_array().expect("a list");
-    let own = members.iter().find(|own| own["name"] == "imported").expect("it is one of them");
+    let own = &report["members"]["models"]["imported"];
     assert!(own["weight"].as_f64().expect("a weight") > 0.0, "{own}");
+    // A file that is named for a replay holds that replay alone, and is not what is replayed.
+    let out = std::fs::read_to_string(job.path("again.out")).expect("scores");
+    losses("again", &imported);
+    assert_eq!(std::fs::read_to_string(job.path("again.out")).expect("scores"), out);
+    let (config, input) = (job.path("again.toml"), job.path("events.jsonl"));
+    let over =
+        pelton(&["replay", text(&config), "--input", text(&input), "--scores", text(&input)]);
+    assert_eq!(over.status.code(), Some(2));
 }
 
 /// What cannot be used is refused before anything runs, and says what to do.

@@ -1,7 +1,7 @@
 //! `pelton replay`: the same engine over a recorded stream.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -38,10 +38,10 @@ pub struct Replay {
     /// that opens in any browser without a network.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Write the scores as JSON lines.
+    /// Write the scores as JSON lines; what the file held before is gone.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
-    /// Write dead letters as JSON lines.
+    /// Write dead letters as JSON lines; what the file held before is gone.
     #[arg(long, value_name = "FILE")]
     dead_letters: Option<PathBuf>,
 }
@@ -60,7 +60,7 @@ impl Replay {
         let stop = Arc::new(AtomicBool::new(false));
         let control = Control::start(&config.metrics, &stop)?;
         // A recording can be read again from its start, once what was written of it is taken back.
-        let written = Written::so_far(&config);
+        let written = Written::so_far(&config, [&self.scores, &self.dead_letters], &path)?;
         let outcome = device::supervise(&device, true, (&stop, &control), |device| {
             written.take_back()?;
             let source = open_file(&path, &config, self.limit, 0)?;
@@ -100,16 +100,28 @@ impl Replay {
     }
 }
 
-/// The files of a replay's sinks, and how long they were before it.
+/// The files of a replay's sinks, and how much of them is not the replay's: of a file that is named
+/// for it nothing, of one in the configuration what it held before.
 struct Written(Vec<(PathBuf, u64)>);
 
 impl Written {
-    fn so_far(config: &Config) -> Written {
-        let files = [&config.emit.sink, &config.dead_letters].into_iter().filter_map(|sink| {
-            let SinkConfig::File(path) = sink else { return None };
-            Some((path.clone(), std::fs::metadata(path).map_or(0, |about| about.len())))
-        });
-        Written(files.collect())
+    fn so_far(
+        config: &Config,
+        named: [&Option<PathBuf>; 2],
+        input: &Path,
+    ) -> Result<Written, Error> {
+        let mut files = Vec::new();
+        for (sink, named) in [&config.emit.sink, &config.dead_letters].into_iter().zip(named) {
+            let SinkConfig::File(path) = sink else { continue };
+            let about = std::fs::metadata(path);
+            if about.is_ok() && path.canonicalize().ok() == input.canonicalize().ok() {
+                let what = format!("{} is what is replayed", path.display());
+                return Err(usage(what, "write to another file"));
+            }
+            let length = if named.is_some() { 0 } else { about.map_or(0, |about| about.len()) };
+            files.push((path.clone(), length));
+        }
+        Ok(Written(files))
     }
 
     /// Cuts the files back to that; what is not there yet has nothing to be taken back.
