@@ -42,10 +42,17 @@ fn read(path: &Path, bytes: &[u8], file: &FileConfig) -> Result<Imported, Exchan
     let extension = path.extension().and_then(|own| own.to_str()).unwrap_or_default();
     match extension.to_ascii_lowercase().as_str() {
         "onnx" => onnx::read(bytes, file.output.as_deref()),
-        _ if bytes.starts_with(b"tree\n") => lightgbm::read(bytes),
         "txt" => lightgbm::read(bytes),
+        _ if bytes.starts_with(b"tree\n") || is_dump(bytes) => lightgbm::read(bytes),
         _ => xgboost::read(bytes),
     }
+}
+
+/// Whether it is what LightGBM's `dump_model` gives: trees, and no learner around them.
+fn is_dump(bytes: &[u8]) -> bool {
+    let has = |text: &str, key| text.contains(key);
+    let is = |text: &str| has(text, "\"tree_info\"") && !has(text, "\"learner\"");
+    std::str::from_utf8(bytes).is_ok_and(is)
 }
 
 /// Whether what comes out has to go through a link.
