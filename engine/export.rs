@@ -12,7 +12,8 @@ use pelton_exchange::{onnx, safetensors};
 use pelton_models::Task;
 use pelton_models::graph::Graph;
 
-use crate::checkpoint::{exchange, file_name, recover, store};
+use crate::checkpoint::registry::write;
+use crate::checkpoint::{exchange, file_name, recover};
 use crate::config::Config;
 use crate::device::Device;
 use crate::error::Error;
@@ -56,14 +57,7 @@ pub fn export(config: &Config, to: &Path, sequence: Option<u64>) -> Result<Expor
             });
         }
     };
-    let none = |what: String| Error::Usage { what, remedy: "see pelton model list".into() };
-    let dir = config.checkpoint.dir.as_ref();
-    let dir = dir.ok_or_else(|| none("the configuration keeps no checkpoints".into()))?;
-    let store = store::look(dir)?;
-    let all = exchange::sequences(store.as_ref())?;
-    let sequence = sequence.or(all.last().copied()).filter(|wanted| all.contains(wanted));
-    let sequence = sequence.ok_or_else(|| none(format!("there is no such checkpoint in {dir}")))?;
-    let bytes = store.get(&file_name(sequence))?;
+    let (sequence, bytes) = exchange::bytes_of(config, sequence)?;
     let (recovery, manifest) =
         recover::read_bytes(bytes, &file_name(sequence), (config, &Device::Cpu))?;
     let pipeline = &recovery.pipeline;
@@ -121,11 +115,4 @@ fn about(config: &Config, pipeline: &Pipeline) -> Result<Vec<(String, String)>, 
         ("sparse_salts", serde_json::to_string(&salts).expect("numbers are JSON")),
     ];
     Ok(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-}
-
-/// Writes a file whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let part = path.with_extension("part");
-    std::fs::write(&part, bytes).map_err(Error::file("write", &part))?;
-    std::fs::rename(&part, path).map_err(Error::file("rename", &part))
 }

@@ -112,6 +112,21 @@ pub fn sequences(store: &dyn Store) -> Result<Vec<u64>, Error> {
     Ok(found)
 }
 
+/// The number and the bytes of a checkpoint of the configuration's place, the newest by default.
+///
+/// # Errors
+/// Those of the place; [`Error::Usage`] when there is no such checkpoint.
+pub fn bytes_of(config: &Config, sequence: Option<u64>) -> Result<(u64, Vec<u8>), Error> {
+    let none = |what: String| Error::Usage { what, remedy: "see pelton model list".into() };
+    let dir = config.checkpoint.dir.as_ref();
+    let dir = dir.ok_or_else(|| none("the configuration keeps no checkpoints".into()))?;
+    let store = store::look(dir)?;
+    let all = sequences(store.as_ref())?;
+    let sequence = sequence.or(all.last().copied()).filter(|wanted| all.contains(wanted));
+    let sequence = sequence.ok_or_else(|| none(format!("there is no such checkpoint in {dir}")))?;
+    Ok((sequence, store.get(&file_name(sequence))?))
+}
+
 fn one(store: &dyn Store, sequence: u64, config: &Config) -> Result<Recovery, Error> {
     if !sequences(store)?.contains(&sequence) {
         return Err(Error::Usage {

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use super::cut::now_ms;
 use super::manifest::ReadPosition;
-use super::store;
 use super::{exchange, file_name, recover};
 use crate::config::Config;
 use crate::device::Device;
@@ -83,14 +82,7 @@ pub fn register(
     note: Option<String>,
 ) -> Result<Version, Error> {
     let config = Config::load(config_path)?;
-    let none = |what: String| Error::Usage { what, remedy: "see pelton model list".into() };
-    let dir = config.checkpoint.dir.as_ref();
-    let dir = dir.ok_or_else(|| none("the configuration keeps no checkpoints".into()))?;
-    let store = store::look(dir)?;
-    let all = exchange::sequences(store.as_ref())?;
-    let sequence = sequence.or(all.last().copied()).filter(|wanted| all.contains(wanted));
-    let sequence = sequence.ok_or_else(|| none(format!("there is no such checkpoint in {dir}")))?;
-    let bytes = store.get(&file_name(sequence))?;
+    let (sequence, bytes) = exchange::bytes_of(&config, sequence)?;
     let parent = versions(folder)?.pop();
     let number = parent.as_ref().map_or(1, |parent| parent.number + 1);
     let text = std::fs::read(config_path).map_err(Error::file("read", config_path))?;
@@ -163,7 +155,7 @@ pub fn versions(folder: &Path) -> Result<Vec<Version>, Error> {
 }
 
 /// Writes a file of its own, whole or not at all, and on the disk.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     use std::io::Write;
     let part = path.with_extension("part");
     let mut file = std::fs::File::create(&part).map_err(Error::file("write", &part))?;

@@ -58,7 +58,7 @@ impl Learner {
         (self.model.members(), self.model.regret())
     }
 
-    /// How much each input counts on average ([`Plan::reason_names`]), where the course is kept.
+    /// How much each input counts on average (`Plan::reason_names`), where the course is kept.
     #[must_use]
     pub fn importance(&self) -> Option<&[f64]> {
         self.reasons.importance()
