@@ -124,13 +124,17 @@ pub fn member(which: usize, task: Task) -> Box<dyn Model> {
             let drawing = Arc::new(frozen::tests::drawing(task).1);
             Box::new(Frozen::new(task, SHAPE, drawing).expect("possible"))
         }
+        14 => {
+            let drawing = Some(Arc::new(frozen::tests::drawing(task).1));
+            Box::new(Auto::beside(AutoConfig::new(task), SHAPE, drawing).expect("possible"))
+        }
         _ => {
             let rule = Rule { is_automatic: true, alpha: 0.5, labels_min: 50 };
             Box::new(contest::tests::contest(task, rule))
         }
     }
 }
-pub const MEMBERS: usize = 14;
+pub const MEMBERS: usize = 15;
 /// The member that tells how strange a row is, of two classes only.
 pub const STRANGE: usize = 7;
 /// Members that learn nothing from labels.
@@ -139,9 +143,9 @@ pub const LABEL_BLIND: [usize; 2] = [STRANGE, 13];
 const THINNED: usize = 9;
 /// Members whose steps are their rows, one after another.
 const IN_ORDER: [usize; 5] = [1, 2, 7, 10, 11];
-/// Members whose states are kept by copies and steps; the last is a linear champion, with trees in
-/// its shadow.
-const COPIED: [usize; 9] = [1, 2, 5, 6, 7, 8, 10, 11, 12];
+/// Members whose states are kept by copies and steps; 12 is a linear champion, with trees in its
+/// shadow.
+const COPIED: [usize; 10] = [1, 2, 5, 6, 7, 8, 10, 11, 12, 14];
 
 /// Trees that do not take long.
 pub fn small(task: Task) -> BoostConfig {
