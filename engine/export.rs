@@ -41,12 +41,17 @@ enum Format {
     Safetensors,
 }
 
-/// Writes the model of a checkpoint, the newest by default, as the ending of the file's name says.
+/// Writes the model of a checkpoint, as the ending of the file's name says: of one of the
+/// configuration's own place, the newest by default, or of a file such as a registered version's.
 ///
 /// # Errors
 /// Those of reading the checkpoint; [`Error::Usage`] for another ending, a checkpoint that is not
 /// there, or a model that is no graph; [`Error::File`] when the file cannot be written.
-pub fn export(config: &Config, to: &Path, sequence: Option<u64>) -> Result<Exported, Error> {
+pub fn export(
+    config: &Config,
+    to: &Path,
+    (sequence, from): (Option<u64>, Option<&Path>),
+) -> Result<Exported, Error> {
     let format = match to.extension().and_then(|own| own.to_str()) {
         Some("onnx") => Format::Onnx,
         Some("safetensors") => Format::Safetensors,
@@ -57,9 +62,18 @@ pub fn export(config: &Config, to: &Path, sequence: Option<u64>) -> Result<Expor
             });
         }
     };
-    let (sequence, bytes) = exchange::bytes_of(config, sequence)?;
-    let (recovery, manifest) =
-        recover::read_bytes(bytes, &file_name(sequence), (config, &Device::Cpu))?;
+    let (name, bytes) = match from {
+        Some(path) => {
+            let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
+            (path.display().to_string(), bytes)
+        }
+        None => {
+            let (sequence, bytes) = exchange::bytes_of(config, sequence)?;
+            (file_name(sequence), bytes)
+        }
+    };
+    let (recovery, manifest) = recover::read_bytes(bytes, &name, (config, &Device::Cpu))?;
+    let sequence = manifest.sequence;
     let pipeline = &recovery.pipeline;
     let graph = graph(pipeline)?;
     let mut about = about(config, pipeline)?;

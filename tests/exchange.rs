@@ -34,6 +34,14 @@ fn exported(kind: &str) -> Exported {
     let file = job.path("model.onnx");
     let said = succeed(&pelton(&["model", "export", text(&config), "--to", text(&file)]));
     assert!(said.contains("dense [N, 1], sparse [N, 1]"), "{said}");
+    // So does a registered version.
+    let (registry, again) = (job.path("registry"), job.path("again.onnx"));
+    succeed(&pelton(&["model", "register", text(&config), "--to", text(&registry)]));
+    let version = registry.join("000001.pelton");
+    let from = ["--from", text(&version), "--to", text(&again)];
+    succeed(&pelton(&[&["model", "export", text(&config)][..], &from[..]].concat()));
+    let [one, other] = [&file, &again].map(|path| std::fs::read(path).expect("a model"));
+    assert!(one == other, "{kind}");
     let lines = std::fs::read_to_string(job.path("job.scores")).expect("scores");
     let mut records: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

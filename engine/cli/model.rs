@@ -98,8 +98,11 @@ enum Command {
         /// The checkpoint; the newest by default.
         #[arg(long, value_name = "SEQUENCE")]
         checkpoint: Option<u64>,
+        /// The file of a checkpoint instead, such as a version's in a registry.
+        #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
+        from: Option<PathBuf>,
         /// The partition, where each has a model of its own.
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", conflicts_with = "from")]
         partition: Option<i32>,
     },
     /// Let a guard that has tripped learn again; what it takes for usual begins anew.
@@ -134,8 +137,12 @@ impl Model {
                     println!("model      {}", short(&version.model_digest));
                 })
             }
-            Command::Export { config, to, checkpoint, partition } => {
-                export(&Config::load(&config)?, &to, (checkpoint, partition))
+            Command::Export { config, to, checkpoint, from, partition } => {
+                let config = Config::load(&config)?;
+                match from {
+                    Some(_) => exported(&config, &to, (None, from.as_deref())),
+                    None => export(&config, &to, (checkpoint, partition)),
+                }
             }
             Command::Versions { folder, json } => versions(&folder, json),
             Command::Resume { config } => {
@@ -162,7 +169,11 @@ fn export(
             return Err(usage(what, format!("give --partition as one of {all:?}")));
         }
     };
-    let done = pelton::export::export(&config, to, checkpoint)?;
+    exported(&config, to, (checkpoint, None))
+}
+
+fn exported(config: &Config, to: &Path, which: (Option<u64>, Option<&Path>)) -> Result<(), Error> {
+    let done = pelton::export::export(config, to, which)?;
     let [dense, sparse] = done.widths;
     println!("file       {}, {} bytes", done.path.display(), done.bytes);
     println!("model      checkpoint {}, digest {}", done.sequence, short(&done.model_digest));
