@@ -150,14 +150,17 @@ pub(super) fn transpose(
         strides[at - 1] = strides[at] * input.shape()[at];
     }
     let shape: Vec<usize> = order.iter().map(|at| input.shape()[*at]).collect();
-    let mut at = vec![0; rank];
+    let steps: Vec<usize> = order.iter().map(|axis| strides[*axis]).collect();
+    let (mut at, mut next) = (vec![0; rank], 0);
     let place = |_| {
-        let place = at.iter().zip(order).map(|(at, axis)| at * strides[*axis]).sum();
+        let place = next;
         for axis in (0..rank).rev() {
             at[axis] += 1;
+            next += steps[axis];
             if at[axis] < shape[axis] {
                 break;
             }
+            next -= steps[axis] * shape[axis];
             at[axis] = 0;
         }
         place

@@ -1,5 +1,7 @@
 //! Operations that make fewer numbers of many: sums in the order of the numbers.
 
+use std::borrow::Cow;
+
 use pelton_kernels::math;
 
 use super::tensor::{axis, count};
@@ -62,7 +64,10 @@ pub(super) fn reduce(
     // Axes that go last, so that what becomes one number lies together.
     let order: Vec<usize> =
         (0..rank).filter(|at| !goes(*at)).chain((0..rank).filter(|at| goes(*at))).collect();
-    let moved = super::arrange::transpose(operation, &order, input)?;
+    let moved = match order.is_sorted() {
+        true => Cow::Borrowed(input),
+        false => Cow::Owned(super::arrange::transpose(operation, &order, input)?),
+    };
     let stay = |at: usize| if goes(at) { keep.then_some(1) } else { Some(input.shape()[at]) };
     let shape: Vec<usize> = (0..rank).filter_map(stay).collect();
     let length: usize = (0..rank).filter(|at| goes(*at)).map(|at| input.shape()[at]).product();

@@ -180,6 +180,13 @@ pub(super) fn broadcast(one: &[usize], other: &[usize]) -> Option<Vec<usize>> {
 
 /// The places in a tensor of one shape of all numbers of the shape it is broadcast to.
 pub(super) fn places(from: &[usize], to: &[usize]) -> Vec<usize> {
+    let total: usize = to.iter().product();
+    if from == to {
+        return (0..total).collect();
+    }
+    if from.iter().all(|length| *length == 1) {
+        return vec![0; total];
+    }
     let mut strides = vec![0; to.len()];
     let mut stride = 1;
     for (at, length) in from.iter().enumerate().rev() {
@@ -188,7 +195,6 @@ pub(super) fn places(from: &[usize], to: &[usize]) -> Vec<usize> {
         }
         stride *= length;
     }
-    let total = to.iter().product();
     let mut places = Vec::with_capacity(total);
     let mut at = vec![0; to.len()];
     let mut place = 0;
