@@ -17,6 +17,7 @@ use crate::checkpoint::{exchange, file_name, recover};
 use crate::config::Config;
 use crate::device::Device;
 use crate::error::Error;
+use crate::imported::sparse_about;
 use crate::pipeline::Pipeline;
 
 /// What was written.
@@ -110,23 +111,22 @@ pub fn graph(pipeline: &Pipeline) -> Result<Graph, Error> {
 /// What a person, or a program that feeds the model, has to know of it.
 fn about(config: &Config, pipeline: &Pipeline) -> Result<Vec<(String, String)>, Error> {
     let (learner, plan) = (pipeline.learner(), pipeline.features().plan());
-    let names = |names: &[String]| serde_json::to_string(names).expect("texts are JSON");
     let task = match config.model.task {
         Task::Binary => "binary".to_owned(),
         Task::MultiClass { classes } => format!("{classes} classes"),
         Task::Regression => "regression".to_owned(),
     };
-    let salts: Vec<u64> = plan.sparse.iter().map(|column| column.salt).collect();
     let pairs = [
         ("program", concat!("pelton ", env!("CARGO_PKG_VERSION")).to_owned()),
         ("task", task),
         ("kind", learner.model_name().to_owned()),
         ("labels", learner.counts().learned.to_string()),
         ("model_digest", learner.model_digest()?),
-        ("columns.dense", names(&plan.dense_names)),
-        ("columns.sparse", names(&plan.sparse_names)),
-        ("sparse_bits", plan.hash_bits.to_string()),
-        ("sparse_salts", serde_json::to_string(&salts).expect("numbers are JSON")),
+        ("columns.dense", serde_json::to_string(&plan.dense_names).expect("texts are JSON")),
     ];
-    Ok(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    Ok(pairs
+        .into_iter()
+        .chain(sparse_about(plan))
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect())
 }

@@ -82,6 +82,7 @@ fn feeds(plan: &Plan, imported: &Imported, file: &FileConfig) -> Result<Vec<Feed
     for ((name, kind, columns), own) in inputs.into_iter().zip(&imported.columns) {
         let is_sparse = kind == Kind::I64 && name == "sparse" && columns == plan.sparse.len();
         if is_sparse && columns > 0 {
+            check_categories(plan, imported)?;
             feeds.push(Feed::Sparse);
             continue;
         }
@@ -120,6 +121,34 @@ fn feeds(plan: &Plan, imported: &Imported, file: &FileConfig) -> Result<Vec<Feed
         Some(name) => Err(format!("file_columns lists more than its inputs take, {name:?} on")),
         None => Ok(feeds),
     }
+}
+
+/// Whether the file's indices of categories are this stream's: the same columns, hashed alike. Other
+/// ones would be scored in silence, by the weights of other categories.
+fn check_categories(plan: &Plan, imported: &Imported) -> Result<(), String> {
+    let told = |key: &str| {
+        let found = imported.about.iter().find(|(own, _)| own == key);
+        found.map_or("nothing", |(_, value)| value.as_str())
+    };
+    for (key, ours) in sparse_about(plan) {
+        if told(key) != ours {
+            return Err(format!(
+                "its categories are not those of this stream: {key} is {} there and {ours} here",
+                told(key)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What decides the index of a category, as an exported file says it.
+pub(crate) fn sparse_about(plan: &Plan) -> [(&'static str, String); 3] {
+    let salts: Vec<u64> = plan.sparse.iter().map(|column| column.salt).collect();
+    [
+        ("columns.sparse", serde_json::to_string(&plan.sparse_names).expect("texts are JSON")),
+        ("sparse_bits", plan.hash_bits.to_string()),
+        ("sparse_salts", serde_json::to_string(&salts).expect("numbers are JSON")),
+    ]
 }
 
 fn shown(names: &[String]) -> String {

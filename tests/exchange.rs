@@ -158,6 +158,11 @@ fn a_file_that_does_not_fit_is_refused() {
     };
     let wrong = told(&format!("model = {{ kind = 'imported', file = '{models}/rises.json' }}"));
     assert!(wrong.contains("no features \"NUMBER\"; there are \"x\""), "{wrong}");
+    // Indices of categories mean nothing where they are hashed otherwise.
+    let Exported { job: _there, file, .. } = exported("linear");
+    let imported = format!("model = {{ kind = 'imported', file = '{}' }}", file.display());
+    let other = told(&format!("hash_bits = 12\n{imported}"));
+    assert!(other.contains("sparse_bits is 18 there and 12 here"), "{other}");
     let unnamed = told(&format!("model = {{ kind = 'imported', file = '{models}/unnamed.json' }}"));
     assert!(unnamed.contains("file_columns: \"x\""), "{unnamed}");
     std::fs::write(job.path("rubbish.onnx"), b"no model at all").expect("written");

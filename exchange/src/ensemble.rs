@@ -244,7 +244,7 @@ pub(crate) fn finished(
         numbered.all(|(place, name)| name.strip_prefix(prefix) == Some(&place.to_string()))
     };
     let names = (!only_counts("f") && !only_counts("Column_")).then_some(names);
-    Ok(Imported { graph, predicts, columns: vec![names] })
+    Ok(Imported { graph, predicts, columns: vec![names], about: Vec::new() })
 }
 
 /// Whether there are columns and outputs, and no more than are done here.

@@ -26,6 +26,8 @@ pub struct Imported {
     pub predicts: Predicts,
     /// The names of the columns of each input of the graph, as far as the file tells them.
     pub columns: Vec<Option<Vec<String>>>,
+    /// What else the file says of itself, by key.
+    pub about: Vec<(String, String)>,
 }
 
 /// What the output of a model is.

@@ -199,10 +199,11 @@ impl Auto {
         }
         let inputs = room.inputs(batch.features.rows);
         self.stack.learn(&LabeledBatch { features: inputs, ..*batch })?;
-        let mut outcome = LearnOutcome::default();
+        // A member may refuse a row, such as one with a missing number; the mixture has learned it.
+        let outcome = LearnOutcome { learned: batch.features.rows as u64, refused: 0 };
         for member in &mut self.members {
             let features = room.seen(member.sees, &batch.features);
-            outcome = member.model.learn(&LabeledBatch { features, ..*batch })?;
+            member.model.learn(&LabeledBatch { features, ..*batch })?;
         }
         if let Some(fresh) = &mut self.renewal.fresh {
             let features = room.seen(Sees::Noted, &batch.features);

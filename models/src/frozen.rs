@@ -191,14 +191,6 @@ impl Frozen {
             }
         }
     }
-
-    /// Whether a row counts as learned.
-    fn is_good(&self, batch: &LabeledBatch<'_>, row: usize) -> bool {
-        let width = self.shape.dense_width;
-        let dense = &batch.features.dense[row * width..][..width];
-        self.task.can_learn(batch.labels[row], batch.weights[row])
-            && dense.iter().all(|value| value.abs() <= 1e30)
-    }
 }
 
 /// Whether each input is fed what it takes.
@@ -254,7 +246,7 @@ impl Model for Frozen {
         let mut outcome = LearnOutcome::default();
         let width = self.shape.dense_width;
         for row in 0..batch.features.rows {
-            if self.is_good(batch, row) {
+            if self.task.can_learn(batch.labels[row], batch.weights[row]) {
                 self.state.learn(&batch.features.dense[row * width..][..width]);
                 outcome.learned += 1;
             } else {

@@ -166,33 +166,6 @@ impl Graph {
         other.outputs.first().map_or(Value(0), |(_, value)| places[value.index()])
     }
 
-    /// Keeps one output and what it needs; where constants become equal names they are numbered.
-    #[must_use]
-    pub fn only(&self, output: usize) -> Graph {
-        let mut is_needed = vec![false; self.steps.len()];
-        let mut kept = Graph::new();
-        let Some((name, value)) = self.outputs.get(output) else { return kept };
-        is_needed[value.index()] = true;
-        for (place, step) in self.steps.iter().enumerate().rev() {
-            if let (true, Step::Node { inputs, .. }) = (is_needed[place], step) {
-                inputs.iter().for_each(|input| is_needed[input.index()] = true);
-            }
-        }
-        let mut places = vec![Value(0); self.steps.len()];
-        for (place, step) in self.steps.iter().enumerate() {
-            if !is_needed[place] {
-                continue;
-            }
-            let mut step = step.clone();
-            if let Step::Node { inputs, .. } = &mut step {
-                inputs.iter_mut().for_each(|input| *input = places[input.index()]);
-            }
-            places[place] = kept.push(step);
-        }
-        kept.outputs.push((name.clone(), places[value.index()]));
-        kept
-    }
-
     /// What a model does with the features of a row: inputs `dense` and `sparse` as far as there
     /// are any, output `scores`, `[rows, outputs]`.
     ///

@@ -21,7 +21,9 @@ use pelton_models::graph::{Kind, Operation};
 use prost::Message;
 
 use super::FORMAT;
-use super::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto, kind};
+use super::proto::{
+    GraphProto, ModelProto, NodeProto, StringStringEntryProto, ValueInfoProto, kind,
+};
 use crate::{ExchangeError, Imported, Predicts};
 use build::{Build, Item};
 use call::Call;
@@ -89,7 +91,9 @@ pub fn read(bytes: &[u8], output: Option<&str>) -> Result<Imported, ExchangeErro
     let predicts = outputs::finish(&mut build, &name, item).map_err(|reason| {
         ExchangeError::unsupported(FORMAT, format!("output `{name}`: {reason}"))
     })?;
-    Ok(Imported { graph: build.graph, predicts, columns })
+    let pair = |own: &StringStringEntryProto| (own.key.clone(), own.value.clone());
+    let about = model.metadata_props.iter().map(pair).collect();
+    Ok(Imported { graph: build.graph, predicts, columns, about })
 }
 
 /// The names of an input's columns where the file's metadata tell them, as files written here do: a

@@ -150,6 +150,20 @@ fn it_learns_classes_and_values() {
     assert!(error < 150.0, "{error}");
 }
 
+/// A row that lacks a number is learned by the mixture, whatever a member makes of it, and said to be.
+#[test]
+fn a_row_that_lacks_a_number_counts() {
+    for (task, label) in [(Task::Binary, 1.0), (Task::MultiClass { classes: 3 }, 2.0)] {
+        let drawing = Some(Arc::new(crate::frozen::tests::drawing(task).1));
+        let mut model = Auto::beside(AutoConfig::new(task), SHAPE, drawing).expect("possible");
+        let notes = vec![0.0; model.notes_width()];
+        let features = Features { rows: 1, dense: &[f32::NAN, 0.5], sparse: &[3], notes: &notes };
+        let batch = LabeledBatch { features, labels: &[label], weights: &[1.0] };
+        let outcome = model.learn(&batch).expect("the shapes fit");
+        assert_eq!((outcome.learned, outcome.refused, model.version()), (1, 0, 1));
+    }
+}
+
 /// What is noted is what was known when the row was scored, whatever was learned since.
 #[test]
 fn a_row_is_learned_with_its_own_notes() {

@@ -16,33 +16,40 @@ const KEPT_MAX: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct State {
     pub learned: u64,
-    /// By dense feature.
+    /// By dense feature, of the rows that had it.
     pub means: Vec<f64>,
+    /// How many these were.
+    counts: Vec<u64>,
 }
 
 impl State {
     /// Of no rows.
     pub fn new(shape: FeatureShape) -> State {
-        State { learned: 0, means: vec![0.0; shape.dense_width] }
+        let (means, counts) = (vec![0.0; shape.dense_width], vec![0; shape.dense_width]);
+        State { learned: 0, means, counts }
     }
 
-    /// Counts a row of finite numbers.
+    /// Counts a row; what is missing or huge moves no mean.
     pub fn learn(&mut self, dense: &[f32]) {
         self.learned += 1;
-        let rate = 1.0 / self.learned as f64;
-        for (mean, value) in self.means.iter_mut().zip(dense) {
-            *mean += (f64::from(*value) - *mean) * rate;
+        for ((mean, count), value) in self.means.iter_mut().zip(&mut self.counts).zip(dense) {
+            if value.abs() <= 1e30 {
+                *count += 1;
+                *mean += (f64::from(*value) - *mean) / *count as f64;
+            }
         }
     }
 
     fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
         state.put(self.learned)?;
+        state.slice(&self.counts)?;
         state.slice(&self.means)
     }
 
     fn read(shape: FeatureShape, state: &mut StateReader<'_>) -> io::Result<State> {
         let mut own = State::new(shape);
         own.learned = state.get()?;
+        state.fill(&mut own.counts)?;
         state.fill(&mut own.means)?;
         match own.means.iter().all(|mean| mean.abs() <= 1e30) {
             true => Ok(own),

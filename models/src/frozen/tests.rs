@@ -58,6 +58,12 @@ fn labels_change_no_score() {
     assert_eq!(frozen.version(), 300);
     let mean = stream.dense.chunks_exact(2).map(|row| f64::from(row[0])).sum::<f64>() / 300.0;
     assert!((frozen.state.means[0] - mean).abs() < 1e-9);
+    // A row that lacks a number is one that counts: its model knows what to do with it.
+    let features = Features { rows: 1, dense: &[f32::NAN, 3.0], sparse: &[ABSENT], notes: &[] };
+    let batch = LabeledBatch { features, labels: &[1.0], weights: &[1.0] };
+    let (before, learned) = (frozen.state.means[0], frozen.learn(&batch).expect("it fits"));
+    assert_eq!((learned.learned, frozen.state.means[0]), (1, before));
+    assert!(frozen.state.means[1] > 0.0);
 }
 
 #[test]
