@@ -123,8 +123,8 @@ fn feeds(plan: &Plan, imported: &Imported, file: &FileConfig) -> Result<Vec<Feed
     }
 }
 
-/// Whether the file's indices of categories are this stream's: the same columns, hashed alike. Other
-/// ones would be scored in silence, by the weights of other categories.
+/// Whether the file's indices of categories are this stream's: the same columns, hashed alike.
+/// Other ones would be scored in silence, by the weights of other categories.
 fn check_categories(plan: &Plan, imported: &Imported) -> Result<(), String> {
     let told = |key: &str| {
         let found = imported.about.iter().find(|(own, _)| own == key);

@@ -161,7 +161,7 @@ fn a_file_that_does_not_fit_is_refused() {
     // Indices of categories mean nothing where they are hashed otherwise.
     let Exported { job: _there, file, .. } = exported("linear");
     let imported = format!("model = {{ kind = 'imported', file = '{}' }}", file.display());
-    let other = told(&format!("hash_bits = 12\n{imported}"));
+    let other = told(&format!("transform.hash_bits = 12\n{imported}"));
     assert!(other.contains("sparse_bits is 18 there and 12 here"), "{other}");
     let unnamed = told(&format!("model = {{ kind = 'imported', file = '{models}/unnamed.json' }}"));
     assert!(unnamed.contains("file_columns: \"x\""), "{unnamed}");

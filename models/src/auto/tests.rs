@@ -150,7 +150,7 @@ fn it_learns_classes_and_values() {
     assert!(error < 150.0, "{error}");
 }
 
-/// A row that lacks a number is learned by the mixture, whatever a member makes of it, and said to be.
+/// A row that lacks a number is learned by the mixture, whatever a member makes of it.
 #[test]
 fn a_row_that_lacks_a_number_counts() {
     for (task, label) in [(Task::Binary, 1.0), (Task::MultiClass { classes: 3 }, 2.0)] {
