@@ -38,6 +38,11 @@ host_cuda_switch:
 #include "../src/moments.cu"
 #include "../src/repair.cu"
 #include "../src/tally.cu"
+#include "../src/window/arrange.cu"
+#include "../src/window/enter.cu"
+#include "../src/window/read.cu"
+#include "../src/window/leave.cu"
+#include "../src/window/keep.cu"
 
 #ifdef HOST_CUDA_PROBES
 #include "probes.cu"

@@ -82,10 +82,8 @@ extern "C" __global__ void assemble_sparse(const Assembly a, const Columns colum
   if (from.kind == CODES) {
     code = category_of(columns, from.column, row);
   } else if (from.kind == CROSS) {
-    for (unsigned i = 0; i < from.count; ++i) {
-      const unsigned long long next = category_of(columns, a.crossed[from.list + i], row);
-      code = mix64(((code << 17) | (code >> 47)) ^ (next + 0x9e3779b97f4a7c15ull));
-    }
+    for (unsigned i = 0; i < from.count; ++i)
+      code = cross_codes(code, category_of(columns, a.crossed[from.list + i], row));
   } else if (from.kind == BUCKETS) {
     const float x = number_of(columns, from.column, row);
     code = boundaries_below(a.boundaries + from.list, from.count, x) + 1ull;

@@ -27,6 +27,18 @@ NUMBERS Word add_words(Word* to, const Word* from) {
   return carry;
 }
 
+// `from -= by`, modulo 2^(64 words).
+template <unsigned WORDS>
+NUMBERS void take_words(Word* from, const Word* by) {
+  Word borrow = 0;
+  for (unsigned i = 0; i < WORDS; ++i) {
+    const Word rest = from[i] - by[i];
+    const Word out = from[i] < by[i] ? 1 : 0;
+    from[i] = rest - borrow;
+    borrow = out | (rest < borrow ? 1 : 0);
+  }
+}
+
 NUMBERS void add_sums(Sums& to, const Sums& from) {
   to.count += from.count;
   add_words<2>(to.sum, from.sum);
@@ -42,7 +54,7 @@ NUMBERS void negate_if(bool is, Word* value) {
 
 NUMBERS float admit(float value) {
   if (absolute(value) <= FIXED_VALUE_MAX) return value + 0.0f;
-  return value != value ? value : with_sign_of(FIXED_VALUE_MAX, value);
+  return value != value ? __uint_as_float(0x7fc00000u) : with_sign_of(FIXED_VALUE_MAX, value);
 }
 
 // The size of an admitted value as an integer number of 2^-40; NaN gives 0.

@@ -276,3 +276,7 @@ NUMBERS unsigned long long mix64(unsigned long long x) {
 NUMBERS unsigned hash_bucket(unsigned long long code, unsigned long long salt, unsigned bits) {
   return static_cast<unsigned>(mix64(code ^ salt) >> (64 - bits));
 }
+// Several codes as one, from 0, one after another.
+NUMBERS unsigned long long cross_codes(unsigned long long crossed, unsigned long long code) {
+  return mix64(((crossed << 17) | (crossed >> 47)) ^ (code + 0x9e3779b97f4a7c15ull));
+}

@@ -52,14 +52,14 @@
 //! entry and window over the stream, but for min and max, which search their window again after an
 //! extreme left it, and for late rows, which move cursors back and forth.
 //!
-//! # For a device twin
-//! All state is in plain columns by slot (cursors u32, sums i128) and words of 32 bits per entry;
-//! rows of different keys are independent, rows of one key are in order.
+//! # On a GPU
+//! [`device`] has the exact layout there: the same outputs, counts and saved bytes.
 
 mod ahead;
 mod arena;
 mod checks;
 mod code_counts;
+pub mod device;
 mod entry;
 mod key_index;
 mod keys;

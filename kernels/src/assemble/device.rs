@@ -147,6 +147,13 @@ impl ColumnBuffers {
         self.rows
     }
 
+    /// Columns of numbers, categories and what is given.
+    #[must_use]
+    pub fn widths(&self) -> [usize; 3] {
+        let stride = self.stride.max(1);
+        [self.numbers.len(), self.categories.len(), self.given.len()].map(|all| all / stride)
+    }
+
     /// Copies the columns of `rows` rows to the GPU, without waiting.
     ///
     /// # Errors
@@ -181,6 +188,20 @@ impl ColumnBuffers {
     ) -> Result<(), DeviceError> {
         let length = self.given.len() / self.stride.max(1) * self.rows;
         stream.upload((&mut self.given, 0), (given, 0), length)
+    }
+
+    /// Copies the same back, without waiting; whoever reads `given` waits for it.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn take_known(&self, stream: &Stream, given: &mut Pinned<f32>) -> Result<(), DeviceError> {
+        let length = self.given.len() / self.stride.max(1) * self.rows;
+        stream.download((given, 0), (&self.given, 0), length)
+    }
+
+    /// Where times, numbers and categories are, and what is given, which is to be written.
+    pub(crate) fn addresses(&mut self) -> [u64; 4] {
+        self.argument().addresses
     }
 
     pub(crate) fn argument(&self) -> ColumnsArgument {

@@ -32,6 +32,11 @@ pub(super) const IMAGES: &[Image] = &[
     image!("moments"),
     image!("repair"),
     image!("tally"),
+    image!("window_arrange"),
+    image!("window_enter"),
+    image!("window_read"),
+    image!("window_leave"),
+    image!("window_keep"),
 ];
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A checked specification, laid out for the loops: who moves together, which sum lies where.
 
 use super::entry::EntryLayout;
+use super::keys::KEY_BYTES;
 use super::{Aggregate, Layout, Over, TableSpec, WindowSpec};
 use crate::KernelError;
 
@@ -152,6 +153,14 @@ impl Plan {
     #[inline]
     pub(super) fn horizon_ms(&self, watermark_ms: i64) -> i64 {
         watermark_ms.saturating_sub(self.lateness_ms + self.reach_ms)
+    }
+
+    /// What limits count for a key, and for an entry, in bytes.
+    pub(super) fn accounted(&self) -> (usize, usize) {
+        let (marks, sums) = (self.marks * 4 + 8, self.sums.len() * 16);
+        let others = self.squares * 32 + self.extremes.len() * 8;
+        let entry = self.layout.words() * 4 + self.distincts.len() * 24;
+        (KEY_BYTES + marks + sums + others, entry)
     }
 
     /// Plans one window with its readings; equal sums of a window are kept once.

@@ -19,6 +19,47 @@ const CHUNK: usize = 256;
 /// More keys than any table is allowed.
 const KEYS_MAX: usize = 1 << 31;
 
+/// What a state says before the entries.
+pub(super) struct Header {
+    pub watermark_ms: i64,
+    pub counts: WindowCounts,
+    pub keys: Vec<u64>,
+    /// How many entries each key has.
+    pub lens: Vec<u32>,
+}
+
+impl Header {
+    pub fn read(state: &mut StateReader<'_>) -> io::Result<Header> {
+        let watermark_ms = state.get()?;
+        let mut words = [0; WindowCounts::WORDS];
+        state.fill(&mut words)?;
+        let counts = WindowCounts::from_words(words);
+        let keys = state.list::<u64>(KEYS_MAX)?;
+        let lens = state.numbers::<u32>(keys.len())?;
+        if keys.first() == Some(&0) || !keys.is_sorted_by(|a, b| a < b) || lens.contains(&0) {
+            return Err(invalid("keys out of order, or one without entries"));
+        }
+        Ok(Header { watermark_ms, counts, keys, lens })
+    }
+}
+
+/// Whether entries go on from `newest_ms` in the order of time; the newest of them.
+pub(super) fn check_times<'a>(
+    entries: impl Iterator<Item = &'a [u32]>,
+    newest_ms: i64,
+) -> io::Result<i64> {
+    // The first tile may start before the first legal time.
+    let mut newest_ms = newest_ms.max(-2 * TIME_MAX_MS);
+    for entry in entries {
+        let time_ms = read_i64(entry);
+        if !(newest_ms..=TIME_MAX_MS).contains(&time_ms) {
+            return Err(invalid("entries of a key out of order"));
+        }
+        newest_ms = time_ms;
+    }
+    Ok(newest_ms)
+}
+
 impl WindowTable {
     /// Writes the state.
     ///
@@ -53,15 +94,8 @@ impl WindowTable {
         let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let mut table = Self::new(spec).map_err(refused)?;
         let state = &mut StateReader::new(reader);
-        table.watermark_ms = state.get()?;
-        let mut words = [0; WindowCounts::WORDS];
-        state.fill(&mut words)?;
-        table.counts = WindowCounts::from_words(words);
-        let keys = state.list::<u64>(KEYS_MAX)?;
-        let lens = state.numbers::<u32>(keys.len())?;
-        if keys.first() == Some(&0) || !keys.is_sorted_by(|a, b| a < b) || lens.contains(&0) {
-            return Err(invalid("keys out of order, or one without entries"));
-        }
+        let Header { watermark_ms, counts, keys, lens } = Header::read(state)?;
+        (table.watermark_ms, table.counts) = (watermark_ms, counts);
         for (key, len) in keys.into_iter().zip(lens) {
             table.read_key(key, len, state)?;
         }
@@ -71,19 +105,14 @@ impl WindowTable {
     fn read_key(&mut self, key: u64, len: u32, state: &mut StateReader<'_>) -> io::Result<()> {
         let words = self.plan.layout.words();
         let mut ring = Ring::EMPTY;
-        // The first tile may start before the first legal time.
-        let mut newest_ms = -2 * TIME_MAX_MS;
+        let mut newest_ms = i64::MIN;
         let mut entries = vec![0; words * CHUNK.min(len as usize)];
         while ring.len() < len {
             let left = words * (len - ring.len()) as usize;
             let chunk = entries.len().min(left);
             state.fill(&mut entries[..chunk])?;
+            newest_ms = check_times(entries[..chunk].chunks_exact(words), newest_ms)?;
             for entry in entries[..chunk].chunks_exact(words) {
-                let time_ms = read_i64(entry);
-                if !(newest_ms..=TIME_MAX_MS).contains(&time_ms) {
-                    return Err(invalid("entries of a key out of order"));
-                }
-                newest_ms = time_ms;
                 let last = ring.len();
                 self.arena.insert(&mut ring, last, entry);
             }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::arena::Arena;
 use super::checks::{check_rows, check_target, expect, is_usable};
-use super::keys::{KEY_BYTES, Keys};
+use super::keys::Keys;
 use super::lane::Current;
 use super::lanes::Lanes;
 use super::plan::{Plan, Reading};
@@ -49,8 +49,7 @@ impl WindowTable {
     pub fn new(spec: &TableSpec) -> Result<Self, KernelError> {
         let plan = Plan::new(spec)?;
         let words = plan.layout.words();
-        let (marks, sums) = (plan.marks * 4 + 8, plan.sums.len() * 16);
-        let others = plan.squares * 32 + plan.extremes.len() * 8;
+        let (key_bytes, entry_bytes) = plan.accounted();
         Ok(Self {
             keys: Keys::new(),
             arena: Arena::new(words),
@@ -61,8 +60,8 @@ impl WindowTable {
             keys_max: spec.keys_max,
             bytes_max: spec.bytes_max,
             width: spec.features.len(),
-            key_bytes: KEY_BYTES + marks + sums + others,
-            entry_bytes: words * 4 + plan.distincts.len() * 24,
+            key_bytes,
+            entry_bytes,
             admitted: vec![0.0; spec.values],
             encoded: vec![0; words],
             plan,

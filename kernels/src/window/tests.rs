@@ -1,5 +1,7 @@
 //! Windows against brute force over the whole history, in every bit.
 
+#[cfg(feature = "double")]
+mod device;
 mod limits;
 mod oracle;
 

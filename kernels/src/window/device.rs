@@ -1,0 +1,431 @@
+//! Windows on a GPU: the tables of some key columns there, and the launches of their kernels.
+//!
+//! Outputs, counts and saved bytes are those of [`WindowTable`](super::WindowTable), bit for bit.
+//! What is kept differs (`window/table.cuh`): entries of a key in chunks that know what all before
+//! them add up to, so that a window has no state of its own and all windows of all rows of a batch
+//! are read at once. A batch is four launches for all tables together:
+//!
+//! 1. `window/arrange.cu`: which calls are accepted, and the calls sorted by key; a block a table.
+//! 2. `window/enter.cu`: room is made and entries are written, a warp a key.
+//! 3. `window/read.cu`: a thread has one window of one row.
+//! 4. `window/leave.cu`: keys with late entries are walked call by call; old entries leave.
+//!
+//! Nothing waits in between: there is room for whatever a batch may bring before it is given
+//! (`device/room.rs`), from what the table was known to hold and what was given since.
+//!
+//! # Limits
+//! The tiled layout stays on the CPU. A table whose limits on keys or bytes may be reached by the
+//! next batch ([`DeviceWindows::at_limit`]) has to be brought home: whom a limit evicts depends on
+//! the order of all rows of all keys, and is left to the CPU. A batch has at most 2^24 calls, a key
+//! at most 2^31 entries. `min`, `max` and `distinct` look through their window, eight entries at a
+//! time (`distinct` one), where the CPU keeps what it knows of them.
+
+mod layout;
+mod room;
+mod state;
+
+use super::checks::expect;
+use super::{TableSpec, WindowCounts};
+use crate::KernelError;
+use crate::assemble::device::ColumnBuffers;
+use crate::coordinate::device::TableError;
+use crate::device::{Argument, Buffer, Device, DeviceError, Gpu, Launch, Pinned, Pinning, Stream};
+use std::sync::Arc;
+
+use layout::{KeyHead, Layout, Standing, TableArgued, small};
+use room::Room;
+
+/// Most threads of the block that arranges a table's batch.
+const ARRANGING: usize = 512;
+/// Warps of a block, where a warp has a key.
+const WARPS: usize = 4;
+/// Threads of a block, where a thread has a window.
+const READING: u32 = 128;
+/// Calls of a batch.
+const CALLS_MAX: usize = 1 << 24;
+
+/// Which columns of a batch a table reads, and where its outputs go.
+#[derive(Clone, Debug, Default)]
+pub struct TableColumns {
+    /// Category columns of the key; the key of several is their cross.
+    pub key: Vec<usize>,
+    /// Number columns.
+    pub values: Vec<usize>,
+    /// Category columns.
+    pub codes: Vec<usize>,
+    /// Its first column among the given ones.
+    pub offset: usize,
+}
+
+/// What enters a table over labels, in page-locked memory.
+#[derive(Debug)]
+pub struct Labels {
+    /// Keys.
+    pub keys: Pinned<u64>,
+    /// Arrival times.
+    pub times_ms: Pinned<i64>,
+    /// `[values, labels]`.
+    pub values: Pinned<f32>,
+    /// The row before which each comes, not decreasing; the number of rows means after the last.
+    pub before_rows: Pinned<u32>,
+    count: usize,
+}
+
+/// The window tables of a stream, on a GPU.
+pub struct DeviceWindows {
+    tables: Vec<DeviceTable>,
+    arguments: Buffer<TableArgued>,
+    arguments_here: Pinned<TableArgued>,
+    standings: Buffer<Standing>,
+    standings_here: Pinned<Standing>,
+}
+
+/// One of them.
+struct DeviceTable {
+    layout: Layout,
+    spec: TableSpec,
+    columns: TableColumns,
+    room: Room,
+    labels: Labels,
+    /// As known after the last batch that was waited for.
+    standing: Standing,
+    /// What came home with a state: keys and entries that a limit had evicted.
+    evicted: [u64; 2],
+}
+
+impl Labels {
+    fn new() -> Labels {
+        let (keys, times_ms) = (Pinned::ordinary(0), Pinned::ordinary(0));
+        let (values, before_rows) = (Pinned::ordinary(0), Pinned::ordinary(0));
+        Labels { keys, times_ms, values, before_rows, count: 0 }
+    }
+
+    /// Makes room for as many labels, whose columns the caller then writes.
+    ///
+    /// # Errors
+    /// [`DeviceError::Memory`].
+    fn resize(&mut self, gpu: &Arc<Gpu>, count: usize, values: usize) -> Result<(), DeviceError> {
+        self.count = count;
+        if count > self.keys.len() {
+            let (device, room) = (Device::Gpu(Arc::clone(gpu)), count.next_power_of_two());
+            self.keys = Pinned::new(&device, room, Pinning::Both)?;
+            self.times_ms = Pinned::new(&device, room, Pinning::Both)?;
+            self.values = Pinned::new(&device, room * values, Pinning::Both)?;
+            self.before_rows = Pinned::new(&device, room, Pinning::Both)?;
+        }
+        Ok(())
+    }
+}
+
+impl DeviceWindows {
+    /// Empty tables.
+    ///
+    /// # Errors
+    /// [`KernelError::Value`] for a specification that cannot be, or not on a GPU; [`DeviceError`].
+    pub fn new(
+        stream: &Stream,
+        tables: Vec<(TableSpec, TableColumns)>,
+    ) -> Result<DeviceWindows, TableError> {
+        let (gpu, count) = (stream.gpu(), tables.len());
+        let device = Device::Gpu(Arc::clone(gpu));
+        let tables: Vec<DeviceTable> = tables
+            .into_iter()
+            .map(|(spec, columns)| DeviceTable::new(stream, spec, columns))
+            .collect::<Result<_, _>>()?;
+        let standings: Vec<Standing> = tables.iter().map(|table| table.standing).collect();
+        Ok(DeviceWindows {
+            tables,
+            arguments: Buffer::new(gpu, count)?,
+            arguments_here: Pinned::new(&device, count, Pinning::Both)?,
+            standings: stream.buffer_of(&standings)?,
+            standings_here: Pinned::new(&device, count, Pinning::Both)?,
+        })
+    }
+
+    /// Tables there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    /// Room for what enters table `index` with the next batch; the caller fills the columns, all as
+    /// long as `count` or longer.
+    ///
+    /// # Errors
+    /// [`DeviceError::Memory`].
+    pub fn labels(
+        &mut self,
+        stream: &Stream,
+        index: usize,
+        count: usize,
+    ) -> Result<&mut Labels, DeviceError> {
+        let table = &mut self.tables[index];
+        table.labels.resize(stream.gpu(), count, table.spec.values)?;
+        Ok(&mut table.labels)
+    }
+
+    /// The first table whose limits the next batch might reach, forgetting idle keys before it says
+    /// so; it has to be brought home ([`DeviceWindows::write_state`]) before the batch.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn at_limit(&mut self, stream: &Stream, rows: usize) -> Result<Option<usize>, DeviceError> {
+        for index in 0..self.tables.len() {
+            let entering = self.tables[index].entering(rows);
+            if self.tables[index].is_within_limits(entering) {
+                continue;
+            }
+            self.forget(stream, index)?;
+            if !self.tables[index].is_within_limits(entering) {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Answers the rows of the batch in `columns` into its given columns, and enters them or the
+    /// labels; without waiting ([`DeviceWindows::settle`]).
+    ///
+    /// # Errors
+    /// [`TableError`], for a shape before anything is changed.
+    pub fn run(&mut self, stream: &Stream, columns: &mut ColumnBuffers) -> Result<(), TableError> {
+        self.tables.iter().try_for_each(|table| table.check(columns))?;
+        let (rows, mut calls_max, mut reads_max) = (columns.rows(), 0, 0);
+        for index in 0..self.tables.len() {
+            let entering = self.tables[index].entering(rows);
+            if self.tables[index].room.is_crowded(&self.tables[index].standing, entering) {
+                self.forget(stream, index)?;
+            }
+            let table = &mut self.tables[index];
+            let calls = rows + table.labels.count;
+            table.make_room(stream, self.standings.address(), index, (entering, calls))?;
+            table.room.give_labels(stream, &mut table.labels)?;
+            let mut argument = table.argument(self.standings.address(), index);
+            (argument.rows, argument.labels) = (small(rows), small(table.labels.count));
+            let [times_ms, numbers, categories, given] = columns.addresses();
+            argument.rows_at[..3].copy_from_slice(&[times_ms, numbers, categories]);
+            argument.rows_at[4] = given;
+            argument.stride = small(columns.rows_max());
+            argument.out_stride = small(columns.widths()[2]);
+            argument.out_offset = small(table.columns.offset);
+            self.arguments_here[index] = argument;
+            calls_max = calls_max.max(calls);
+            reads_max = reads_max.max(calls * table.layout.windows.len());
+        }
+        let count = self.tables.len();
+        stream.upload((&mut self.arguments, 0), (&mut self.arguments_here, 0), count)?;
+        DeviceWindows::launch(stream, (self.arguments.address(), count), calls_max, reads_max)?;
+        for table in &mut self.tables {
+            let entering = table.entering(rows);
+            table.room.has_given(&table.standing, entering);
+            table.labels.count = 0;
+        }
+        Ok(())
+    }
+
+    /// Waits for what was given, and looks whether all of it had room.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn settle(&mut self, stream: &Stream) -> Result<(), DeviceError> {
+        if self.tables.is_empty() {
+            return Ok(());
+        }
+        let count = self.tables.len();
+        stream.download((&mut self.standings_here, 0), (&self.standings, 0), count)?;
+        stream.wait()?;
+        for (table, &standing) in self.tables.iter_mut().zip(self.standings_here.iter()) {
+            table.standing = standing;
+            table.room.has_settled();
+            if standing.failures != 0 {
+                return Err(DeviceError::Kernel { kernel: "window_enter" });
+            }
+        }
+        Ok(())
+    }
+
+    /// What was unusual so far, as known when it was last settled.
+    #[must_use]
+    pub fn counts(&self, index: usize) -> WindowCounts {
+        let table = &self.tables[index];
+        let [keys, values, saturated, late] = table.standing.counts;
+        let [evicted_keys, evicted_entries] = table.evicted;
+        WindowCounts::from_words([keys, values, saturated, late, evicted_keys, evicted_entries])
+    }
+
+    /// Keys held, idle ones included, as known when it was last settled.
+    #[must_use]
+    pub fn keys_held(&self, index: usize) -> usize {
+        self.tables[index].standing.keys()
+    }
+
+    /// Bytes of device memory of a table.
+    #[must_use]
+    pub fn bytes(&self, index: usize) -> usize {
+        self.tables[index].room.bytes()
+    }
+
+    /// Gives the batch of `count` tables at an address.
+    fn launch(
+        stream: &Stream,
+        (tables, count): (u64, usize),
+        calls: usize,
+        reads: usize,
+    ) -> Result<(), DeviceError> {
+        if count == 0 || calls == 0 {
+            return Ok(());
+        }
+        let threads = small(calls.next_multiple_of(32).min(ARRANGING));
+        let arrange = Launch {
+            kernel: "window_arrange",
+            blocks: small(count),
+            threads,
+            shared_bytes: threads * (8 + 16 * 4),
+        };
+        let warps = small(calls.div_ceil(WARPS));
+        let readers = small(reads.div_ceil(READING as usize).max(1));
+        let over = |kernel, blocks: u32, threads| Launch {
+            kernel,
+            blocks: blocks * small(count),
+            threads,
+            shared_bytes: 0,
+        };
+        let by_key = small(WARPS * 32);
+        let launches = [
+            (over("window_enter", warps, by_key), warps),
+            (over("window_read", readers, READING), readers),
+            (over("window_leave", warps, by_key), warps),
+        ];
+        // SAFETY: the kernels take these arguments; what the tables point at has the sizes that are
+        // said there, and lives as long as this does.
+        unsafe { stream.launch(arrange, &[Argument::of(&tables)]) }?;
+        launches.into_iter().try_for_each(|(launch, blocks)| {
+            let arguments = [Argument::of(&tables), Argument::of(&blocks)];
+            // SAFETY: as above.
+            unsafe { stream.launch(launch, &arguments) }
+        })
+    }
+
+    /// Forgets keys that no window can reach any more, and makes the index anew; waits.
+    fn forget(&mut self, stream: &Stream, index: usize) -> Result<(), DeviceError> {
+        self.settle(stream)?;
+        let argument = self.argument(stream, index)?;
+        let table = &mut self.tables[index];
+        let of = (argument.address(), table.standing.slots);
+        let given = table.room.forget(stream, of)?;
+        table.room.index(stream, of, &given)?;
+        self.settle(stream)?;
+        let table = &mut self.tables[index];
+        table.room.has_forgotten(table.standing.keys());
+        Ok(())
+    }
+}
+
+impl DeviceTable {
+    fn new(
+        stream: &Stream,
+        spec: TableSpec,
+        columns: TableColumns,
+    ) -> Result<DeviceTable, TableError> {
+        let layout = Layout::new(&spec)?;
+        expect(
+            "columns.values",
+            spec.values * usize::from(!layout.is_over_labels()),
+            columns.values.len(),
+        )?;
+        expect(
+            "columns.codes",
+            spec.codes * usize::from(!layout.is_over_labels()),
+            columns.codes.len(),
+        )?;
+        let room = Room::new(stream, &layout, &columns)?;
+        let (labels, standing) = (Labels::new(), Standing::default());
+        Ok(DeviceTable { layout, spec, columns, room, labels, standing, evicted: [0; 2] })
+    }
+
+    /// Entries that come with a batch of so many rows and the labels at hand, at most.
+    fn entering(&self, rows: usize) -> usize {
+        let rows = if self.layout.is_over_labels() { 0 } else { rows };
+        rows + self.labels.count
+    }
+
+    /// Whether no limit is reached whatever comes.
+    fn is_within_limits(&self, entering: usize) -> bool {
+        let keys = self.standing.keys() + self.room.given() + entering;
+        let entries = self.standing.entries as usize + self.room.given() + entering;
+        let (key_bytes, entry_bytes) = self.layout.plan.accounted();
+        keys <= self.spec.keys_max
+            && keys * key_bytes + entries * entry_bytes <= self.spec.bytes_max
+    }
+
+    fn check(&self, columns: &ColumnBuffers) -> Result<(), KernelError> {
+        let refuse =
+            |argument, reason| Err(KernelError::Value { kernel: "window", argument, reason });
+        let [numbers, categories, given] = columns.widths();
+        let own = &self.columns;
+        if own.values.iter().any(|&column| column >= numbers) {
+            return refuse("columns.values", "names no column of the batch");
+        }
+        if own.key.is_empty() || own.key.iter().chain(&own.codes).any(|&c| c >= categories) {
+            return refuse("columns.key", "names no column of the batch");
+        }
+        if own.offset + self.spec.features.len() > given {
+            return refuse("columns.offset", "leaves no room for the outputs");
+        }
+        let calls = columns.rows() + self.labels.count;
+        if calls > CALLS_MAX || calls * self.layout.windows.len() > u32::MAX as usize {
+            return refuse("rows", "a batch has at most 2^24 calls, and 2^32 with their windows");
+        }
+        Ok(())
+    }
+
+    /// Room for a batch of `calls` calls, `entering` of which enter.
+    fn make_room(
+        &mut self,
+        stream: &Stream,
+        standings: u64,
+        index: usize,
+        (entering, calls): (usize, usize),
+    ) -> Result<(), DeviceError> {
+        if self.room.make(stream, (&self.standing, entering), calls)? {
+            let argument = stream.buffer_of(&[self.argument(standings, index)])?;
+            let slots = self.standing.slots + small(self.room.given());
+            let none = stream.buffer_of(&[0])?;
+            self.room.index(stream, (argument.address(), slots), &none)?;
+        }
+        Ok(())
+    }
+
+    /// The table without a batch.
+    fn argument(&self, standings: u64, index: usize) -> TableArgued {
+        let layout = &self.layout;
+        let mut argument = TableArgued {
+            lateness_ms: layout.plan.lateness_ms,
+            reach_ms: layout.plan.reach_ms,
+            chunk_words: small(layout.chunk_words),
+            key_columns: small(self.columns.key.len()),
+            values: small(self.spec.values),
+            codes: small(self.spec.codes),
+            windows: small(layout.windows.len()),
+            readings: small(layout.readings.len()),
+            has_squares: u32::from(layout.has_squares),
+            is_over_labels: u32::from(layout.is_over_labels()),
+            ..TableArgued::default()
+        };
+        self.room.point(&mut argument);
+        argument.kept[6] = standings + (index * size_of::<Standing>()) as u64;
+        argument
+    }
+}
+
+impl std::fmt::Debug for DeviceWindows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeviceWindows").field("tables", &self.tables.len()).finish_non_exhaustive()
+    }
+}

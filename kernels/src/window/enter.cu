@@ -1,0 +1,117 @@
+// What a batch brings to each key enters: a warp for each. Room is made, and where the entries are
+// in order they are written and added up; what is late is left to the walk in leave.cu.
+//
+// Chunks and rings are only taken in this launch.
+#include "entries.cuh"
+#include "stores.cuh"
+
+// Ranks the calls of a key that enter, says how many entries each call sees, and whether one is
+// out of order.
+NUMBERS bool rank_calls(const KeyedTable& t, KeySegment& segment, const KeyHead& head,
+                        unsigned lane) {
+  long long newest_ms = head.newest_ms, watermark_ms = static_cast<long long>(1ull << 63);
+  unsigned entered = 0, is_late = 0;
+  for (unsigned tile = segment.from; tile < segment.to; tile += WARP) {
+    const unsigned at = tile + lane;
+    const unsigned call = at < segment.to ? static_cast<unsigned>(t.sorted[at]) : 0;
+    const unsigned source = at < segment.to ? t.sources[call] : 0;
+    const bool is_in = at < segment.to && enters(t, source);
+    const unsigned who = __ballot_sync(ALL_LANES, is_in);
+    if (at < segment.to)
+      t.visible[at] = head.end + entered + __popc(who & ((1u << lane) - 1));
+    // The newest of those up to each lane.
+    const long long own_ms = is_in ? time_of(t, source) : newest_ms;
+    long long until_ms = own_ms;
+    for (unsigned by = 1; by < WARP; by *= 2) {
+      const long long earlier_ms = __shfl_up_sync(ALL_LANES, until_ms, by);
+      if (lane >= by && earlier_ms > until_ms) until_ms = earlier_ms;
+    }
+    is_late |= is_in && (own_ms < until_ms || own_ms < newest_ms) ? 1 : 0;
+    const long long latest_ms = __shfl_sync(ALL_LANES, until_ms, WARP - 1);
+    newest_ms = latest_ms > newest_ms ? latest_ms : newest_ms;
+    if (who != 0) {
+      const int last = 63 - __clzll(static_cast<long long>(who));
+      const long long own = is_in ? t.watermarks_ms[call] : 0;
+      watermark_ms = __shfl_sync(ALL_LANES, own, last);
+    }
+    entered += __popc(who);
+  }
+  if (lane == 0) {
+    segment.entered = entered;
+    segment.old_bits = 0;
+    segment.horizon_ms = t.is_loading ? static_cast<long long>(1ull << 63)
+                                      : horizon_ms(t, watermark_ms);
+  }
+  return __any_sync(ALL_LANES, static_cast<int>(is_late)) != 0;
+}
+
+// Room for as many more entries: a ring that is long enough, and chunks. False where there is none.
+NUMBERS bool make_room(const KeyedTable& t, KeySegment& segment, KeyHead& head, unsigned entered,
+                       unsigned lane) {
+  const unsigned skipped = head.first % CHUNK, first = head.first / CHUNK;
+  const unsigned held = (skipped + (head.end - head.first) + CHUNK - 1) / CHUNK;
+  const unsigned needed = (skipped + (head.end - head.first) + entered + CHUNK - 1) / CHUNK;
+  unsigned ring = head.ring, bits = head.bits;
+  if (needed > (1u << bits)) {
+    while (needed > (1u << bits)) ++bits;
+    if (lane == 0) ring = bits <= 1 ? 0 : take_ring(t, bits);
+    ring = __shfl_sync(ALL_LANES, ring, 0);
+    if (ring == NOTHING) return false;
+    const unsigned old_mask = (1u << head.bits) - 1, mask = (1u << bits) - 1;
+    const ChunkRef* from = refs_of(t, head, head.ring, head.bits);
+    ChunkRef* to = refs_of(t, head, ring, bits);
+    // From one reference of the head's own to two of them the places may change.
+    ChunkRef kept = {};
+    for (unsigned tile = 0; tile < held; tile += WARP) {
+      const bool is_one = tile + lane < held;
+      if (is_one) kept = from[(first + tile + lane) & old_mask];
+      __syncwarp();
+      if (is_one) to[(first + tile + lane) & mask] = kept;
+    }
+    __syncwarp();
+    if (lane == 0) {
+      segment.old_ring = head.ring;
+      segment.old_bits = head.bits;
+      head.ring = ring;
+      head.bits = bits;
+    }
+    __syncwarp();
+  }
+  ChunkRef* refs = refs_of(t, head, ring, bits);
+  for (unsigned i = held + lane; i < needed; i += WARP)
+    refs[(first + i) & ((1u << bits) - 1)].chunk = take_chunk(t);
+  __syncwarp();
+  return true;
+}
+
+extern "C" __global__ void window_enter(const KeyedTable* tables, unsigned blocks_of_table) {
+  const KeyedTable& t = tables[blockIdx.x / blocks_of_table];
+  const unsigned lane = threadIdx.x % WARP;
+  const unsigned at =
+      (blockIdx.x % blocks_of_table) * (blockDim.x / WARP) + threadIdx.x / WARP;
+  if (at >= t.standing->segments) return;
+  KeySegment& segment = t.segments[at];
+  const unsigned from = segment.from, to = segment.to;
+  KeyHead& head = t.heads[static_cast<unsigned>(t.sorted[from] >> 32)];
+  const bool is_late = rank_calls(t, segment, head, lane);
+  __syncwarp();
+  const unsigned entered = segment.entered, end = head.end;
+  if (entered == 0 || !make_room(t, segment, head, entered, lane)) return;
+  if (is_late) {
+    if (lane == 0) head.bits |= IS_LATE;
+    return;
+  }
+  const KeyView view = view_of(t, head);
+  ChunkRef* refs = refs_of(t, head, head.ring, head.bits);
+  for (unsigned i = from + lane; i < to; i += WARP) {
+    const unsigned source = t.sources[static_cast<unsigned>(t.sorted[i])];
+    if (enters(t, source)) write_entry(t, view, t.visible[i], source, refs);
+  }
+  __syncwarp();
+  add_up_chunks(t, view, end, end + entered, lane);
+  for (unsigned i = lane; t.codes > 0 && i < entered; i += WARP) write_distances(t, view, end + i);
+  if (lane == 0) {
+    head.end = end + entered;
+    head.newest_ms = *time_in(chunk_at(view, end + entered - 1), end + entered - 1);
+  }
+}
