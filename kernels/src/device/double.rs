@@ -19,6 +19,8 @@ pub const ENVIRONMENT: &str = "PELTON_DEVICE_DOUBLE";
 /// Bytes before and behind each allocation.
 const GUARD: usize = 256;
 const GUARD_BYTE: u8 = 0xa5;
+/// Bytes of memory, where it is not said otherwise.
+const MEMORY_BYTES: u64 = 1 << 34;
 /// What fresh memory holds: no number that a kernel could take for its own.
 const FRESH_BYTE: u8 = 0xcb;
 
@@ -60,6 +62,9 @@ pub fn tested() -> Vec<std::sync::Arc<Gpu>> {
 pub struct Double {
     /// Calls until one fails; 0 when none does.
     left: AtomicU64,
+    /// Bytes of memory, and how many of them are free.
+    memory_bytes: u64,
+    free_bytes: AtomicU64,
     host_launch: HostLaunch,
 }
 
@@ -79,6 +84,14 @@ impl Double {
         Gpu::over(Box::new(Double::failing(failing)))
     }
 
+    /// A double with so many bytes of memory.
+    #[must_use]
+    pub fn of_memory(bytes: u64) -> std::sync::Arc<Gpu> {
+        let free_bytes = AtomicU64::new(bytes);
+        let double = Double { memory_bytes: bytes, free_bytes, ..Double::failing(0) };
+        Gpu::over(Box::new(double))
+    }
+
     /// A double that runs the kernels of another library: broken ones, for tests of the tests.
     ///
     /// # Panics
@@ -92,11 +105,16 @@ impl Double {
             let library = Box::leak(Box::new(library));
             *library.get::<HostLaunch>(b"pelton_host_launch").expect("the function")
         };
-        Gpu::over(Box::new(Double { left: AtomicU64::new(0), host_launch }))
+        Gpu::over(Box::new(Double { host_launch, ..Double::failing(0) }))
     }
 
     fn failing(call: u64) -> Double {
-        Double { left: AtomicU64::new(call), host_launch: pelton_host_launch }
+        Double {
+            left: AtomicU64::new(call),
+            memory_bytes: MEMORY_BYTES,
+            free_bytes: AtomicU64::new(MEMORY_BYTES),
+            host_launch: pelton_host_launch,
+        }
     }
 
     /// Counts a call; the chosen one is where the GPU goes away.
@@ -147,24 +165,30 @@ impl Driver for Double {
         Description {
             number: 0,
             name: "double".to_owned(),
-            memory_bytes: 1 << 34,
+            memory_bytes: self.memory_bytes,
             multiprocessors: 1,
             capability: (9, 0),
         }
     }
 
     fn memory(&self) -> Result<(u64, u64), DeviceError> {
-        Ok((1 << 34, 1 << 34))
+        Ok((self.free_bytes.load(Ordering::Relaxed), self.memory_bytes))
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
         self.counted("cuMemAlloc")?;
-        Ok(allocate(bytes) as u64)
+        let wanted = bytes as u64;
+        let take = |free: u64| free.checked_sub(wanted);
+        match self.free_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+            Ok(_) => Ok(allocate(bytes) as u64),
+            Err(_) => Err(DeviceError::Memory { bytes: wanted }),
+        }
     }
 
     unsafe fn free(&self, address: u64, bytes: usize) -> Result<(), DeviceError> {
         // SAFETY: the caller's.
         unsafe { release(address as *mut u8, bytes) };
+        self.free_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(())
     }
 

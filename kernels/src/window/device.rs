@@ -15,8 +15,9 @@
 //!
 //! # Limits
 //! The tiled layout stays on the CPU. A table whose limits on keys or bytes may be reached by the
-//! next batch ([`DeviceWindows::at_limit`]) has to be brought home: whom a limit evicts depends on
-//! the order of all rows of all keys, and is left to the CPU. A batch has at most 2^24 calls, a key
+//! next batch, or for which there is no memory left, has to be brought home
+//! ([`DeviceWindows::prepare`]): whom a limit evicts depends on the order of all rows of all keys,
+//! and is left to the CPU. A batch has at most 2^24 calls, a key
 //! at most 2^31 entries. `min`, `max` and `distinct` look through their window, eight entries at a
 //! time (`distinct` one), where the CPU keeps what it knows of them.
 
@@ -24,13 +25,15 @@ mod layout;
 mod room;
 mod state;
 
+use std::io;
+use std::sync::Arc;
+
 use super::checks::expect;
-use super::{TableSpec, WindowCounts};
+use super::{TableSpec, WindowCounts, WindowTable};
 use crate::KernelError;
 use crate::assemble::device::ColumnBuffers;
 use crate::coordinate::device::TableError;
 use crate::device::{Argument, Buffer, Device, DeviceError, Gpu, Launch, Pinned, Pinning, Stream};
-use std::sync::Arc;
 
 use layout::{KeyHead, Layout, Standing, TableArgued, small};
 use room::Room;
@@ -170,40 +173,58 @@ impl DeviceWindows {
         Ok(&mut table.labels)
     }
 
-    /// The first table whose limits the next batch might reach, forgetting idle keys before it says
-    /// so; it has to be brought home ([`DeviceWindows::write_state`]) before the batch.
+    /// Makes room for the next batch, of so many rows and the labels at hand. Names the first table
+    /// that may reach its limits, or for which there is no memory: it has to be brought home
+    /// ([`DeviceWindows::take_home`]) before this is asked again.
     ///
     /// # Errors
     /// [`DeviceError`].
-    pub fn at_limit(&mut self, stream: &Stream, rows: usize) -> Result<Option<usize>, DeviceError> {
+    pub fn prepare(&mut self, stream: &Stream, rows: usize) -> Result<Option<usize>, DeviceError> {
         for index in 0..self.tables.len() {
             let entering = self.tables[index].entering(rows);
-            if self.tables[index].is_within_limits(entering) {
-                continue;
+            if self.tables[index].is_crowded(entering) {
+                self.forget(stream, index)?;
             }
-            self.forget(stream, index)?;
             if !self.tables[index].is_within_limits(entering) {
                 return Ok(Some(index));
+            }
+            let table = &mut self.tables[index];
+            let calls = rows + table.labels.count;
+            match table.make_room(stream, self.standings.address(), index, (entering, calls)) {
+                Err(DeviceError::Memory { .. }) => return Ok(Some(index)),
+                other => other?,
             }
         }
         Ok(None)
     }
 
+    /// Takes a table out of the memory of the GPU; those behind it move up by one. Waits.
+    ///
+    /// # Errors
+    /// [`DeviceError`] as one of another kind.
+    pub fn take_home(&mut self, stream: &Stream, index: usize) -> io::Result<WindowTable> {
+        self.settle(stream).map_err(io::Error::other)?;
+        let mut bytes = Vec::new();
+        self.tables[index].room.shed(stream).map_err(io::Error::other)?;
+        self.write_state(stream, index, &mut bytes)?;
+        let gone = self.tables.remove(index);
+        self.tell_standings(stream).map_err(io::Error::other)?;
+        WindowTable::read_state(&gone.spec, &mut &bytes[..])
+    }
+
     /// Answers the rows of the batch in `columns` into its given columns, and enters them or the
-    /// labels; without waiting ([`DeviceWindows::settle`]).
+    /// labels; without waiting ([`DeviceWindows::settle`]). Room for it was made before
+    /// ([`DeviceWindows::prepare`]).
     ///
     /// # Errors
     /// [`TableError`], for a shape before anything is changed.
     pub fn run(&mut self, stream: &Stream, columns: &mut ColumnBuffers) -> Result<(), TableError> {
         self.tables.iter().try_for_each(|table| table.check(columns))?;
         let (rows, mut calls_max, mut reads_max) = (columns.rows(), 0, 0);
-        for index in 0..self.tables.len() {
-            let entering = self.tables[index].entering(rows);
-            if self.tables[index].room.is_crowded(&self.tables[index].standing, entering) {
-                self.forget(stream, index)?;
-            }
-            let table = &mut self.tables[index];
+        for (index, table) in self.tables.iter_mut().enumerate() {
             let calls = rows + table.labels.count;
+            let entering = table.entering(rows);
+            // Nothing, where the batch was prepared for.
             table.make_room(stream, self.standings.address(), index, (entering, calls))?;
             table.room.give_labels(stream, &mut table.labels)?;
             let mut argument = table.argument(self.standings.address(), index);
@@ -227,6 +248,12 @@ impl DeviceWindows {
             table.labels.count = 0;
         }
         Ok(())
+    }
+
+    /// Writes how the tables stand to where the kernels read it; waits.
+    fn tell_standings(&mut self, stream: &Stream) -> Result<(), DeviceError> {
+        let standings: Vec<Standing> = self.tables.iter().map(|table| table.standing).collect();
+        stream.write(&mut self.standings, &standings)
     }
 
     /// Waits for what was given, and looks whether all of it had room.
@@ -353,6 +380,15 @@ impl DeviceTable {
     fn entering(&self, rows: usize) -> usize {
         let rows = if self.layout.is_over_labels() { 0 } else { rows };
         rows + self.labels.count
+    }
+
+    /// Whether forgetting idle keys is likely to help before so many entries come.
+    fn is_crowded(&self, entering: usize) -> bool {
+        let grows = self.room.grows(&self.standing, entering);
+        // Near a limit it is tried whenever the keys have become a few more.
+        let keys = self.standing.keys();
+        let near = !self.is_within_limits(entering) && self.room.has_new(keys);
+        near || (grows && self.room.is_crowded(keys))
     }
 
     /// Whether no limit is reached whatever comes.

@@ -5,11 +5,13 @@
 //! that grow in a batch take at most twice the chunks of the table. Growing is a copy in the order
 //! of the stream; idle keys are forgotten first where there are likely to be enough of them.
 
+use std::sync::Arc;
+
 use super::layout::{
     ChunkRef, KeyHead, Layout, ReadingArgued, Segment, Standing, TableArgued, WindowArgued, small,
 };
 use super::{Labels, TableColumns};
-use crate::device::{Argument, Buffer, DeviceError, Launch, Plain, Stream};
+use crate::device::{Argument, Buffer, DeviceError, Gpu, Launch, Plain, Stream};
 
 const KEY_BITS_MIN: u32 = 6;
 /// Fewer keys than this are not worth forgetting.
@@ -61,6 +63,20 @@ struct Work {
     segments: Buffer<Segment>,
 }
 
+impl Work {
+    fn new(gpu: &Arc<Gpu>) -> Result<Work, DeviceError> {
+        Ok(Work {
+            sources: Buffer::new(gpu, 0)?,
+            places: Buffer::new(gpu, 0)?,
+            watermarks_ms: Buffer::new(gpu, 0)?,
+            sorted: Buffer::new(gpu, 0)?,
+            sorting: Buffer::new(gpu, 0)?,
+            visible: Buffer::new(gpu, 0)?,
+            segments: Buffer::new(gpu, 0)?,
+        })
+    }
+}
+
 impl Room {
     /// Room for nothing yet.
     pub fn new(
@@ -92,15 +108,7 @@ impl Room {
                 codes: Buffer::new(gpu, 0)?,
                 before_rows: Buffer::new(gpu, 0)?,
             },
-            work: Work {
-                sources: Buffer::new(gpu, 0)?,
-                places: Buffer::new(gpu, 0)?,
-                watermarks_ms: Buffer::new(gpu, 0)?,
-                sorted: Buffer::new(gpu, 0)?,
-                sorting: Buffer::new(gpu, 0)?,
-                visible: Buffer::new(gpu, 0)?,
-                segments: Buffer::new(gpu, 0)?,
-            },
+            work: Work::new(gpu)?,
             slots: 0,
             given: 0,
             given_rings: 0,
@@ -108,11 +116,20 @@ impl Room {
         })
     }
 
-    /// Whether the batch needs more memory where forgetting idle keys might give it.
-    pub fn is_crowded(&self, standing: &Standing, entering: usize) -> bool {
+    /// Whether a batch that enters so many needs more memory.
+    pub fn grows(&self, standing: &Standing, entering: usize) -> bool {
         let [slots, chunks, _] = self.needed(standing, entering);
-        let grows = slots > self.heads.len() || chunks > self.chunks_max();
-        grows && standing.keys() > CROWD && standing.keys() > 2 * self.left
+        slots > self.heads.len() || chunks > self.chunks_max()
+    }
+
+    /// Whether there are many more keys than when idle ones were last forgotten.
+    pub fn is_crowded(&self, keys: usize) -> bool {
+        keys > CROWD && keys > 2 * self.left
+    }
+
+    /// Whether there are more keys than when idle ones were last forgotten.
+    pub fn has_new(&self, keys: usize) -> bool {
+        keys > self.left
     }
 
     /// Slots, chunks and references of rings that may be in use when a batch is through that enters
@@ -255,6 +272,16 @@ impl Room {
     /// So many keys are left.
     pub fn has_forgotten(&mut self, keys: usize) {
         self.left = keys;
+    }
+
+    /// Gives back what is not needed to save the table, which takes no batch any more.
+    pub fn shed(&mut self, stream: &Stream) -> Result<(), DeviceError> {
+        let gpu = stream.gpu();
+        self.keys = Buffer::new(gpu, 0)?;
+        self.slot_of = Buffer::new(gpu, 0)?;
+        self.free_slots = Buffer::new(gpu, 0)?;
+        self.work = Work::new(gpu)?;
+        Ok(())
     }
 
     /// The heads of all slots.

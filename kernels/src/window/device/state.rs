@@ -46,14 +46,20 @@ impl DeviceWindows {
         state.each(keys.iter().map(|&(key, _, _)| key))?;
         state.each(keys.iter().map(|&(_, _, len)| len))?;
         let argument = self.argument(stream, index).map_err(io::Error::other)?;
-        let mut words = Vec::new();
+        let (mut words, mut most) = (Vec::new(), PIECE);
         let mut rest = &keys[..];
         while !rest.is_empty() {
-            let (piece, later) = rest.split_at(piece_of(rest, table.layout.entry_words));
-            rest = later;
+            let (piece, later) = rest.split_at(piece_of(rest, table.layout.entry_words, most));
             words.resize(entries_of(piece) * table.layout.entry_words, 0);
-            gather(stream, &argument, piece, &mut words).map_err(io::Error::other)?;
-            state.slice(&words)?;
+            match gather(stream, &argument, piece, &mut words) {
+                // Smaller pieces need less memory.
+                Err(DeviceError::Memory { .. }) if piece.len() > 1 => most /= 4,
+                gathered => {
+                    gathered.map_err(io::Error::other)?;
+                    state.slice(&words)?;
+                    rest = later;
+                }
+            }
         }
         Ok(())
     }
@@ -105,8 +111,7 @@ impl DeviceWindows {
         let counts = [keys, values, saturated, late];
         table.standing =
             Standing { watermark_ms: header.watermark_ms, counts, ..Standing::default() };
-        let standings: Vec<Standing> = self.tables.iter().map(|table| table.standing).collect();
-        stream.write(&mut self.standings, &standings)
+        self.tell_standings(stream)
     }
 
     /// Enters the entries and waits.
@@ -152,11 +157,11 @@ impl DeviceWindows {
 }
 
 /// How many of the keys make a piece: one at least.
-fn piece_of(keys: &[(u64, u32, u32)], words: usize) -> usize {
+fn piece_of(keys: &[(u64, u32, u32)], words: usize, most: usize) -> usize {
     let mut entries = 0;
     let fits = |&&(_, _, len): &&(u64, u32, u32)| {
         entries += len as usize;
-        entries * words <= PIECE
+        entries * words <= most
     };
     keys.iter().take_while(fits).count().max(1)
 }

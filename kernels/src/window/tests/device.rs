@@ -1,6 +1,8 @@
 //! Tables on a GPU against brute force and against the CPU's: every output and every saved byte,
 //! for any cuts, labels, late rows, limits and moves between the two.
 
+mod crowd;
+
 use std::sync::Arc;
 
 use super::super::device::{DeviceWindows, TableColumns};
@@ -70,9 +72,9 @@ impl Walker<'_> {
             labels.values[..values.len()].copy_from_slice(&values);
             labels.before_rows[..self.before_rows.len()].copy_from_slice(&self.before_rows);
             let rows = self.rows.keys.len();
-            if windows.at_limit(&self.stream, rows).expect("a working GPU").is_some() {
-                let bytes = self.saved();
-                let table = WindowTable::read_state(self.spec, &mut &bytes[..]).expect("own");
+            if windows.prepare(&self.stream, rows).expect("a working GPU").is_some() {
+                let table = windows.take_home(&self.stream, 0).expect("own bytes");
+                assert!(windows.is_empty());
                 self.place = Place::Here(Box::new(table));
             }
         }

@@ -1,0 +1,234 @@
+//! Several tables at once over a long stream: many keys that come and go, a few that are busy, a
+//! key of two columns, and devices with little memory.
+
+use super::*;
+use crate::cases::Draw;
+use crate::device::DeviceError;
+use crate::device::double::Double;
+use crate::hash;
+
+const BATCHES: usize = 24;
+const ROWS: usize = 500;
+const WIDTHS: [usize; 2] = [2, 3];
+
+/// A stream by columns.
+struct Stream3 {
+    times_ms: Vec<i64>,
+    numbers: [Vec<f32>; 2],
+    categories: [Vec<u64>; 3],
+    /// Labels by table: keys, times, values, rows before which.
+    labels: (Vec<u64>, Vec<i64>, Vec<f32>, Vec<u32>),
+}
+
+/// Mostly in order; half of the rows are of few keys, the others of ever new ones.
+fn batch(draw: &mut Draw, now_ms: &mut i64) -> Stream3 {
+    let mut stream = Stream3 {
+        times_ms: Vec::new(),
+        numbers: [Vec::new(), Vec::new()],
+        categories: [Vec::new(), Vec::new(), Vec::new()],
+        labels: (Vec::new(), Vec::new(), Vec::new(), Vec::new()),
+    };
+    for row in 0..ROWS {
+        *now_ms += (draw.bits() % 7) as i64;
+        let late_ms = if draw.unit() < 0.05 { (draw.bits() % 60) as i64 } else { 0 };
+        stream.times_ms.push(*now_ms - late_ms);
+        let number = if draw.unit() < 0.05 { f32::NAN } else { draw.number() };
+        stream.numbers[0].push(number);
+        stream.numbers[1].push(draw.number());
+        let busy = draw.unit() < 0.5;
+        let key = if busy { draw.bits() % 4 } else { 4 + (*now_ms as u64) * 3 + draw.bits() % 3 };
+        stream.categories[0].push(key);
+        stream.categories[1].push(draw.bits() % 3);
+        stream.categories[2].push(draw.bits() % 9);
+        if draw.unit() < 0.3 {
+            let labels = &mut stream.labels;
+            labels.0.push(draw.bits() % 40);
+            labels.1.push(*now_ms);
+            labels.2.push((draw.bits() % 2) as f32);
+            labels.3.push(row as u32);
+        }
+    }
+    stream
+}
+
+/// Events of one column, events of two columns, labels of one.
+fn specs() -> Vec<(TableSpec, TableColumns)> {
+    let window = |width_ms, delay_ms, include_self| WindowSpec { width_ms, delay_ms, include_self };
+    let windows = vec![window(50, 0, true), window(900, 0, false), window(3000, 200, false)];
+    let spec = |over: Over| {
+        let mut features = all_features(over, Layout::Exact, windows.len());
+        let (values, codes) = if over == Over::Events { (2, 1) } else { (1, 0) };
+        features.retain(|feature| match feature.aggregate {
+            Aggregate::Distinct { .. } => codes == 1,
+            aggregate => aggregate.value().is_none_or(|value| value < values),
+        });
+        TableSpec {
+            over,
+            layout: Layout::Exact,
+            values,
+            codes,
+            windows: windows.clone(),
+            features,
+            lateness_ms: 40,
+            keys_max: 1 << 20,
+            bytes_max: usize::MAX,
+        }
+    };
+    let width = spec(Over::Events).features.len();
+    let columns = |key: Vec<usize>, own: bool, offset| TableColumns {
+        key,
+        values: if own { vec![0, 1] } else { vec![] },
+        codes: if own { vec![2] } else { vec![] },
+        offset,
+    };
+    vec![
+        (spec(Over::Events), columns(vec![0], true, 0)),
+        (spec(Over::Events), columns(vec![1, 2], true, width)),
+        (spec(Over::Labels), columns(vec![0], false, 2 * width)),
+    ]
+}
+
+fn given_width() -> usize {
+    specs().iter().map(|(spec, _)| spec.features.len()).sum()
+}
+
+fn walk_here(tables: &mut [WindowTable], stream: &Stream3) -> Vec<f32> {
+    let stride = given_width();
+    let mut out = vec![0.0; ROWS * stride];
+    let crossed: Vec<u64> = (0..ROWS)
+        .map(|row| match [1, 2].map(|column: usize| stream.categories[column][row]) {
+            [0, _] | [_, 0] => 0,
+            codes => hash::cross(codes).max(1),
+        })
+        .collect();
+    let values = [&stream.numbers[0][..], &stream.numbers[1][..]];
+    let codes = [&stream.categories[2][..]];
+    for (index, (spec, columns)) in specs().iter().enumerate() {
+        let keys = if index == 1 { &crossed[..] } else { &stream.categories[0][..] };
+        let times_ms = &stream.times_ms[..];
+        let mut target = Target { out: &mut out, stride, offset: columns.offset };
+        let table = &mut tables[index];
+        if spec.over == Over::Events {
+            let rows = Rows { keys, times_ms, values: &values, codes: &codes };
+            table.process(&rows, 0..ROWS, &mut target).expect("the shapes fit");
+            continue;
+        }
+        let rows = Rows { keys, times_ms, values: &[], codes: &[] };
+        let (keys, times_ms, values, before) = &stream.labels;
+        let labels = Rows { keys, times_ms, values: &[values], codes: &[] };
+        table.follow(&rows, &labels, before, &mut target).expect("the shapes fit");
+    }
+    out
+}
+
+fn walk_there(windows: &mut DeviceWindows, on: &Stream, stream: &Stream3) -> Vec<f32> {
+    let (gpu, stride) = (on.gpu(), given_width());
+    let (keys, times_ms, values, before) = &stream.labels;
+    let labels = windows.labels(on, 2, keys.len()).expect("memory");
+    labels.keys[..keys.len()].copy_from_slice(keys);
+    labels.times_ms[..keys.len()].copy_from_slice(times_ms);
+    labels.values[..keys.len()].copy_from_slice(values);
+    labels.before_rows[..keys.len()].copy_from_slice(before);
+    let widths = [WIDTHS[0], WIDTHS[1], stride];
+    let mut columns = ColumnBuffers::new(gpu, widths, ROWS).expect("memory");
+    let from = PinnedColumns {
+        times_ms: &mut pinned(gpu, &stream.times_ms, ROWS),
+        numbers: &mut pinned(gpu, &stream.numbers.concat(), WIDTHS[0] * ROWS),
+        categories: &mut pinned(gpu, &stream.categories.concat(), WIDTHS[1] * ROWS),
+    };
+    columns.give(on, from, ROWS).expect("a working GPU");
+    assert_eq!(windows.prepare(on, ROWS).expect("a working GPU"), None);
+    windows.run(on, &mut columns).expect("a working GPU");
+    windows.settle(on).expect("room for all");
+    let mut given = pinned(gpu, &[], ROWS * stride);
+    columns.take_known(on, &mut given).expect("a working GPU");
+    given.to_vec()
+}
+
+#[test]
+fn tables_work_side_by_side_while_keys_come_and_go() {
+    for gpu in tested() {
+        let on = Stream::new(&gpu).expect("a stream");
+        let mut windows = DeviceWindows::new(&on, specs()).expect("legal specifications");
+        let new = |(spec, _): (TableSpec, TableColumns)| WindowTable::new(&spec).expect("legal");
+        let mut tables: Vec<WindowTable> = specs().into_iter().map(new).collect();
+        let (mut draw, mut now_ms, mut keys_max) = (Draw::new(11), 0, 0);
+        for number in 0..BATCHES {
+            let stream = batch(&mut draw, &mut now_ms);
+            let expected = walk_here(&mut tables, &stream);
+            let given = walk_there(&mut windows, &on, &stream);
+            for (at, (x, y)) in given.iter().zip(&expected).enumerate() {
+                let (row, column) = (at / given_width(), at % given_width());
+                assert_eq!(x.to_bits(), y.to_bits(), "batch {number}, row {row}, {column}");
+            }
+            for (index, table) in tables.iter().enumerate() {
+                assert_eq!(windows.counts(index), table.counts(), "batch {number}");
+            }
+            keys_max = keys_max.max(windows.keys_held(0));
+        }
+        for (index, table) in tables.iter().enumerate() {
+            let mut bytes = Vec::new();
+            windows.write_state(&on, index, &mut bytes).expect("a vector takes all bytes");
+            assert!(bytes == save(table), "state of table {index}");
+        }
+        // Idle keys were forgotten on the way: ten thousand different ones have come.
+        let distinct = BATCHES * ROWS / 2;
+        assert!(keys_max < distinct, "{keys_max} keys of {distinct}");
+    }
+}
+
+#[test]
+fn a_table_that_does_not_fit_comes_home_and_loses_nothing() {
+    let mut homes = 0;
+    for memory_kib in [400, 700, 1000, 1300, 2000] {
+        let gpu = Double::of_memory(memory_kib << 10);
+        let on = Stream::new(&gpu).expect("a stream");
+        let (spec, columns) = specs().swap_remove(0);
+        let alone = vec![(spec.clone(), columns)];
+        let mut windows = DeviceWindows::new(&on, alone).expect("memory");
+        let widths = [WIDTHS[0], WIDTHS[1], given_width()];
+        let mut columns = ColumnBuffers::new(&gpu, widths, ROWS).expect("memory");
+        let mut table = WindowTable::new(&spec).expect("legal");
+        let (mut draw, mut now_ms) = (Draw::new(12), 0);
+        for _ in 0..BATCHES {
+            let stream = batch(&mut draw, &mut now_ms);
+            match windows.prepare(&on, ROWS) {
+                Ok(None) => {}
+                Ok(Some(index)) => {
+                    let home = windows.take_home(&on, index).expect("own bytes");
+                    assert!(save(&home) == save(&table), "{memory_kib} KiB");
+                    homes += 1;
+                    break;
+                }
+                Err(error) => panic!("{error}"),
+            }
+            walk_alone(&mut windows, (&on, &mut columns), &stream).expect("it was prepared");
+            let values = [&stream.numbers[0][..], &stream.numbers[1][..]];
+            let codes = [&stream.categories[2][..]];
+            let (keys, times_ms) = (&stream.categories[0][..], &stream.times_ms[..]);
+            let rows = Rows { keys, times_ms, values: &values, codes: &codes };
+            let stride = given_width();
+            let mut out = vec![0.0; ROWS * stride];
+            let mut target = Target { out: &mut out, stride, offset: 0 };
+            table.process(&rows, 0..ROWS, &mut target).expect("the shapes fit");
+        }
+    }
+    assert!((1..5).contains(&homes), "{homes} of five came home");
+}
+
+/// Enters the rows of a batch into the only table.
+fn walk_alone(
+    windows: &mut DeviceWindows,
+    (on, columns): (&Stream, &mut ColumnBuffers),
+    stream: &Stream3,
+) -> Result<(), DeviceError> {
+    let gpu = on.gpu();
+    let from = PinnedColumns {
+        times_ms: &mut pinned(gpu, &stream.times_ms, ROWS),
+        numbers: &mut pinned(gpu, &stream.numbers.concat(), WIDTHS[0] * ROWS),
+        categories: &mut pinned(gpu, &stream.categories.concat(), WIDTHS[1] * ROWS),
+    };
+    columns.give(on, from, ROWS)?;
+    windows.run(on, columns).expect("the shapes fit");
+    windows.settle(on)
+}
