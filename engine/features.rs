@@ -7,8 +7,8 @@
 //! Windows over events are computed for the whole batch; windows over labels take the labels in
 //! between the rows, at the positions the join has found. Neither depends on the batch cuts. All
 //! else ([`pelton_kernels::assemble`], [`pelton_kernels::moments`]) is done where the engine
-//! computes (`place.rs`): on a GPU the columns are on their way there while the windows, which are
-//! kept here, are walked.
+//! computes, and so are exact windows (`place.rs`): on a GPU the columns are on their way there
+//! while labels are joined.
 
 mod place;
 pub mod plan;
@@ -57,9 +57,16 @@ impl FeatureStage {
     /// it in.
     pub fn on(config: &Config, device: &Device) -> Result<FeatureStage, Error> {
         let plan = Plan::new(config);
-        let events = plan.event_tables.iter().map(EventTable::new).collect::<Result<_, _>>()?;
-        let labels = plan.label_tables.iter().map(LabelTable::new).collect::<Result<_, _>>()?;
-        let place = Place::on(device, config, &plan)?;
+        let mut events: Vec<EventTable> =
+            plan.event_tables.iter().map(EventTable::new).collect::<Result<_, _>>()?;
+        let mut labels: Vec<LabelTable> =
+            plan.label_tables.iter().map(LabelTable::new).collect::<Result<_, _>>()?;
+        let mut there = Vec::new();
+        if device.gpu().is_some() {
+            events.iter_mut().for_each(|table| table.move_there(&mut there));
+            labels.iter_mut().for_each(|table| table.inner.move_there(&mut there));
+        }
+        let place = Place::on(device, config, &plan, there)?;
         let (device, given) = (device.clone(), Pinned::ordinary(0));
         Ok(FeatureStage { plan, events, labels, device, given, place })
     }
@@ -106,13 +113,17 @@ impl FeatureStage {
             let room = slot.rows_max() * width;
             self.given = Pinned::new(&self.device, room, Pinning::Both)?;
         }
+        for (index, table) in self.labels.iter_mut().enumerate() {
+            let key = |resolved: &Resolved| join.pending().label_key(resolved.entry, index);
+            table.take(resolved, key, &mut self.place)?;
+        }
+        self.bring_home(slot.rows)?;
         let given = &mut self.given[..slot.rows * width];
         for table in &mut self.events {
             table.run(slot, given, width)?;
         }
-        for (index, table) in self.labels.iter_mut().enumerate() {
-            let key = |resolved: &Resolved| join.pending().label_key(resolved.entry, index);
-            table.run(slot, resolved, key, (given, width))?;
+        for table in &mut self.labels {
+            table.run(slot, given, width)?;
         }
         self.place.make(slot, &mut self.given)?;
         let (dense_width, sparse_width) = (self.plan.width(), self.plan.sparse.len());
@@ -122,6 +133,18 @@ impl FeatureStage {
             let dense = &dense[row * dense_width..][..dense_width];
             let sparse = &sparse[row * sparse_width..][..sparse_width];
             join.pending_mut().store_features(entry, dense, sparse);
+        }
+        Ok(())
+    }
+
+    /// Takes the tables off a GPU that cannot be kept there through the next batch.
+    fn bring_home(&mut self, rows: usize) -> Result<(), Error> {
+        while let Some((gone, table)) = self.place.leaving(rows)? {
+            let mut table = Some(table);
+            let labels = self.labels.iter_mut().map(|table| &mut table.inner);
+            for own in self.events.iter_mut().chain(labels) {
+                own.move_home(gone, &mut table);
+            }
         }
         Ok(())
     }
@@ -154,8 +177,9 @@ impl FeatureStage {
 
     /// Keys, bytes and evictions of the window tables, by the name of their key.
     pub fn window_gauges(&self) -> impl Iterator<Item = windows::Gauge<'_>> {
-        let events = self.events.iter().map(EventTable::gauge);
-        events.chain(self.labels.iter().map(LabelTable::gauge))
+        let labels = self.labels.iter().map(|table| &table.inner);
+        let there = self.place.windows();
+        self.events.iter().chain(labels).map(move |table| table.gauge(there))
     }
 }
 

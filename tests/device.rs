@@ -22,7 +22,12 @@ const CONFIG: &str = "
     fields.shop = { type = 'category' }
     features = [
         { number = 'x' }, { category = 'shop' }, { calendar = ['hour'] },
-        { window = 'shop', widths = ['10s'], aggregates = ['count', 'mean(x)'] },
+        { window = 'shop', widths = ['10s', '1m'], include_current = true,
+          aggregates = ['count', 'mean(x)', 'std(x)', 'max(x)', 'since_previous'] },
+        { window = 'shop', over = 'labels', widths = ['30s'], delay = '5s',
+          aggregates = ['count', 'mean'] },
+        { window = 'shop', tiles = 8, widths = ['40s'],
+          aggregates = ['sum(x)'] },
     ]
     dead_letters.topic = 'dead'
     guard = { window_labels = 160, warm_up_windows = 4, cool_down_labels = 200 }";
@@ -89,6 +94,23 @@ fn a_device_gives_the_scores_and_the_state_of_the_cpu() {
             assert!(both == here, "moved between the two: {what}");
         }
     }
+}
+
+#[test]
+fn tables_at_their_limits_come_home_and_go_on() {
+    let gpu = Device::Gpu(Double::open(0));
+    let records = records(32, 4000, 0..0);
+    // Seven shops, of which five are held: somebody is evicted all the time.
+    let text = format!(
+        "model = {{ kind = 'linear', optimizer = 'sgd' }}\nlearn.step_rows = 50\n\
+         transform.keys_max = 5\n{CONFIG}"
+    );
+    let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let here = run(&config, [&Device::Cpu; 2], (&records, 100), |_| false);
+    let there = run(&config, [&gpu; 2], (&records, 100), |_| false);
+    assert!(there == here, "through to the end");
+    let moved = run(&config, [&gpu, &Device::Cpu], (&records, 100), |batch| batch == 20);
+    assert!(moved == here, "moved to the CPU");
 }
 
 const WIDE: &str = "dir = DIR\nevery = '30ms'\n\

@@ -1,5 +1,5 @@
-//! Where features are assembled and standardised, and where the running moments live: here, or on a
-//! GPU.
+//! Where features are assembled and standardised, and where windows and running moments live: here,
+//! or on a GPU.
 //!
 //! Both do the same operations in the same order: the same features, and the same bytes of state.
 
@@ -11,6 +11,8 @@ use pelton_kernels::coordinate::device::RowBuffers;
 use pelton_kernels::device::{Device, Pinned, Pinning, Stream};
 use pelton_kernels::moments::device::DeviceMoments;
 use pelton_kernels::moments::{Moments, MomentsSpec};
+use pelton_kernels::window::device::{DeviceWindows, Labels, TableColumns};
+use pelton_kernels::window::{TableSpec, WindowTable};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -43,14 +45,22 @@ pub(super) struct There {
     moments: Option<DeviceMoments>,
     /// Of the same kind as those there: the form in which they are saved.
     moments_spec: MomentsSpec,
+    windows: DeviceWindows,
+    /// Whether some of what is given comes from tables here.
+    has_more: bool,
     rows: RowBuffers,
     dense: Pinned<f32>,
     sparse: Pinned<u32>,
 }
 
 impl Place {
-    /// The place on this device.
-    pub fn on(device: &Device, config: &Config, plan: &Plan) -> Result<Place, Error> {
+    /// The place on this device, with the window tables that are kept there.
+    pub fn on(
+        device: &Device,
+        config: &Config,
+        plan: &Plan,
+        tables: Vec<(TableSpec, TableColumns)>,
+    ) -> Result<Place, Error> {
         let spec = plan.assembly(&config.features.time_zone);
         let clip = config.features.clip_sigma;
         let moments_spec = MomentsSpec { clip, ..MomentsSpec::new(plan.width()) };
@@ -69,6 +79,8 @@ impl Place {
             assembler: Assembler::new(&stream, &spec)?,
             moments,
             moments_spec,
+            has_more: tables.len() < plan.event_tables.len() + plan.label_tables.len(),
+            windows: DeviceWindows::new(&stream, tables)?,
             rows: RowBuffers::new(gpu, plan.width(), plan.sparse.len())?,
             dense: Pinned::ordinary(0),
             sparse: Pinned::ordinary(0),
@@ -84,7 +96,51 @@ impl Place {
         }
     }
 
-    /// Makes the features of the batch; `given` has its aggregates of windows.
+    /// Room for the labels that enter table `index` of those on a GPU; none without one.
+    pub fn labels(&mut self, index: usize, count: usize) -> Result<Option<&mut Labels>, Error> {
+        match self {
+            Place::Here(_) => Ok(None),
+            Place::There(there) => Ok(Some(there.windows.labels(&there.stream, index, count)?)),
+        }
+    }
+
+    /// A table that cannot be kept on the GPU through a batch of so many rows, and its number
+    /// there; those behind it move up.
+    pub fn leaving(&mut self, rows: usize) -> Result<Option<(usize, WindowTable)>, Error> {
+        let Place::There(there) = self else { return Ok(None) };
+        let Some(index) = there.windows.prepare(&there.stream, rows)? else { return Ok(None) };
+        there.has_more = true;
+        let table = there.windows.take_home(&there.stream, index);
+        let failed = |source| Error::State { section: "windows".to_owned(), source };
+        Ok(Some((index, table.map_err(failed)?)))
+    }
+
+    /// The window tables on a GPU.
+    pub fn windows(&self) -> Option<&DeviceWindows> {
+        match self {
+            Place::Here(_) => None,
+            Place::There(there) => Some(&there.windows),
+        }
+    }
+
+    /// Writes a window table that is on a GPU.
+    pub fn write_windows(&self, index: usize, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Place::Here(_) => Ok(()),
+            Place::There(there) => there.windows.write_state(&there.stream, index, out),
+        }
+    }
+
+    /// Reads it back.
+    pub fn read_windows(&mut self, index: usize, from: &mut dyn Read) -> io::Result<()> {
+        match self {
+            Place::Here(_) => Ok(()),
+            Place::There(there) => there.windows.read_state(&there.stream, index, from),
+        }
+    }
+
+    /// Makes the features of the batch; `given` has the aggregates of the windows that are kept
+    /// here, and gets those of the others.
     pub fn make(&mut self, slot: &Slot, given: &mut Pinned<f32>) -> Result<(), Error> {
         match self {
             Place::Here(here) => here.make(slot, given),
@@ -195,14 +251,21 @@ impl There {
     }
 
     fn make(&mut self, given: &mut Pinned<f32>) -> Result<(), Error> {
-        let There { stream, columns, assembler, moments, rows, dense, sparse, .. } = self;
+        let There { stream, columns, assembler, windows, moments, rows, dense, sparse, .. } = self;
         let columns = columns.as_mut().expect("a batch is begun before its features are made");
-        columns.give_known(stream, given)?;
+        if self.has_more {
+            columns.give_known(stream, given)?;
+        }
+        windows.run(stream, columns)?;
         assembler.run(stream, columns, rows)?;
         if let Some(moments) = moments {
             moments.standardize(stream, rows, 0)?;
         }
         rows.download(stream, dense, sparse)?;
+        if !windows.is_empty() {
+            columns.take_known(stream, given)?;
+            windows.settle(stream)?;
+        }
         // Whoever reads them waits for the copies; a failure has to be seen here.
         Ok(stream.wait()?)
     }

@@ -8,7 +8,7 @@ use pelton_kernels::state::{StateReader, StateWriter};
 use pelton_kernels::window::WindowTable;
 
 use super::FeatureStage;
-use super::windows::EventTable;
+use super::windows::{EventTable, Home};
 
 impl FeatureStage {
     /// Writes everything that rows and labels have changed.
@@ -18,7 +18,10 @@ impl FeatureStage {
     pub fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
         StateWriter::new(out).slice(&self.identity())?;
         for table in self.tables() {
-            table.table.write_state(out)?;
+            match &table.home {
+                Home::Here(table) => table.write_state(out)?,
+                Home::There(index) => self.place.write_windows(*index, out)?,
+            }
         }
         self.place.write_moments(out)
     }
@@ -32,7 +35,10 @@ impl FeatureStage {
         StateReader::new(from).expect(&self.identity(), "there were other features")?;
         let labels = self.labels.iter_mut().map(|table| &mut table.inner);
         for table in self.events.iter_mut().chain(labels) {
-            table.table = WindowTable::read_state(&table.plan.spec, from)?;
+            match &mut table.home {
+                Home::Here(own) => **own = WindowTable::read_state(&table.plan.spec, from)?,
+                Home::There(index) => self.place.read_windows(*index, from)?,
+            }
         }
         self.place.read_moments(from)
     }

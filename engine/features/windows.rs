@@ -1,13 +1,19 @@
 //! The window tables of the feature stage: which columns of a slot they read, and when.
+//!
+//! A table is kept here or, where its layout is the exact one, on the GPU the engine computes on
+//! (`place.rs` has those). One that comes near a limit there comes home and stays.
 
 use pelton_kernels::KernelError;
-use pelton_kernels::window::{Rows, Target, WindowCounts, WindowTable};
+use pelton_kernels::window::device::{DeviceWindows, TableColumns};
+use pelton_kernels::window::{Layout, Over, Rows, TableSpec, Target, WindowCounts, WindowTable};
 use smallvec::SmallVec;
 
+use crate::error::Error;
 use crate::join::{Kind, Resolved};
 use crate::ring::Slot;
 
 use super::key_of;
+use super::place::Place;
 use super::plan::TablePlan;
 
 /// How a table stands.
@@ -23,10 +29,18 @@ pub struct Gauge<'a> {
     pub counts: WindowCounts,
 }
 
+/// Where a table is kept.
+pub(super) enum Home {
+    /// Here.
+    Here(Box<WindowTable>),
+    /// On the GPU, as the table of this number there.
+    There(usize),
+}
+
 /// Windows over the events of a key.
 pub struct EventTable {
     pub(super) plan: TablePlan,
-    pub(super) table: WindowTable,
+    pub(super) home: Home,
     keys: Vec<u64>,
 }
 
@@ -40,14 +54,47 @@ pub struct LabelTable {
 }
 
 impl EventTable {
-    /// An empty table.
+    /// An empty table here.
     pub fn new(plan: &TablePlan) -> Result<EventTable, KernelError> {
-        let table = WindowTable::new(&plan.spec)?;
-        Ok(EventTable { plan: plan.clone(), table, keys: Vec::new() })
+        let home = Home::Here(Box::new(WindowTable::new(&plan.spec)?));
+        Ok(EventTable { plan: plan.clone(), home, keys: Vec::new() })
     }
 
-    /// Enters every row and writes its features.
+    /// Lets the table be kept on a GPU where it can be, as the next of those there.
+    pub fn move_there(&mut self, there: &mut Vec<(TableSpec, TableColumns)>) {
+        let TablePlan { key, values, codes, offset, spec, .. } = &self.plan;
+        if spec.layout != Layout::Exact {
+            return;
+        }
+        let (key, offset) = (key.clone(), *offset);
+        let (values, codes) = match spec.over {
+            Over::Events => (values.clone(), codes.clone()),
+            Over::Labels => (Vec::new(), Vec::new()),
+        };
+        self.home = Home::There(there.len());
+        there.push((spec.clone(), TableColumns { key, values, codes, offset }));
+    }
+
+    /// The table of number `gone` has left the GPU: it is `table` now, if it was this one.
+    pub fn move_home(&mut self, gone: usize, table: &mut Option<WindowTable>) {
+        let Home::There(index) = &mut self.home else { return };
+        if *index > gone {
+            *index -= 1;
+        } else if *index == gone
+            && let Some(table) = table.take()
+        {
+            tracing::warn!(
+                key = self.plan.name,
+                "windows of this key are kept by the CPU from here on: their limits, or those of \
+                 the GPU's memory, are near"
+            );
+            self.home = Home::Here(Box::new(table));
+        }
+    }
+
+    /// Enters every row and writes its features, where the table is here.
     pub fn run(&mut self, slot: &Slot, out: &mut [f32], stride: usize) -> Result<(), KernelError> {
+        let Home::Here(table) = &mut self.home else { return Ok(()) };
         // Seldom more than these: no memory is asked for.
         let values: SmallVec<[&[f32]; 8]> =
             self.plan.values.iter().map(|&c| slot.number(c)).collect();
@@ -57,17 +104,19 @@ impl EventTable {
         let times_ms = &slot.times_ms[..slot.rows];
         let rows = Rows { keys, times_ms, values: &values, codes: &codes };
         let mut target = Target { out, stride, offset: self.plan.offset };
-        self.table.process(&rows, 0..slot.rows, &mut target)
+        table.process(&rows, 0..slot.rows, &mut target)
     }
 
     /// How the table stands.
-    pub fn gauge(&self) -> Gauge<'_> {
-        Gauge {
-            name: &self.plan.name,
-            keys: self.table.keys_held(),
-            bytes: self.table.bytes(),
-            counts: self.table.counts(),
-        }
+    pub fn gauge<'a>(&'a self, there: Option<&'a DeviceWindows>) -> Gauge<'a> {
+        let (keys, bytes, counts) = match (&self.home, there) {
+            (Home::Here(table), _) => (table.keys_held(), table.bytes(), table.counts()),
+            (Home::There(index), Some(there)) => {
+                (there.keys_held(*index), there.bytes(*index), there.counts(*index))
+            }
+            (Home::There(_), None) => (0, 0, WindowCounts::default()),
+        };
+        Gauge { name: &self.plan.name, keys, bytes, counts }
     }
 }
 
@@ -84,14 +133,14 @@ impl LabelTable {
         })
     }
 
-    /// Walks rows and labels in stream order: labels enter, rows ask.
-    pub fn run(
+    /// Takes the labels that enter with the batch, and sends them on their way where the table is on
+    /// a GPU.
+    pub fn take(
         &mut self,
-        slot: &Slot,
         resolved: &[Resolved],
         key: impl Fn(&Resolved) -> u64,
-        (out, stride): (&mut [f32], usize),
-    ) -> Result<(), KernelError> {
+        place: &mut Place,
+    ) -> Result<(), Error> {
         // Of an event whose first label is in the windows already.
         let resolved = || resolved.iter().filter(|label| label.kind != Kind::Returned);
         self.label_keys.clear();
@@ -102,7 +151,20 @@ impl LabelTable {
         self.labels.extend(resolved().map(|r| r.label));
         self.before_rows.clear();
         self.before_rows.extend(resolved().map(|r| r.before_row));
-        let EventTable { plan, table, keys: buffer } = &mut self.inner;
+        let Home::There(index) = self.inner.home else { return Ok(()) };
+        let count = self.labels.len();
+        let Some(there) = place.labels(index, count)? else { return Ok(()) };
+        there.keys[..count].copy_from_slice(&self.label_keys);
+        there.times_ms[..count].copy_from_slice(&self.label_times_ms);
+        there.values[..count].copy_from_slice(&self.labels);
+        there.before_rows[..count].copy_from_slice(&self.before_rows);
+        Ok(())
+    }
+
+    /// Walks rows and labels in stream order, where the table is here: labels enter, rows ask.
+    pub fn run(&mut self, slot: &Slot, out: &mut [f32], stride: usize) -> Result<(), KernelError> {
+        let EventTable { plan, home, keys: buffer } = &mut self.inner;
+        let Home::Here(table) = home else { return Ok(()) };
         let rows = Rows {
             keys: keys(&plan.key, slot, buffer),
             times_ms: &slot.times_ms[..slot.rows],
@@ -117,11 +179,6 @@ impl LabelTable {
         };
         let mut target = Target { out, stride, offset: plan.offset };
         table.follow(&rows, &labels, &self.before_rows, &mut target)
-    }
-
-    /// How the table stands.
-    pub fn gauge(&self) -> Gauge<'_> {
-        self.inner.gauge()
     }
 }
 
