@@ -116,6 +116,11 @@ T atomicMax(T* at, T value) {
   }
   return was;
 }
+// A read that sees what atomics of other threads have written.
+template <class T>
+T __ldcg(const T* at) {
+  return std::atomic_ref<T>(*const_cast<T*>(at)).load(std::memory_order_relaxed);
+}
 inline void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
 
 template <class T>

@@ -8,6 +8,7 @@
 mod columns;
 mod features;
 mod launches;
+mod windows;
 
 use crate::coordinate::device::TableError;
 use crate::device::{Buffer, Device, Pinned, Pinning, Plain, Stream};
@@ -19,6 +20,7 @@ use columns::{RepairWork, TallyWork};
 pub use launches::{GRAPH, Launches};
 
 use features::{AssembleWork, MomentsWork, clicks, everything};
+use windows::WindowWork;
 
 /// One kernel with inputs.
 pub trait Work {
@@ -118,6 +120,22 @@ pub const CASES: &[Case] = &[
         bytes_per_row: 8.0,
         rows: BATCH,
         open: |rows, seed| TallyWork::open(rows, seed),
+    },
+    Case {
+        kernel: "window",
+        shape: "7 keys, 6 windows each: count, mean",
+        // A key: its code and value in, an entry out, its head read and written, and for each of
+        // six windows a sector of times, one of values, one of totals and two features.
+        bytes_per_row: (7 * (12 + 24 + 2 * 64 + 6 * (3 * 32 + 2 * 4))) as f64,
+        rows: BATCH,
+        open: |rows, seed| WindowWork::open((rows, seed), windows::WIDE),
+    },
+    Case {
+        kernel: "window",
+        shape: "2 keys and labels, every aggregate, late rows",
+        bytes_per_row: (3 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,
+        rows: BATCH,
+        open: |rows, seed| WindowWork::open((rows, seed), windows::EVERYTHING),
     },
 ];
 

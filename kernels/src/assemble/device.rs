@@ -177,6 +177,18 @@ impl ColumnBuffers {
         stream.upload_rows(&mut self.categories, categories, (self.stride, rows))
     }
 
+    /// Copies the times of other rows over columns that stay as they are, without waiting.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn give_times(
+        &mut self,
+        stream: &Stream,
+        times_ms: &mut Pinned<i64>,
+    ) -> Result<(), DeviceError> {
+        stream.upload((&mut self.times_ms, 0), (times_ms, 0), self.rows)
+    }
+
     /// Copies dense features that are known already, `[rows, given]`.
     ///
     /// # Errors

@@ -109,7 +109,7 @@ NUMBERS unsigned bucket_of(const KeyedTable& t, Word key, unsigned* taken) {
   const unsigned mask = (1u << t.key_bits) - 1;
   unsigned at = home_of(t, key);
   for (unsigned step = 0; step <= mask; ++step, at = (at + 1) & mask) {
-    Word held = t.keys[at];
+    Word held = __ldcg(&t.keys[at]);
     if (held == 0) {
       if (taken == nullptr) return NOTHING;
       held = atomicCAS(&t.keys[at], static_cast<Word>(0), key);

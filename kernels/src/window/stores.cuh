@@ -7,7 +7,7 @@
 // A free chunk; the first one, and a failure, where there is none.
 NUMBERS unsigned take_chunk(const KeyedTable& t) {
   TableStanding& standing = *t.standing;
-  unsigned head = standing.free_chunk;
+  unsigned head = __ldcg(&standing.free_chunk);
   while (head != NOTHING) {
     const unsigned next = t.chunks[static_cast<Word>(head) * t.chunk_words];
     const unsigned was = atomicCAS(&standing.free_chunk, head, next);
@@ -26,7 +26,7 @@ NUMBERS unsigned take_chunk(const KeyedTable& t) {
 // A free ring of 2^bits references.
 NUMBERS unsigned take_ring(const KeyedTable& t, unsigned bits) {
   TableStanding& standing = *t.standing;
-  unsigned head = standing.free_rings[bits];
+  unsigned head = __ldcg(&standing.free_rings[bits]);
   while (head != NOTHING) {
     const unsigned was = atomicCAS(&standing.free_rings[bits], head, t.rings[head].chunk);
     if (was == head) return head;
@@ -40,7 +40,7 @@ NUMBERS unsigned take_ring(const KeyedTable& t, unsigned bits) {
 
 NUMBERS void give_chunk(const KeyedTable& t, unsigned chunk) {
   TableStanding& standing = *t.standing;
-  unsigned head = standing.free_chunk;
+  unsigned head = __ldcg(&standing.free_chunk);
   for (;;) {
     t.chunks[static_cast<Word>(chunk) * t.chunk_words] = head;
     const unsigned was = atomicCAS(&standing.free_chunk, head, chunk);
@@ -52,7 +52,7 @@ NUMBERS void give_chunk(const KeyedTable& t, unsigned chunk) {
 
 NUMBERS void give_ring(const KeyedTable& t, unsigned ring, unsigned bits) {
   TableStanding& standing = *t.standing;
-  unsigned head = standing.free_rings[bits];
+  unsigned head = __ldcg(&standing.free_rings[bits]);
   for (;;) {
     t.rings[ring].chunk = head;
     const unsigned was = atomicCAS(&standing.free_rings[bits], head, ring);

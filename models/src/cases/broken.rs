@@ -74,6 +74,31 @@ const BREAKS: &[Break] = &[
         "weight + step.pulls[expert] * moved",
         "fmaf(step.pulls[expert], moved, weight)",
     ),
+    (
+        "a sort forgets the order of what is equal",
+        "src/window/arrange.cu",
+        "is_odd ? t.sorted : t.sorting, calls,\n              32 + pass",
+        "is_odd ? t.sorted : t.sorting, calls,\n              28 + pass",
+    ),
+    (
+        "an entry of a chunk does not count",
+        "src/window/readings.cuh",
+        "i <= last % CHUNK",
+        "i < last % CHUNK",
+    ),
+    (
+        "what is before a tile is forgotten",
+        "src/window/entries.cuh",
+        "      add_up(before, base);\n",
+        "",
+    ),
+    (
+        "a late entry goes before those of its time",
+        "src/window/leave.cu",
+        "time_of(t, source), end - view.first)",
+        "time_of(t, source) - 1, end - view.first)",
+    ),
+    ("old entries stay", "src/window/leave.cu", "head.first += gone;", "head.first += gone / 2;"),
 ];
 
 /// Barriers whose loss leaves an order of reads and writes to chance.
@@ -101,6 +126,30 @@ const RACES: &[Break] = &[
         "src/blend.cu",
         "inputs, projected);\n      __syncthreads();",
         "inputs, projected);",
+    ),
+    (
+        "before what only asks looks for what has entered",
+        "src/window/arrange.cu",
+        "all slots are written.\n  __syncthreads();",
+        "all slots are written.",
+    ),
+    (
+        "between counting and placing what is sorted",
+        "src/window/arrange.cu",
+        "    before += count;\n  }\n  __syncthreads();",
+        "    before += count;\n  }",
+    ),
+    (
+        "before an entry is written over the next",
+        "src/window/leave.cu",
+        "    __syncwarp();\n    if (is_one) *time_in",
+        "    if (is_one) *time_in",
+    ),
+    (
+        "before a late entry is looked at by all lanes",
+        "src/window/leave.cu",
+        "  __syncwarp();\n  join_distances",
+        "  join_distances",
     ),
 ];
 
