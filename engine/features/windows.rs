@@ -133,8 +133,7 @@ impl LabelTable {
         })
     }
 
-    /// Takes the labels that enter with the batch, and sends them on their way where the table is on
-    /// a GPU.
+    /// Takes the labels that enter; they go on their way where the table is on a GPU.
     pub fn take(
         &mut self,
         resolved: &[Resolved],

@@ -24,19 +24,19 @@
 mod layout;
 mod room;
 mod state;
+mod table;
 
 use std::io;
 use std::sync::Arc;
 
-use super::checks::expect;
 use super::{TableSpec, WindowCounts, WindowTable};
-use crate::KernelError;
 use crate::assemble::device::ColumnBuffers;
 use crate::coordinate::device::TableError;
-use crate::device::{Argument, Buffer, Device, DeviceError, Gpu, Launch, Pinned, Pinning, Stream};
+use crate::device::{Argument, Buffer, Device, DeviceError, Launch, Pinned, Pinning, Stream};
 
-use layout::{KeyHead, Layout, Standing, TableArgued, small};
-use room::Room;
+use layout::{Standing, TableArgued, small};
+use table::DeviceTable;
+pub use table::{Labels, TableColumns};
 
 /// Most threads of the block that arranges a table's batch.
 const ARRANGING: usize = 512;
@@ -44,36 +44,6 @@ const ARRANGING: usize = 512;
 const WARPS: usize = 4;
 /// Threads of a block, where a thread has a window.
 const READING: u32 = 128;
-/// Calls of a batch.
-const CALLS_MAX: usize = 1 << 24;
-
-/// Which columns of a batch a table reads, and where its outputs go.
-#[derive(Clone, Debug, Default)]
-pub struct TableColumns {
-    /// Category columns of the key; the key of several is their cross.
-    pub key: Vec<usize>,
-    /// Number columns.
-    pub values: Vec<usize>,
-    /// Category columns.
-    pub codes: Vec<usize>,
-    /// Its first column among the given ones.
-    pub offset: usize,
-}
-
-/// What enters a table over labels, in page-locked memory.
-#[derive(Debug)]
-pub struct Labels {
-    /// Keys.
-    pub keys: Pinned<u64>,
-    /// Arrival times.
-    pub times_ms: Pinned<i64>,
-    /// `[values, labels]`.
-    pub values: Pinned<f32>,
-    /// The row before which each comes, not decreasing; the number of rows means after the last.
-    pub before_rows: Pinned<u32>,
-    count: usize,
-}
-
 /// The window tables of a stream, on a GPU.
 pub struct DeviceWindows {
     tables: Vec<DeviceTable>,
@@ -83,48 +53,11 @@ pub struct DeviceWindows {
     standings_here: Pinned<Standing>,
 }
 
-/// One of them.
-struct DeviceTable {
-    layout: Layout,
-    spec: TableSpec,
-    columns: TableColumns,
-    room: Room,
-    labels: Labels,
-    /// As known after the last batch that was waited for.
-    standing: Standing,
-    /// What came home with a state: keys and entries that a limit had evicted.
-    evicted: [u64; 2],
-}
-
-impl Labels {
-    fn new() -> Labels {
-        let (keys, times_ms) = (Pinned::ordinary(0), Pinned::ordinary(0));
-        let (values, before_rows) = (Pinned::ordinary(0), Pinned::ordinary(0));
-        Labels { keys, times_ms, values, before_rows, count: 0 }
-    }
-
-    /// Makes room for as many labels, whose columns the caller then writes.
-    ///
-    /// # Errors
-    /// [`DeviceError::Memory`].
-    fn resize(&mut self, gpu: &Arc<Gpu>, count: usize, values: usize) -> Result<(), DeviceError> {
-        self.count = count;
-        if count > self.keys.len() {
-            let (device, room) = (Device::Gpu(Arc::clone(gpu)), count.next_power_of_two());
-            self.keys = Pinned::new(&device, room, Pinning::Both)?;
-            self.times_ms = Pinned::new(&device, room, Pinning::Both)?;
-            self.values = Pinned::new(&device, room * values, Pinning::Both)?;
-            self.before_rows = Pinned::new(&device, room, Pinning::Both)?;
-        }
-        Ok(())
-    }
-}
-
 impl DeviceWindows {
     /// Empty tables.
     ///
     /// # Errors
-    /// [`KernelError::Value`] for a specification that cannot be, or not on a GPU; [`DeviceError`].
+    /// [`KernelError::Value`](crate::KernelError) for a specification that cannot be, or not on a GPU; [`DeviceError`].
     pub fn new(
         stream: &Stream,
         tables: Vec<(TableSpec, TableColumns)>,
@@ -351,112 +284,6 @@ impl DeviceWindows {
         let table = &mut self.tables[index];
         table.room.has_forgotten(table.standing.keys());
         Ok(())
-    }
-}
-
-impl DeviceTable {
-    fn new(
-        stream: &Stream,
-        spec: TableSpec,
-        columns: TableColumns,
-    ) -> Result<DeviceTable, TableError> {
-        let layout = Layout::new(&spec)?;
-        expect(
-            "columns.values",
-            spec.values * usize::from(!layout.is_over_labels()),
-            columns.values.len(),
-        )?;
-        expect(
-            "columns.codes",
-            spec.codes * usize::from(!layout.is_over_labels()),
-            columns.codes.len(),
-        )?;
-        let room = Room::new(stream, &layout, &columns)?;
-        let (labels, standing) = (Labels::new(), Standing::default());
-        Ok(DeviceTable { layout, spec, columns, room, labels, standing, evicted: [0; 2] })
-    }
-
-    /// Entries that come with a batch of so many rows and the labels at hand, at most.
-    fn entering(&self, rows: usize) -> usize {
-        let rows = if self.layout.is_over_labels() { 0 } else { rows };
-        rows + self.labels.count
-    }
-
-    /// Whether forgetting idle keys is likely to help before so many entries come.
-    fn is_crowded(&self, entering: usize) -> bool {
-        let grows = self.room.grows(&self.standing, entering);
-        // Near a limit it is tried whenever the keys have become a few more.
-        let keys = self.standing.keys();
-        let near = !self.is_within_limits(entering) && self.room.has_new(keys);
-        near || (grows && self.room.is_crowded(keys))
-    }
-
-    /// Whether no limit is reached whatever comes.
-    fn is_within_limits(&self, entering: usize) -> bool {
-        let keys = self.standing.keys() + self.room.given() + entering;
-        let entries = self.standing.entries as usize + self.room.given() + entering;
-        let (key_bytes, entry_bytes) = self.layout.plan.accounted();
-        keys <= self.spec.keys_max
-            && keys * key_bytes + entries * entry_bytes <= self.spec.bytes_max
-    }
-
-    fn check(&self, columns: &ColumnBuffers) -> Result<(), KernelError> {
-        let refuse =
-            |argument, reason| Err(KernelError::Value { kernel: "window", argument, reason });
-        let [numbers, categories, given] = columns.widths();
-        let own = &self.columns;
-        if own.values.iter().any(|&column| column >= numbers) {
-            return refuse("columns.values", "names no column of the batch");
-        }
-        if own.key.is_empty() || own.key.iter().chain(&own.codes).any(|&c| c >= categories) {
-            return refuse("columns.key", "names no column of the batch");
-        }
-        if own.offset + self.spec.features.len() > given {
-            return refuse("columns.offset", "leaves no room for the outputs");
-        }
-        let calls = columns.rows() + self.labels.count;
-        if calls > CALLS_MAX || calls * self.layout.windows.len() > u32::MAX as usize {
-            return refuse("rows", "a batch has at most 2^24 calls, and 2^32 with their windows");
-        }
-        Ok(())
-    }
-
-    /// Room for a batch of `calls` calls, `entering` of which enter.
-    fn make_room(
-        &mut self,
-        stream: &Stream,
-        standings: u64,
-        index: usize,
-        (entering, calls): (usize, usize),
-    ) -> Result<(), DeviceError> {
-        if self.room.make(stream, (&self.standing, entering), calls)? {
-            let argument = stream.buffer_of(&[self.argument(standings, index)])?;
-            let slots = self.standing.slots + small(self.room.given());
-            let none = stream.buffer_of(&[0])?;
-            self.room.index(stream, (argument.address(), slots), &none)?;
-        }
-        Ok(())
-    }
-
-    /// The table without a batch.
-    fn argument(&self, standings: u64, index: usize) -> TableArgued {
-        let layout = &self.layout;
-        let mut argument = TableArgued {
-            lateness_ms: layout.plan.lateness_ms,
-            reach_ms: layout.plan.reach_ms,
-            chunk_words: small(layout.chunk_words),
-            key_columns: small(self.columns.key.len()),
-            values: small(self.spec.values),
-            codes: small(self.spec.codes),
-            windows: small(layout.windows.len()),
-            readings: small(layout.readings.len()),
-            has_squares: u32::from(layout.has_squares),
-            is_over_labels: u32::from(layout.is_over_labels()),
-            ..TableArgued::default()
-        };
-        self.room.point(&mut argument);
-        argument.kept[6] = standings + (index * size_of::<Standing>()) as u64;
-        argument
     }
 }
 

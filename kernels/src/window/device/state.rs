@@ -5,9 +5,9 @@
 
 use std::io::{self, Read, Write};
 
-use super::layout::{Standing, small};
+use super::layout::{KeyHead, Standing, TableArgued, small};
 use super::room::Room;
-use super::{DeviceWindows, KeyHead, Labels, WARPS};
+use super::{DeviceWindows, Labels, WARPS};
 use crate::device::{Argument, Buffer, DeviceError, Launch, Stream};
 use crate::state::{StateReader, StateWriter};
 use crate::window::state::{Header, check_times};
@@ -64,8 +64,7 @@ impl DeviceWindows {
         Ok(())
     }
 
-    /// Lets a table be what [`DeviceWindows::write_state`], or that of a table on the CPU, wrote for
-    /// an equal one.
+    /// Lets a table be what [`DeviceWindows::write_state`], or one on the CPU, wrote for its equal.
     ///
     /// # Errors
     /// Those of the reader; `InvalidData` where the bytes are not such a state; [`DeviceError`] as
@@ -151,7 +150,7 @@ impl DeviceWindows {
         &self,
         stream: &Stream,
         index: usize,
-    ) -> Result<Buffer<super::TableArgued>, DeviceError> {
+    ) -> Result<Buffer<TableArgued>, DeviceError> {
         stream.buffer_of(&[self.tables[index].argument(self.standings.address(), index)])
     }
 }
@@ -173,7 +172,7 @@ fn entries_of(keys: &[(u64, u32, u32)]) -> usize {
 /// Reads the words of the keys' entries, one key behind the other.
 fn gather(
     stream: &Stream,
-    table: &Buffer<super::TableArgued>,
+    table: &Buffer<TableArgued>,
     keys: &[(u64, u32, u32)],
     words: &mut [u32],
 ) -> Result<(), DeviceError> {
