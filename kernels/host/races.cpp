@@ -45,7 +45,7 @@ void moments() {
   Sums columns[width] = {};
   double means[width] = {}, inverses[width] = {};
   const Moments m = {columns, means, inverses, 0, 0, 100, 16, 8.0f, 1};
-  const MomentRows of = {matrix.data(), 16, rows, width, 0, 0};
+  const MomentRows of = {matrix.data(), 16, rows, width, 0, 0, nullptr};
   host_cuda::launch(width, 32, 32 * sizeof(Sums), [&] { moments_standardize(m, of); });
 }
 

@@ -21,6 +21,7 @@ struct MomentRows {
   float* matrix;
   Word stretch;
   unsigned rows, stride, offset, unused;
+  const Word* header;  // where not null: the position and the rows of this batch
 };
 
 NUMBERS void halve(Sums& sums) {
@@ -50,15 +51,16 @@ NUMBERS float standardized(float value, double mean, double inverse, double clip
 extern "C" __global__ void moments_standardize(const Moments m, const MomentRows rows) {
   DYN_SHARED(Sums, of_threads);
   const unsigned column = blockIdx.x, thread = threadIdx.x;
-  const Word first = (m.position / rows.stretch + thread) * rows.stretch;
-  const Word end = m.position + rows.rows;
-  const Word from = first > m.position ? first : m.position;
+  const Word position = rows.header != nullptr ? rows.header[0] : m.position;
+  const Word end = position + (rows.header != nullptr ? rows.header[1] : rows.rows);
+  const Word first = (position / rows.stretch + thread) * rows.stretch;
+  const Word from = first > position ? first : position;
   const Word to = first + rows.stretch < end ? first + rows.stretch : end;
   float* values = rows.matrix + rows.offset + column;
   Sums own = {};
   if (m.half_life_rows == 0)
     for (Word p = from; p < to; ++p)
-      add_value(own, values[(p - m.position) * rows.stride], COUNT_ONE);
+      add_value(own, values[(p - position) * rows.stride], COUNT_ONE);
   Sums sums = sums_before(own, of_threads);
   add_sums(sums, m.columns[column]);
   double mean = m.means[column], inverse = m.inverses[column];
@@ -67,7 +69,7 @@ extern "C" __global__ void moments_standardize(const Moments m, const MomentRows
   for (Word p = from; p < to; ++p) {
     // With a half-life one thread has all rows.
     if (m.half_life_rows > 0 && p > 0 && p % m.half_life_rows == 0) halve(sums);
-    float& value = values[(p - m.position) * rows.stride];
+    float& value = values[(p - position) * rows.stride];
     if (m.include_current != 0) add_value(sums, value, COUNT_ONE);
     if (p < m.refresh_dense_rows || p % m.refresh_every_rows == 0) rates_of(sums, mean, inverse);
     if (m.include_current == 0) add_value(sums, value, COUNT_ONE);

@@ -287,7 +287,7 @@ impl Driver for Cuda {
         stream: Handle,
         kernel: &'static str,
         (blocks, threads, shared_bytes): (u32, u32, u32),
-        arguments: &mut [*mut c_void],
+        (arguments, _): (&mut [*mut c_void], &[usize]),
     ) -> Result<(), DeviceError> {
         self.bind()?;
         let Function(function) = self.function(kernel)?;

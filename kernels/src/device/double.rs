@@ -5,6 +5,8 @@
 //! call. Every allocation lies between guard bands, which are looked at when it is given back. What
 //! a double cannot show: weak memory order, blocks that run at once, alignment, overlap, speed.
 
+mod graphs;
+
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::driver::{Driver, Handle};
 use super::{Description, DeviceError, Gpu, Pinning};
+use graphs::Graphs;
 
 /// Chooses the double in place of a driver; the value is the call that fails, 0 for none.
 pub const ENVIRONMENT: &str = "PELTON_DEVICE_DOUBLE";
@@ -66,6 +69,7 @@ pub struct Double {
     memory_bytes: u64,
     free_bytes: AtomicU64,
     host_launch: HostLaunch,
+    graphs: Graphs,
 }
 
 /// The double, where the environment asks for it.
@@ -114,6 +118,7 @@ impl Double {
             memory_bytes: MEMORY_BYTES,
             free_bytes: AtomicU64::new(MEMORY_BYTES),
             host_launch: pelton_host_launch,
+            graphs: Graphs::default(),
         }
     }
 
@@ -250,6 +255,9 @@ impl Driver for Double {
         bytes: usize,
     ) -> Result<(), DeviceError> {
         self.counted("cuMemcpyHtoDAsync")?;
+        if self.graphs.records_copy(to, from as u64, bytes) {
+            return Ok(());
+        }
         // SAFETY: the caller's.
         unsafe { (to as *mut u8).copy_from_nonoverlapping(from, bytes) };
         Ok(())
@@ -263,6 +271,9 @@ impl Driver for Double {
         bytes: usize,
     ) -> Result<(), DeviceError> {
         self.counted("cuMemcpyDtoHAsync")?;
+        if self.graphs.records_copy(to as u64, from, bytes) {
+            return Ok(());
+        }
         // SAFETY: the caller's.
         unsafe { to.copy_from_nonoverlapping(from as *const u8, bytes) };
         Ok(())
@@ -270,6 +281,9 @@ impl Driver for Double {
 
     unsafe fn copy(&self, _: Handle, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
         self.counted("cuMemcpyDtoDAsync")?;
+        if self.graphs.records_copy(to, from, bytes) {
+            return Ok(());
+        }
         // SAFETY: the caller's.
         unsafe { (to as *mut u8).copy_from_nonoverlapping(from as *const u8, bytes) };
         Ok(())
@@ -277,6 +291,9 @@ impl Driver for Double {
 
     unsafe fn fill(&self, _: Handle, to: u64, byte: u8, bytes: usize) -> Result<(), DeviceError> {
         self.counted("cuMemsetD8Async")?;
+        if self.graphs.records_fill(to, byte, bytes) {
+            return Ok(());
+        }
         // SAFETY: the caller's.
         unsafe { (to as *mut u8).write_bytes(byte, bytes) };
         Ok(())
@@ -286,10 +303,14 @@ impl Driver for Double {
         &self,
         _: Handle,
         kernel: &'static str,
-        (blocks, threads, shared_bytes): (u32, u32, u32),
-        arguments: &mut [*mut c_void],
+        shape: (u32, u32, u32),
+        (arguments, sizes): (&mut [*mut c_void], &[usize]),
     ) -> Result<(), DeviceError> {
         self.counted("cuLaunchKernel")?;
+        // SAFETY: the caller's: each argument has its size.
+        if unsafe { self.graphs.records_launch(kernel, shape, (arguments, sizes)) } {
+            return Ok(());
+        }
         // Without memory of its own: tests count what a batch asks for.
         let mut name = [0_u8; 64];
         name[..kernel.len()].copy_from_slice(kernel.as_bytes());
@@ -298,25 +319,31 @@ impl Driver for Double {
         // SAFETY: the caller's: the arguments are the kernel's.
         let result = unsafe {
             let arguments = arguments.as_mut_ptr();
+            let (blocks, threads, shared_bytes) = shape;
             (self.host_launch)(name, blocks, threads, shared_bytes, arguments)
         };
         if result == 0 { Ok(()) } else { Err(DeviceError::Kernel { kernel }) }
     }
 
     unsafe fn begin_graph(&self, _: Handle) -> Result<(), DeviceError> {
-        let name = "no graphs on a double".to_owned();
-        Err(DeviceError::Lost { call: "cuStreamBeginCapture", code: 801, name })
+        self.counted("cuStreamBeginCapture")?;
+        self.graphs.begin();
+        Ok(())
     }
 
     unsafe fn end_graph(&self, _: Handle) -> Result<Handle, DeviceError> {
-        Ok(1)
+        self.counted("cuStreamEndCapture")?;
+        Ok(self.graphs.end())
     }
 
-    unsafe fn launch_graph(&self, _: Handle, _: Handle) -> Result<(), DeviceError> {
-        self.counted("cuGraphLaunch")
+    unsafe fn launch_graph(&self, graph: Handle, stream: Handle) -> Result<(), DeviceError> {
+        self.counted("cuGraphLaunch")?;
+        // SAFETY: the caller's: what was recorded addresses is still there.
+        unsafe { self.graphs.replay(graph, self, stream) }
     }
 
-    unsafe fn close_graph(&self, _: Handle) -> Result<(), DeviceError> {
+    unsafe fn close_graph(&self, graph: Handle) -> Result<(), DeviceError> {
+        self.graphs.close(graph);
         Ok(())
     }
 }

@@ -158,7 +158,7 @@ pub(super) trait Driver: Send + Sync {
     ) -> Result<(), DeviceError>;
 
     /// Runs a kernel, in the order of the stream: `shape` is blocks, threads and bytes of dynamic
-    /// shared memory.
+    /// shared memory; `sizes` are those of the arguments, in bytes.
     ///
     /// # Safety
     /// `arguments` point at values of the kernel's parameter types, in order, and what these
@@ -168,7 +168,7 @@ pub(super) trait Driver: Send + Sync {
         stream: Handle,
         kernel: &'static str,
         shape: (u32, u32, u32),
-        arguments: &mut [*mut c_void],
+        arguments: (&mut [*mut c_void], &[usize]),
     ) -> Result<(), DeviceError>;
 
     /// Work given to the stream from now on is recorded instead of done.

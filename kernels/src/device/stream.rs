@@ -3,6 +3,7 @@
 //! Work of different streams overlaps; an [`Event`] puts it in order where it must be. Nothing here
 //! waits unless its name says so.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use super::{DeviceError, Gpu};
 pub struct Stream {
     gpu: Arc<Gpu>,
     handle: Handle,
+    /// Work is recorded now: no copy is under way.
+    is_recording: Cell<bool>,
 }
 
 /// A point in the work of a stream.
@@ -60,12 +63,12 @@ impl Launch {
 
 /// An argument of a kernel: a number, an address ([`Buffer::address`]) or a structure of them.
 #[derive(Clone, Copy, Debug)]
-pub struct Argument<'a>(*mut c_void, PhantomData<&'a ()>);
+pub struct Argument<'a>(*mut c_void, usize, PhantomData<&'a ()>);
 
 impl<'a> Argument<'a> {
     /// The argument with this value.
     pub fn of<T: Plain>(value: &'a T) -> Argument<'a> {
-        Argument((&raw const *value).cast_mut().cast(), PhantomData)
+        Argument((&raw const *value).cast_mut().cast(), size_of::<T>(), PhantomData)
     }
 }
 
@@ -76,7 +79,7 @@ impl Stream {
     /// [`DeviceError::Lost`], as all that follow.
     pub fn new(gpu: &Arc<Gpu>) -> Result<Stream, DeviceError> {
         let handle = gpu.call(|driver| driver.open_stream())?;
-        Ok(Stream { gpu: Arc::clone(gpu), handle })
+        Ok(Stream { gpu: Arc::clone(gpu), handle, is_recording: Cell::new(false) })
     }
 
     /// The GPU it is on.
@@ -104,12 +107,12 @@ impl Stream {
             return Ok(());
         }
         let (address, bytes) = (to.at(to_at, length), length * size_of::<T>());
-        from.settle_unless_of(self);
+        self.settle(from);
         let memory = from.part(from_at, length).cast::<u8>();
         // SAFETY: both are as long, by their assertions. The buffer is freed after this work, and
         // the memory is marked as in use until the copy is done.
         self.gpu.call(|driver| unsafe { driver.upload(self.handle, address, memory, bytes) })?;
-        from.is_used_by(self, Copying::Out)
+        self.mark(from, Copying::Out)
     }
 
     /// Copies the first `length` values of every column of a matrix, `[columns, stride]`; whoever
@@ -135,7 +138,7 @@ impl Stream {
             let end = from.len() - (stride - length);
             return self.upload((to, 0), (from, 0), end);
         }
-        from.settle_unless_of(self);
+        self.settle(from);
         let copied = (0..from.len()).step_by(stride).try_for_each(|at| {
             let (address, bytes) = (to.at(at, length), length * size_of::<T>());
             let memory = from.part(at, length).cast::<u8>();
@@ -144,7 +147,7 @@ impl Stream {
             gpu.call(|driver| unsafe { driver.upload(self.handle, address, memory, bytes) })
         });
         // Marked where one has failed as well: those before it may be under way.
-        from.is_used_by(self, Copying::Out)?;
+        self.mark(from, Copying::Out)?;
         copied
     }
 
@@ -173,11 +176,22 @@ impl Stream {
             return Ok(());
         }
         let (address, bytes) = (from.at(from_at, length), length * size_of::<T>());
-        to.settle_unless_of(self);
+        self.settle(to);
         let memory = to.part(to_at, length).cast::<u8>();
         // SAFETY: as in `upload`.
         self.gpu.call(|driver| unsafe { driver.download(self.handle, memory, address, bytes) })?;
-        to.is_used_by(self, Copying::In)
+        self.mark(to, Copying::In)
+    }
+
+    fn settle<T: Plain>(&self, memory: &Pinned<T>) {
+        if !self.is_recording.get() {
+            memory.settle_unless_of(self);
+        }
+    }
+
+    /// Says that a copy of this memory is under way, unless it was only recorded.
+    fn mark<T: Plain>(&self, memory: &mut Pinned<T>, copying: Copying) -> Result<(), DeviceError> {
+        if self.is_recording.get() { Ok(()) } else { memory.is_used_by(self, copying) }
     }
 
     /// Copies a slice to the start of a buffer and waits.
@@ -256,14 +270,14 @@ impl Stream {
         arguments: &[Argument<'_>],
     ) -> Result<(), DeviceError> {
         const MOST: usize = 16;
-        let mut places = [std::ptr::null_mut::<c_void>(); MOST];
+        let (mut places, mut sizes) = ([std::ptr::null_mut::<c_void>(); MOST], [0; MOST]);
         let count = arguments.len();
         assert!(count <= MOST, "no kernel takes that many arguments");
-        for (place, argument) in places.iter_mut().zip(arguments) {
-            *place = argument.0;
+        for (at, argument) in arguments.iter().enumerate() {
+            (places[at], sizes[at]) = (argument.0, argument.1);
         }
         let shape = (launch.blocks, launch.threads, launch.shared_bytes);
-        let places = &mut places[..count];
+        let places = (&mut places[..count], &sizes[..count]);
         // SAFETY: what the caller answers for; the driver reads the values before it returns.
         self.gpu.call(|driver| unsafe { driver.launch(self.handle, launch.kernel, shape, places) })
     }
@@ -307,7 +321,8 @@ impl Stream {
     /// Records what `give` gives to this stream instead of doing it.
     ///
     /// # Safety
-    /// What the recorded work addresses lives as long as the graph.
+    /// What the recorded work addresses lives as long as the graph. Host memory whose copies were
+    /// recorded is not touched from a [`Stream::replay`] to the next [`Stream::wait`].
     ///
     /// # Errors
     /// [`DeviceError::Lost`], and those of `give`.
@@ -317,7 +332,9 @@ impl Stream {
     ) -> Result<Graph, DeviceError> {
         // SAFETY: the stream is open.
         self.gpu.call(|driver| unsafe { driver.begin_graph(self.handle) })?;
+        self.is_recording.set(true);
         let given = give(self);
+        self.is_recording.set(false);
         // SAFETY: begun above, and ended whatever became of it.
         let handle = self.gpu.call(|driver| unsafe { driver.end_graph(self.handle) })?;
         let graph = Graph { gpu: Arc::clone(&self.gpu), handle };

@@ -38,9 +38,10 @@ struct RowsArgued {
     stride: u32,
     offset: u32,
     unused: u32,
+    header: u64,
 }
 
-// SAFETY: numbers only, without padding: 64 and 32 bytes.
+// SAFETY: numbers only, without padding: 64 and 40 bytes.
 unsafe impl Plain for Argued {}
 // SAFETY: as above.
 unsafe impl Plain for RowsArgued {}
@@ -91,29 +92,69 @@ impl DeviceMoments {
             return Ok(());
         }
         let stretch = self.stretch(count);
+        let stretches = (self.position + count - 1) / stretch - self.position / stretch + 1;
+        self.launch(stream, (rows, offset), (stretch, stretches), 0)?;
+        self.position += count;
+        Ok(())
+    }
+
+    /// Gives the same for as many rows as `rows` has at most, to be recorded: `header` will hold the
+    /// position and the number of rows of each batch ([`DeviceMoments::header`]).
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn give(
+        &mut self,
+        stream: &Stream,
+        rows: &mut RowBuffers,
+        header: &Buffer<u64>,
+    ) -> Result<(), DeviceError> {
+        let most = rows.count() as u64;
+        if self.spec.width == 0 || most == 0 {
+            return Ok(());
+        }
+        // One that fades has one stretch, whatever the position.
+        let fades = self.spec.half_life_rows > 0;
+        let stretch = if fades { 1 << 62 } else { self.stretch(most) };
+        let stretches = if fades { 1 } else { most.div_ceil(stretch) + 1 };
+        self.launch(stream, (rows, 0), (stretch, stretches), header.address())
+    }
+
+    /// What the header of a batch of so many rows says; the batch is given next.
+    pub fn header(&mut self, rows: usize) -> [u64; 2] {
+        let position = self.position;
+        self.position += rows as u64;
+        [position, rows as u64]
+    }
+
+    fn launch(
+        &self,
+        stream: &Stream,
+        (rows, offset): (&mut RowBuffers, usize),
+        (stretch, stretches): (u64, u64),
+        header: u64,
+    ) -> Result<(), DeviceError> {
         let small = |value: usize| u32::try_from(value).expect("rows and columns are below 2^32");
         let model = self.argument();
         let of_rows = RowsArgued {
             matrix: rows.dense_mut().address(),
             stretch,
             rows: small(rows.count()),
-            stride: small(stride),
+            stride: small(rows.dense_width()),
             offset: small(offset),
             unused: 0,
+            header,
         };
-        let stretches = (self.position + count - 1) / stretch - self.position / stretch + 1;
-        let threads = u32::try_from(stretches).expect("at most 256").next_multiple_of(32);
+        let threads = u32::try_from(stretches).expect("at most 257").next_multiple_of(32);
         let launch = Launch {
             kernel: "moments_standardize",
-            blocks: small(width),
+            blocks: small(self.spec.width),
             threads,
             shared_bytes: threads * small(size_of::<Sums>()),
         };
-        // SAFETY: the kernel's arguments; the columns lie within the rows, by the check above, and
-        // every stretch has a thread.
-        unsafe { stream.launch(launch, &[Argument::of(&model), Argument::of(&of_rows)]) }?;
-        self.position += count;
-        Ok(())
+        // SAFETY: the kernel's arguments; the columns lie within the rows, by the caller's check,
+        // and every stretch has a thread.
+        unsafe { stream.launch(launch, &[Argument::of(&model), Argument::of(&of_rows)]) }
     }
 
     /// Reads the state into moments of the same specification; waits.

@@ -1,6 +1,6 @@
 //! Windows on a GPU: the tables of some key columns there, and the launches of their kernels.
 //!
-//! Outputs, counts and saved bytes are those of [`WindowTable`](super::WindowTable), bit for bit.
+//! Outputs, counts and saved bytes are those of [`WindowTable`], bit for bit.
 //! What is kept differs (`window/table.cuh`): entries of a key in chunks that know what all before
 //! them add up to, so that a window has no state of its own and all windows of all rows of a batch
 //! are read at once. A batch is four launches for all tables together:
@@ -152,8 +152,21 @@ impl DeviceWindows {
     /// # Errors
     /// [`TableError`], for a shape before anything is changed.
     pub fn run(&mut self, stream: &Stream, columns: &mut ColumnBuffers) -> Result<(), TableError> {
+        let calls = self.arm(stream, columns)?;
+        Ok(self.give(stream, calls)?)
+    }
+
+    /// Says what the batch in `columns` is, to what is given next; the most calls of a table.
+    ///
+    /// # Errors
+    /// [`TableError`], for a shape before anything is changed.
+    pub fn arm(
+        &mut self,
+        stream: &Stream,
+        columns: &mut ColumnBuffers,
+    ) -> Result<usize, TableError> {
         self.tables.iter().try_for_each(|table| table.check(columns))?;
-        let (rows, mut calls_max, mut reads_max) = (columns.rows(), 0, 0);
+        let (rows, mut calls_max) = (columns.rows(), 0);
         for (index, table) in self.tables.iter_mut().enumerate() {
             let calls = rows + table.labels.count;
             let entering = table.entering(rows);
@@ -170,17 +183,24 @@ impl DeviceWindows {
             argument.out_offset = small(table.columns.offset);
             self.arguments_here[index] = argument;
             calls_max = calls_max.max(calls);
-            reads_max = reads_max.max(calls * table.layout.windows.len());
-        }
-        let count = self.tables.len();
-        stream.upload((&mut self.arguments, 0), (&mut self.arguments_here, 0), count)?;
-        DeviceWindows::launch(stream, (self.arguments.address(), count), calls_max, reads_max)?;
-        for table in &mut self.tables {
-            let entering = table.entering(rows);
             table.room.has_given(&table.standing, entering);
             table.labels.count = 0;
         }
-        Ok(())
+        Ok(calls_max)
+    }
+
+    /// Gives the work of the batch that is armed, or of any later one with at most as many `calls`
+    /// where this is recorded.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn give(&mut self, stream: &Stream, calls: usize) -> Result<(), DeviceError> {
+        let count = self.tables.len();
+        let windows = self.tables.iter().map(|table| table.layout.windows.len());
+        let reads = windows.max().unwrap_or(0) * calls;
+        stream.upload((&mut self.arguments, 0), (&mut self.arguments_here, 0), count)?;
+        DeviceWindows::launch(stream, (self.arguments.address(), count), calls, reads)?;
+        stream.download((&mut self.standings_here, 0), (&self.standings, 0), count)
     }
 
     /// Writes how the tables stand to where the kernels read it; waits.
@@ -194,12 +214,17 @@ impl DeviceWindows {
     /// # Errors
     /// [`DeviceError`].
     pub fn settle(&mut self, stream: &Stream) -> Result<(), DeviceError> {
-        if self.tables.is_empty() {
-            return Ok(());
-        }
         let count = self.tables.len();
         stream.download((&mut self.standings_here, 0), (&self.standings, 0), count)?;
         stream.wait()?;
+        self.look()
+    }
+
+    /// Looks whether all that was given, and waited for, had room.
+    ///
+    /// # Errors
+    /// [`DeviceError::Kernel`] for a bug.
+    pub fn look(&mut self) -> Result<(), DeviceError> {
         for (table, &standing) in self.tables.iter_mut().zip(self.standings_here.iter()) {
             table.standing = standing;
             table.room.has_settled();
