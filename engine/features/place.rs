@@ -2,8 +2,13 @@
 //! or on a GPU.
 //!
 //! Both do the same operations in the same order: the same features, and the same bytes of state.
+//! On a GPU a small batch can go as one launch ([`RecordedBatch`]); whether it does is measured
+//! (`place/path.rs`).
+
+mod path;
 
 use std::io::{self, Read, Write};
+use std::time::Instant;
 
 use pelton_kernels::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
 use pelton_kernels::assemble::{AssembleSpec, Columns};
@@ -11,6 +16,7 @@ use pelton_kernels::coordinate::device::RowBuffers;
 use pelton_kernels::device::{Device, Pinned, Pinning, Stream};
 use pelton_kernels::moments::device::DeviceMoments;
 use pelton_kernels::moments::{Moments, MomentsSpec};
+use pelton_kernels::recorded::{Makers, RecordedBatch};
 use pelton_kernels::window::device::{DeviceWindows, Labels, TableColumns};
 use pelton_kernels::window::{TableSpec, WindowTable};
 
@@ -19,6 +25,10 @@ use crate::error::Error;
 use crate::ring::Slot;
 
 use super::plan::Plan;
+use path::Path;
+
+/// Rows of the batches that are small, by shape.
+const SHAPES: [usize; 3] = [64, 256, 1024];
 
 /// The place where features are made.
 pub(super) enum Place {
@@ -51,6 +61,13 @@ pub(super) struct There {
     rows: RowBuffers,
     dense: Pinned<f32>,
     sparse: Pinned<u32>,
+    /// By shape.
+    small: [Option<RecordedBatch>; SHAPES.len()],
+    paths: [Path; SHAPES.len()],
+    /// When the batch was begun.
+    began: Instant,
+    /// The batch goes as one launch, of this shape.
+    goes_small: Option<usize>,
 }
 
 impl Place {
@@ -84,6 +101,10 @@ impl Place {
             rows: RowBuffers::new(gpu, plan.width(), plan.sparse.len())?,
             dense: Pinned::ordinary(0),
             sparse: Pinned::ordinary(0),
+            small: [const { None }; SHAPES.len()],
+            paths: Default::default(),
+            began: Instant::now(),
+            goes_small: None,
             stream,
         })))
     }
@@ -144,7 +165,7 @@ impl Place {
     pub fn make(&mut self, slot: &Slot, given: &mut Pinned<f32>) -> Result<(), Error> {
         match self {
             Place::Here(here) => here.make(slot, given),
-            Place::There(there) => there.make(given),
+            Place::There(there) => there.make(slot, given),
         }
     }
 
@@ -152,7 +173,10 @@ impl Place {
     pub fn features(&self) -> (&[f32], &[u32]) {
         match self {
             Place::Here(here) => (&here.dense, &here.sparse),
-            Place::There(there) => (&there.dense, &there.sparse),
+            Place::There(there) => match there.small() {
+                Some(small) => small.features(),
+                None => (&there.dense, &there.sparse),
+            },
         }
     }
 
@@ -160,7 +184,9 @@ impl Place {
     pub fn features_there(&self) -> Option<&RowBuffers> {
         match self {
             Place::Here(_) => None,
-            Place::There(there) => Some(&there.rows),
+            Place::There(there) => {
+                Some(there.small().map_or(&there.rows, RecordedBatch::features_there))
+            }
         }
     }
 
@@ -200,19 +226,25 @@ impl Place {
     }
 }
 
+/// The columns of a batch, with nothing given.
+fn columns_of(slot: &Slot) -> Columns<'_> {
+    Columns {
+        rows: slot.rows,
+        stride: slot.rows_max(),
+        times_ms: &slot.times_ms,
+        numbers: slot.numbers.values(),
+        categories: slot.categories.values(),
+        given: &[],
+    }
+}
+
 impl Here {
     fn make(&mut self, slot: &Slot, given: &[f32]) -> Result<(), Error> {
         let (width, sparse_width) = (self.spec.dense.len(), self.spec.sparse.len());
         self.dense.resize(slot.rows * width, 0.0);
         self.sparse.resize(slot.rows * sparse_width, 0);
-        let columns = Columns {
-            rows: slot.rows,
-            stride: slot.rows_max(),
-            times_ms: &slot.times_ms,
-            numbers: slot.numbers.values(),
-            categories: slot.categories.values(),
-            given: &given[..slot.rows * self.spec.given_width()],
-        };
+        let given = &given[..slot.rows * self.spec.given_width()];
+        let columns = Columns { given, ..columns_of(slot) };
         self.spec.run(&columns, (&mut self.dense, &mut self.sparse))?;
         if let Some(moments) = &mut self.moments {
             moments.standardize(&mut self.dense, width.max(1), 0)?;
@@ -223,22 +255,27 @@ impl Here {
 
 impl There {
     fn begin(&mut self, slot: &mut Slot) -> Result<(), Error> {
+        let shape = SHAPES.iter().position(|&most| slot.rows <= most);
+        self.goes_small = shape.filter(|&shape| self.paths[shape].choose() == 1);
+        self.began = Instant::now();
+        if self.goes_small.is_some() {
+            return Ok(());
+        }
+        self.send(slot)
+    }
+
+    /// Sends the columns of the batch on their way, as they lie in the slot.
+    fn send(&mut self, slot: &mut Slot) -> Result<(), Error> {
         let rows_max = slot.rows_max();
         let columns = match &mut self.columns {
             Some(columns) if columns.rows_max() == rows_max => columns,
             columns => {
                 let gpu = self.stream.gpu();
                 let room = ColumnBuffers::new(gpu, self.widths, rows_max)?;
-                self.dense = Pinned::new(
-                    &Device::Gpu(gpu.clone()),
-                    rows_max * self.rows.dense_width(),
-                    Pinning::Both,
-                )?;
-                self.sparse = Pinned::new(
-                    &Device::Gpu(gpu.clone()),
-                    rows_max * self.rows.sparse_width(),
-                    Pinning::Both,
-                )?;
+                let (device, rows) = (Device::Gpu(gpu.clone()), &self.rows);
+                let made = [rows.dense_width(), rows.sparse_width()].map(|width| width * rows_max);
+                self.dense = Pinned::new(&device, made[0], Pinning::Both)?;
+                self.sparse = Pinned::new(&device, made[1], Pinning::Both)?;
                 columns.insert(room)
             }
         };
@@ -250,7 +287,39 @@ impl There {
         Ok(columns.give(&self.stream, pinned, slot.rows)?)
     }
 
-    fn make(&mut self, given: &mut Pinned<f32>) -> Result<(), Error> {
+    fn make(&mut self, slot: &Slot, given: &mut Pinned<f32>) -> Result<(), Error> {
+        match self.goes_small {
+            Some(shape) => self.make_small(shape, slot, given),
+            None => self.make_wide(given),
+        }?;
+        if let Some(shape) = SHAPES.iter().position(|&most| slot.rows <= most) {
+            let way = usize::from(self.goes_small.is_some());
+            self.paths[shape].note(way, self.began.elapsed().as_secs_f64());
+        }
+        Ok(())
+    }
+
+    fn make_small(
+        &mut self,
+        shape: usize,
+        slot: &Slot,
+        given: &mut Pinned<f32>,
+    ) -> Result<(), Error> {
+        let There { stream, assembler, windows, moments, small, widths, rows, has_more, .. } = self;
+        let small = match &mut small[shape] {
+            Some(small) => small,
+            none => {
+                let made = [rows.dense_width(), rows.sparse_width()];
+                none.insert(RecordedBatch::new(stream, SHAPES[shape], *widths, made)?)
+            }
+        };
+        let (moments, has_known) = (moments.as_mut(), *has_more);
+        let makers = Makers { stream, assembler, windows, moments, has_known };
+        let columns = columns_of(slot);
+        Ok(small.make(makers, &columns, &mut given[..slot.rows * widths[2]])?)
+    }
+
+    fn make_wide(&mut self, given: &mut Pinned<f32>) -> Result<(), Error> {
         let There { stream, columns, assembler, windows, moments, rows, dense, sparse, .. } = self;
         let columns = columns.as_mut().expect("a batch is begun before its features are made");
         if self.has_more {
@@ -264,10 +333,15 @@ impl There {
         rows.download(stream, dense, sparse)?;
         if !windows.is_empty() {
             columns.take_known(stream, given)?;
-            windows.settle(stream)?;
         }
         // Whoever reads them waits for the copies; a failure has to be seen here.
-        Ok(stream.wait()?)
+        stream.wait()?;
+        Ok(windows.look()?)
+    }
+
+    /// The way that the batch went, where it was one launch.
+    fn small(&self) -> Option<&RecordedBatch> {
+        self.goes_small.and_then(|shape| self.small[shape].as_ref())
     }
 
     fn write_moments(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -44,6 +44,7 @@ pub mod mixture;
 pub mod moments;
 pub mod pairs;
 pub mod prefetch;
+pub mod recorded;
 pub mod repair;
 pub mod stack;
 pub mod state;

@@ -147,6 +147,15 @@ impl ColumnBuffers {
         self.rows
     }
 
+    /// Goes on with the first `rows` rows of those that are there, or on their way.
+    ///
+    /// # Panics
+    /// If there is no room for as many.
+    pub fn keep(&mut self, rows: usize) {
+        assert!(rows <= self.stride, "rows there is room for");
+        self.rows = rows;
+    }
+
     /// Columns of numbers, categories and what is given.
     #[must_use]
     pub fn widths(&self) -> [usize; 3] {

@@ -1,0 +1,74 @@
+//! Which of two ways a batch goes: the one that has been quicker for batches of its size.
+//!
+//! Both are tried a few times, then the quicker one is taken, and now and then the other one is
+//! tried again, since clocks and neighbours change. Both give the same bits, so that what the clock
+//! decides shows in no result.
+
+/// Times each way is tried before one is chosen.
+const TRIALS: u64 = 8;
+/// One in so many batches tries the other way.
+const AGAIN: u64 = 256;
+/// What the newest measurement counts for.
+const WEIGHT: f64 = 0.125;
+
+/// What batches of one size cost by either way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Path {
+    batches: u64,
+    /// Seconds, averaged with more weight to what is newer.
+    costs: [Option<f64>; 2],
+    tried: [u64; 2],
+}
+
+impl Path {
+    /// The way of the next batch, 0 or 1.
+    pub fn choose(&self) -> usize {
+        let [first, second] = self.tried;
+        if first < TRIALS || second < TRIALS {
+            return usize::from(first > second);
+        }
+        let is_second_quicker = self.costs[1] < self.costs[0];
+        let tries_other = self.batches.is_multiple_of(AGAIN);
+        usize::from(is_second_quicker != tries_other)
+    }
+
+    /// A batch took so long by this way.
+    pub fn note(&mut self, way: usize, seconds: f64) {
+        self.batches += 1;
+        self.tried[way] += 1;
+        // The first time pays for what is made once.
+        if self.tried[way] == 1 {
+            return;
+        }
+        let cost = self.costs[way].get_or_insert(seconds);
+        *cost += WEIGHT * (seconds - *cost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often each way was taken where they cost so much.
+    fn taken(path: &mut Path, batches: usize, costs: [f64; 2]) -> [usize; 2] {
+        let mut taken = [0; 2];
+        for _ in 0..batches {
+            let way = path.choose();
+            taken[way] += 1;
+            path.note(way, costs[way]);
+        }
+        taken
+    }
+
+    #[test]
+    fn the_quicker_way_is_found_and_the_other_one_not_forgotten() {
+        let mut path = Path::default();
+        assert_eq!(taken(&mut path, 16, [2.0, 1.0]), [8, 8]);
+        let [slow, quick] = taken(&mut path, 1000, [2.0, 1.0]);
+        assert!((1..10).contains(&slow) && quick > 990, "{slow} and {quick}");
+        // It turns round: a few of the batches that try the other way see it.
+        taken(&mut path, 20_000, [0.1, 1.0]);
+        let [quick, slow] = taken(&mut path, 1000, [0.1, 1.0]);
+        assert!(quick > 990 && slow < 10, "{quick} and {slow}");
+    }
+}
