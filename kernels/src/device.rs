@@ -19,6 +19,7 @@ pub mod double;
 mod driver;
 mod error;
 mod image;
+mod launch;
 mod pinned;
 #[cfg(all(test, feature = "double"))]
 mod probes;
@@ -29,8 +30,9 @@ use std::sync::{Arc, OnceLock};
 pub use buffer::{Buffer, Plain};
 pub use driver::{Description, Pinning};
 pub use error::DeviceError;
+pub use launch::{Argument, Launch};
 pub use pinned::Pinned;
-pub use stream::{Argument, Event, Graph, Launch, Stream};
+pub use stream::{Event, Graph, Stream};
 
 use driver::Driver;
 

@@ -6,8 +6,8 @@
 //! batch is in memory: columns are staged at fixed places, and windows and moments are told how
 //! many rows there are. Rows beyond them are made, and looked at by nobody.
 //!
-//! Invariant: nothing that is recorded moves while a graph is used: buffers here are made once, those
-//! of tables that grow are named by what is armed for each batch.
+//! Invariant: nothing that is recorded moves while a graph is used: buffers here are made once,
+//! those of tables that grow are named by what is armed for each batch.
 
 use crate::assemble::Columns;
 use crate::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};

@@ -98,8 +98,8 @@ impl DeviceMoments {
         Ok(())
     }
 
-    /// Gives the same for as many rows as `rows` has at most, to be recorded: `header` will hold the
-    /// position and the number of rows of each batch ([`DeviceMoments::header`]).
+    /// Gives the same for as many rows as `rows` has at most, to be recorded: `header` will hold
+    /// the position and the number of rows of each batch ([`DeviceMoments::header`]).
     ///
     /// # Errors
     /// [`DeviceError`].

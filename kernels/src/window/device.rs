@@ -57,7 +57,8 @@ impl DeviceWindows {
     /// Empty tables.
     ///
     /// # Errors
-    /// [`KernelError::Value`](crate::KernelError) for a specification that cannot be, or not on a GPU; [`DeviceError`].
+    /// [`crate::KernelError::Value`] for a specification that cannot be, or not on a GPU;
+    /// [`DeviceError`].
     pub fn new(
         stream: &Stream,
         tables: Vec<(TableSpec, TableColumns)>,
