@@ -35,6 +35,8 @@ host_cuda_switch:
 #include "../src/blend.cu"
 #include "../src/coordinate.cu"
 #include "../src/coordinate/step.cu"
+#include "../src/decode/binary.cu"
+#include "../src/decode/json.cu"
 #include "../src/moments.cu"
 #include "../src/repair.cu"
 #include "../src/tally.cu"

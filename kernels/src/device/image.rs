@@ -29,6 +29,8 @@ pub(super) const IMAGES: &[Image] = &[
     image!("blend"),
     image!("coordinate"),
     image!("coordinate_step"),
+    image!("decode_binary"),
+    image!("decode_json"),
     image!("moments"),
     image!("repair"),
     image!("tally"),
