@@ -7,6 +7,7 @@
 #include "cuda.h"
 
 #include "../src/blend.cu"
+#include "../src/decode/json.cu"
 #include "../src/moments.cu"
 #include "../src/repair.cu"
 #include "../src/tally.cu"
@@ -88,6 +89,30 @@ void blend() {
   host_cuda::launch(1, 32, bytes, [&] { blend_each(m, of, predictions.data(), outcome); });
   if (outcome[0] != rows) std::abort();
 }
+
+void decode_records() {
+  const unsigned rows = 40;
+  std::vector<unsigned char> bytes;
+  std::vector<unsigned> ends;
+  for (unsigned row = 0; row < rows; ++row) {
+    const char record[] = "{\"amount\":112.50}";
+    bytes.insert(bytes.end(), record, record + sizeof record - 1);
+    ends.push_back(static_cast<unsigned>(bytes.size()));
+  }
+  bytes.resize(bytes.size() + 16);
+  const unsigned char name[] = "amount";
+  const decode::Entry entry = {0x746e756f6d61ull, 0, 6, 0, 1, 1, 0};
+  const decode::Target target = {decode::TO_NUMBER, 0};
+  std::vector<float> numbers(rows), labels(rows);
+  std::vector<unsigned char> marks(rows);
+  const decode::Table t = {&entry, &target, nullptr, name, {1, 2}, 1, 0, 0, 0, 100, 0};
+  const decode::Records records = {bytes.data(), ends.data(), rows, 4096};
+  const decode::Out out = {nullptr, numbers.data(), nullptr, nullptr, labels.data(), nullptr,
+                           marks.data(), rows};
+  host_cuda::launch(2, 32, 4096, [&] { decode_json(t, records, out); });
+  for (unsigned row = 0; row < rows; ++row)
+    if (marks[row] != decode::PLAIN || numbers[row] != 112.5f) std::abort();
+}
 }  // namespace
 
 int main() {
@@ -95,5 +120,6 @@ int main() {
   moments();
   repair();
   blend();
+  decode_records();
   std::puts("every kernel has run");
 }

@@ -8,6 +8,7 @@
 mod columns;
 mod features;
 mod launches;
+mod records;
 
 use crate::coordinate::device::TableError;
 use crate::device::{Buffer, Device, Pinned, Pinning, Plain, Stream};
@@ -86,6 +87,27 @@ pub const CASES: &[Case] = &[
         bytes_per_row: (8 + 2 * 4 + 2 * 8 + 6 * 4 + 14 * 4 + 6 * 4) as f64,
         rows: BATCH,
         open: |rows, seed| AssembleWork::open((rows, seed), everything()),
+    },
+    Case {
+        kernel: "decode_json",
+        shape: "clicks: 13 numbers, 26 categories",
+        bytes_per_row: records::JSON_CLICK_BYTES,
+        rows: BATCH,
+        open: |rows, seed| records::open_json_clicks((rows, seed)),
+    },
+    Case {
+        kernel: "decode_json",
+        shape: "payments: texts and times, some hard",
+        bytes_per_row: records::PAYMENT_BYTES,
+        rows: BATCH,
+        open: |rows, seed| records::open_payments((rows, seed)),
+    },
+    Case {
+        kernel: "decode_binary",
+        shape: "clicks: 13 numbers, 26 categories",
+        bytes_per_row: records::BINARY_CLICK_BYTES,
+        rows: BATCH,
+        open: |rows, seed| records::open_binary_clicks((rows, seed)),
     },
     Case {
         kernel: "moments",

@@ -28,12 +28,14 @@ pub mod device;
 mod json;
 mod number;
 mod records;
+mod rows;
 mod spec;
 mod table;
 mod text;
 mod value;
 
 pub use records::Records;
+pub use rows::DecodedRows;
 pub use spec::{
     BinaryField, BinaryKind, DecodeSpec, FIELDS_MAX, Format, JsonField, LabelMeaning, Target,
     TimeUnit,
@@ -99,6 +101,18 @@ impl Decoder {
     pub fn new(spec: &DecodeSpec) -> Result<Decoder, KernelError> {
         spec.check()?;
         Ok(Decoder { table: Table::new(spec) })
+    }
+
+    /// Whether rows get their ids here; where not, the ids are not touched.
+    #[must_use]
+    pub fn has_id(&self) -> bool {
+        self.table.has.id
+    }
+
+    /// Whether rows get their times here; where not, the times are not touched.
+    #[must_use]
+    pub fn has_time(&self) -> bool {
+        self.table.has.time
     }
 
     /// Expects the wanted names in the order this record has them in. It changes the speed of later

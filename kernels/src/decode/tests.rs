@@ -9,55 +9,26 @@ mod twin;
 use super::*;
 use crate::device::Device;
 
-/// Columns of their own.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Rows {
-    pub stride: usize,
-    pub times_ms: Vec<i64>,
-    pub numbers: Vec<f32>,
-    pub categories: Vec<u64>,
-    pub ids: Vec<u128>,
-    pub labels: Vec<f32>,
-    pub texts: Vec<[u32; 2]>,
-    pub marks: Vec<u8>,
+/// Columns that hold what no row has.
+pub(super) fn untouched(device: &Device, spec: &DecodeSpec, stride: usize) -> DecodedRows {
+    let mut rows = DecodedRows::new(device, spec, stride).expect("memory");
+    rows.times_ms.fill(-1);
+    rows.numbers.fill(-7.5);
+    rows.categories.fill(77);
+    rows.ids.fill(7);
+    rows.labels.fill(-7.5);
+    rows.texts.fill([7, 7]);
+    rows.marks.fill(7);
+    rows
 }
 
-impl Rows {
-    /// Columns that hold what no row has.
-    pub fn new(spec: &DecodeSpec, stride: usize) -> Rows {
-        Rows {
-            stride,
-            times_ms: vec![-1; stride],
-            numbers: vec![-7.5; stride * spec.numbers],
-            categories: vec![77; stride * spec.categories],
-            ids: vec![7; stride],
-            labels: vec![-7.5; stride],
-            texts: vec![[7, 7]; stride * spec.texts],
-            marks: vec![7; stride],
-        }
-    }
-
-    pub fn columns(&mut self) -> Decoded<'_> {
-        Decoded {
-            stride: self.stride,
-            times_ms: &mut self.times_ms,
-            numbers: &mut self.numbers,
-            categories: &mut self.categories,
-            ids: &mut self.ids,
-            labels: &mut self.labels,
-            texts: &mut self.texts,
-            marks: &mut self.marks,
-        }
-    }
-
-    /// All of it as bits.
-    pub fn bits(&self) -> impl PartialEq + std::fmt::Debug {
-        let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
-        (
-            (self.times_ms.clone(), bits(&self.numbers), self.categories.clone()),
-            (self.ids.clone(), bits(&self.labels), self.texts.clone(), self.marks.clone()),
-        )
-    }
+/// All of it as bits.
+pub(super) fn bits(rows: &DecodedRows) -> impl PartialEq + std::fmt::Debug {
+    let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    (
+        (rows.times_ms.to_vec(), bits(&rows.numbers), rows.categories.to_vec()),
+        (rows.ids.to_vec(), bits(&rows.labels), rows.texts.to_vec(), rows.marks.to_vec()),
+    )
 }
 
 pub(super) fn records<R: AsRef<[u8]>>(of: &[R]) -> Records {
@@ -69,8 +40,8 @@ pub(super) fn records<R: AsRef<[u8]>>(of: &[R]) -> Records {
 }
 
 /// What these records become.
-pub(super) fn decoded<R: AsRef<[u8]>>(spec: &DecodeSpec, of: &[R]) -> Rows {
-    let mut rows = Rows::new(spec, of.len());
+pub(super) fn decoded<R: AsRef<[u8]>>(spec: &DecodeSpec, of: &[R]) -> DecodedRows {
+    let mut rows = untouched(&Device::Cpu, spec, of.len());
     let decoder = Decoder::new(spec).expect("a spec that can be");
     let hard = decoder.run(&records(of), &mut rows.columns()).expect("columns of its shape");
     assert_eq!(hard, rows.marks.iter().filter(|&&mark| mark == HARD).count());

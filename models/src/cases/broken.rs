@@ -74,6 +74,31 @@ const BREAKS: &[Break] = &[
         "weight + step.pulls[expert] * moved",
         "fmaf(step.pulls[expert], moved, weight)",
     ),
+    (
+        "a record is read before it is there",
+        "src/decode/records.cuh",
+        "pieces[i] = source[i];\n    __syncthreads();",
+        "pieces[i] = source[i];",
+    ),
+    (
+        "an escape passes for a plain text",
+        "src/decode/json.cu",
+        "byte < 0x20 || byte == '\\\\'",
+        "byte < 0x20",
+    ),
+    (
+        "a missing integer is a number",
+        "src/decode/binary.cu",
+        "(entry.kind & CAN_MISS) != 0 && bits",
+        "(entry.kind & CAN_MISS) == 0 && bits",
+    ),
+    (
+        "a hash takes a byte from beside the text",
+        "src/hash.cuh",
+        "a = word(bytes + length - 16)",
+        "a = word(bytes + length - 15)",
+    ),
+    ("a year begins in February", "src/decode/text.cuh", "(month + 9) % 12", "(month + 10) % 12"),
 ];
 
 /// Barriers whose loss leaves an order of reads and writes to chance.
@@ -101,6 +126,12 @@ const RACES: &[Break] = &[
         "src/blend.cu",
         "inputs, projected);\n      __syncthreads();",
         "inputs, projected);",
+    ),
+    (
+        "before the records of a block are read",
+        "src/decode/records.cuh",
+        "pieces[i] = source[i];\n    __syncthreads();",
+        "pieces[i] = source[i];",
     ),
 ];
 
