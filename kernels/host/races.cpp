@@ -103,9 +103,13 @@ void decode_records() {
   const unsigned char name[] = "amount";
   const decode::Entry entry = {0x746e756f6d61ull, 0, 6, 0, 1, 1, 0};
   const decode::Target target = {decode::TO_NUMBER, 0};
+  unsigned long long powers[2 * 83] = {};
+  // 11250 * 10^-2: only this power is asked for.
+  powers[2 * 25] = 0xa3d70a3d70a3d70aull;
+  powers[2 * 25 + 1] = 0x3d70a3d70a3d70a4ull;
   std::vector<float> numbers(rows), labels(rows);
   std::vector<unsigned char> marks(rows);
-  const decode::Table t = {&entry, &target, nullptr, name, {1, 2}, 1, 0, 0, 0, 100, 0};
+  const decode::Table t = {&entry, &target, nullptr, name, powers, {1, 2}, 1, 0, 0, 0, 100, 0};
   const decode::Records records = {bytes.data(), ends.data(), rows, 4096};
   const decode::Out out = {nullptr, numbers.data(), nullptr, nullptr, labels.data(), nullptr,
                            marks.data(), rows};

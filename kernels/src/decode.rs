@@ -9,9 +9,10 @@
 //! # Plain rows
 //! JSON: one flat object of ASCII whitespace, names, texts without escapes (valid UTF-8), numbers
 //! of at most 128 bytes, `true`, `false` and `null`. No wanted name occurs twice; whole numbers are
-//! those of `i64`; other wanted numbers are read by the exact product of Clinger ("How to read
-//! floating point numbers accurately", 1990): a mantissa of at most 2^53 and a power of ten of at
-//! most 22 give one rounding. Names that are not wanted may have any plain value. Binary: see
+//! those of `i64`; other wanted numbers have at most 19 significant digits and a power of ten from
+//! -27 to 55, behind the last of them: these are rounded correctly from one or two products (D.
+//! Lemire, "Number parsing at a gigabyte per second", 2021). Names that are not wanted may have any
+//! plain value. Binary: see
 //! [`BinaryField`]. In both every value fits what it fills (see [`Target`]), and time and id are
 //! there where they are wanted.
 //!
@@ -20,13 +21,15 @@
 //! [`Decoded`] has them. A hard row is missing in every column.
 //!
 //! # Determinism
-//! Integers, and one correctly rounded operation on a float where there is one: the same bits
-//! everywhere, and every row is a function of its own bytes.
+//! Integers, and single correctly rounded operations on floats: the same bits everywhere, and every
+//! row is a function of its own bytes.
 
 mod binary;
 pub mod device;
+mod digest;
 mod json;
 mod number;
+mod powers;
 mod records;
 mod rows;
 mod spec;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::powers::POWERS;
 use super::table::{ClassEntry, Entry, TargetEntry};
 use super::{Decoder, Records, value};
 use crate::KernelError;
@@ -65,13 +66,14 @@ pub struct DeviceDecoder {
     targets: Buffer<TargetEntry>,
     classes: Buffer<ClassEntry>,
     texts: Buffer<u8>,
+    powers: Buffer<[u64; 2]>,
 }
 
 /// As value.cuh declares it.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Argued {
-    addresses: [u64; 4],
+    addresses: [u64; 5],
     truth_codes: [u64; 2],
     numbers: [u32; 6],
 }
@@ -88,7 +90,7 @@ struct RecordsArgued {
 /// As value.cuh declares it: the columns, and the stride.
 type OutArgued = [u64; 8];
 
-// SAFETY: numbers only, without padding: 32, 8, 24, 72 and 24 bytes.
+// SAFETY: numbers only, without padding: 32, 8, 24, 80 and 24 bytes.
 unsafe impl Plain for Entry {}
 // SAFETY: as above.
 unsafe impl Plain for TargetEntry {}
@@ -231,6 +233,7 @@ impl DeviceDecoder {
             targets: stream.buffer_of(&table.targets)?,
             classes: stream.buffer_of(&table.classes)?,
             texts: stream.buffer_of(&table.texts)?,
+            powers: stream.buffer_of(&POWERS)?,
         })
     }
 
@@ -284,6 +287,7 @@ impl DeviceDecoder {
                 self.targets.address(),
                 self.classes.address(),
                 self.texts.address(),
+                self.powers.address(),
             ],
             truth_codes: value::truth_codes(),
             numbers: self.numbers,

@@ -34,7 +34,7 @@ NUMBERS bool has_word(const Text& record, unsigned at, const char* word, unsigne
 
 // The value that begins at `at`: 0, or where it ends. Without `has_value` it is one that only a
 // field that is not wanted may have.
-NUMBERS unsigned read_value(const Text& record, unsigned at, Value& value, bool& has_value) {
+NUMBERS unsigned read_value(const Table& t, const Text& record, unsigned at, Value& value, bool& has_value) {
   const Byte first = record.at(at);
   has_value = true;
   value.kind = NO_VALUE;
@@ -61,7 +61,7 @@ NUMBERS unsigned read_value(const Text& record, unsigned at, Value& value, bool&
     has_value = number.integer(value.whole);
   } else {
     value.kind = DECIMAL;
-    has_value = number.to_double(value.decimal);
+    has_value = number.to_double(t.powers, value.decimal);
     // Adding zero makes zero of negative zero.
     value.decimal += 0.0;
   }
@@ -99,7 +99,7 @@ NUMBERS bool read(const Table& t, const Out& out, unsigned row, const Text& reco
     at = skip_space(record, at);
     Value value;
     bool has_value;
-    const unsigned behind = read_value(record, at, value, has_value);
+    const unsigned behind = read_value(t, record, at, value, has_value);
     if (behind == 0) return false;
     const unsigned found = find(t, record.part(start, end), expected);
     if (found != NO_FIELD) {

@@ -106,7 +106,7 @@ pub enum BinaryKind {
 /// it is spelled as in JSON).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The identity: a whole number below 9e15 or of `i64`, a text of 1 to 14 bytes.
+    /// The identity: a whole number below 9e15 or of `i64`, a text of 1 to 64 bytes.
     Id,
     /// The time: a number, or a text that spells one; of [`TimeUnit::Rfc3339`] see there.
     Time(TimeUnit),

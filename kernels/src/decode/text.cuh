@@ -122,11 +122,8 @@ NUMBERS bool text_time_ms(const Text& text, long long& ms) {
 constexpr unsigned TOKEN_MAX = 128;
 constexpr int EXPONENT_MAX = 99;
 constexpr unsigned DIGITS_MAX = 19;
-constexpr Word EXACT_MAX = 1ull << 53;
-
-__constant__ const double POWERS[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                        1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                        1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+constexpr int POWER_MIN = -27, POWER_MAX = 55;
+constexpr unsigned MANTISSA_BITS = 52;
 
 // `mantissa * 10^exponent`, negative or not.
 struct Number {
@@ -190,13 +187,33 @@ struct Number {
     return true;
   }
 
-  // The double that is nearest, where one operation finds it.
-  NUMBERS bool to_double(double& value) const {
-    const int power = exponent < 0 ? -exponent : exponent;
-    if (is_long || mantissa > EXACT_MAX || power > 22) return false;
-    double size = static_cast<double>(mantissa);
-    size = exponent < 0 ? size / POWERS[power] : size * POWERS[power];
-    value = is_negative ? -size : size;
+  // The double that is nearest, where its digits fit and the power is one of those at hand.
+  NUMBERS bool to_double(const Word* powers, double& value) const {
+    if (is_long || exponent < POWER_MIN || exponent > POWER_MAX) return false;
+    const Word sign = is_negative ? 1ull << 63 : 0;
+    if (mantissa == 0) {
+      value = bits_to_double(sign);
+      return true;
+    }
+    const int shift = __clzll(static_cast<long long>(mantissa));
+    const Word scaled = mantissa << shift;
+    const Word* power = powers + 2 * (exponent - POWER_MIN);
+    Word below = scaled * power[0], upper = __umul64hi(scaled, power[0]);
+    const Word cut = ~0ull >> (MANTISSA_BITS + 3);
+    if ((upper & cut) == cut) {
+      const Word carried = __umul64hi(scaled, power[1]);
+      below += carried;
+      if (below < carried) ++upper;
+    }
+    const unsigned top = static_cast<unsigned>(upper >> 63);
+    const unsigned cut_bits = top + 64 - MANTISSA_BITS - 3;
+    Word nearest = upper >> cut_bits;
+    const bool may_be_half = below <= 1 && exponent >= -4 && exponent <= 23;
+    if (may_be_half && (nearest & 3) == 1 && nearest << cut_bits == upper) --nearest;
+    nearest = (nearest + (nearest & 1)) >> 1;
+    const int two = ((exponent * 217706) >> 16) + 63 + 1023 + static_cast<int>(top) - shift;
+    const Word bits = (Word(two) << MANTISSA_BITS) + (nearest - (1ull << MANTISSA_BITS));
+    value = bits_to_double(bits | sign);
     return true;
   }
 };

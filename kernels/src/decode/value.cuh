@@ -1,7 +1,7 @@
 // Records as a GPU has them, and one value into the columns it fills: the twin of table.rs and
 // value.rs.
 #pragma once
-#include "text.cuh"
+#include "digest.cuh"
 
 namespace decode {
 enum TargetKind : unsigned {
@@ -38,6 +38,7 @@ struct Table {
   const Target* targets;
   const Class* classes;
   const Byte* texts;
+  const Word* powers;    // [83, 2]
   Word truth_codes[2];  // categories of false and true
   unsigned fields, first, class_count, meaning, record_bytes, has_label;
 };
@@ -122,13 +123,13 @@ NUMBERS void finish(const Table& t, const Out& out, unsigned row, bool is_plain,
 }
 
 // The double that a text spells, spelled as JSON has it.
-NUMBERS bool spelled(const Text& text, double& x) {
+NUMBERS bool spelled(const Table& t, const Text& text, double& x) {
   Number number;
   const unsigned end = number.scan(text, 0);
-  return end != 0 && end == text.length && number.to_double(x);
+  return end != 0 && end == text.length && number.to_double(t.powers, x);
 }
 
-NUMBERS bool number_of(const Value& value, float& x) {
+NUMBERS bool number_of(const Table& t, const Value& value, float& x) {
   if (value.kind == WHOLE || value.kind == TRUTH) {
     x = static_cast<float>(value.whole);
   } else if (value.kind == DECIMAL) {
@@ -142,7 +143,7 @@ NUMBERS bool number_of(const Value& value, float& x) {
     double decimal;
     if (from == to) {
       x = missing_number();
-    } else if (spelled(value.text.part(from, to), decimal)) {
+    } else if (spelled(t, value.text.part(from, to), decimal)) {
       x = static_cast<float>(decimal);
     } else {
       return false;
@@ -195,6 +196,11 @@ NUMBERS bool identity(const Value& value, Id& id) {
   if (value.kind == SPELLED) {
     is_integer = canonical_integer(value.text, i);
     const unsigned length = value.text.length;
+    if (!is_integer && length > 14 && length <= BLOCK_BYTES) {
+      digest(value.text, id.low, id.high);
+      id.high |= 0xffull << 56;
+      return true;
+    }
     if (!is_integer && length >= 1 && length <= 14) {
       const unsigned low = length < 8 ? length : 8;
       id.low = hashing::bytes_at(value.text.bytes, low);
@@ -215,12 +221,12 @@ NUMBERS bool float_ms(double x, long long& ms) {
 
 NUMBERS long long floored(long long a, long long by) { return a / by - (a % by < 0 ? 1 : 0); }
 
-NUMBERS bool time_of(Value value, unsigned unit, long long& ms) {
+NUMBERS bool time_of(const Table& t, Value value, unsigned unit, long long& ms) {
   if (value.kind == SPELLED && unit == TO_RFC3339) return text_time_ms(value.text, ms);
   if (value.kind == SPELLED) {
     if (canonical_integer(value.text, value.whole))
       value.kind = WHOLE;
-    else if (spelled(value.text, value.decimal))
+    else if (spelled(t, value.text, value.decimal))
       value.kind = DECIMAL;
     else
       return false;
@@ -269,7 +275,7 @@ NUMBERS bool label_of(const Table& t, const Value& value, float& label) {
   if (t.meaning == OF_CLASSES) return class_of(t, value, label);
   if (t.meaning == OF_NUMBER) {
     // A text may spell negative zero, which stays one in a label.
-    const bool is_number = number_of(value, label) && is_finite(label);
+    const bool is_number = number_of(t, value, label) && is_finite(label);
     return is_number && (label != 0.0f || __float_as_uint(label) == 0);
   }
   bool is_one = false, is_zero = false;
@@ -296,7 +302,7 @@ NUMBERS bool store(const Table& t, const Out& out, unsigned row, const Entry& en
     bool is_plain = true;
     if (target.kind == TO_NUMBER) {
       float x;
-      is_plain = number_of(value, x);
+      is_plain = number_of(t, value, x);
       if (is_plain) out.numbers[at] = is_finite(x) ? x + 0.0f : missing_number();
     } else if (target.kind == TO_CATEGORY) {
       out.categories[at] = category(t, value);
@@ -307,7 +313,7 @@ NUMBERS bool store(const Table& t, const Out& out, unsigned row, const Entry& en
     } else if (target.kind == TO_TEXT) {
       out.texts[at] = place;
     } else {
-      is_plain = time_of(value, target.kind, out.times_ms[row]);
+      is_plain = time_of(t, value, target.kind, out.times_ms[row]);
     }
     if (!is_plain) return false;
   }

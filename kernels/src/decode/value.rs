@@ -3,6 +3,7 @@
 //! What a value becomes is what the decoder of the stream makes of it: the same operations in the
 //! same order.
 
+use super::digest::{BLOCK_BYTES, digest};
 use super::number;
 use super::table::{Table, TargetEntry, meaning};
 use super::text::{canonical_integer, time_ms};
@@ -117,7 +118,7 @@ fn whole(x: f64) -> Option<i64> {
     (x == x.trunc() && x.abs() < 9.0e15).then_some(x as i64)
 }
 
-/// The longest text that is an identity by itself.
+/// The longest text that is an identity by itself; others are known by 120 bits of their digests.
 const ID_BYTES_MAX: usize = 14;
 
 fn identity(value: Value<'_>) -> Option<u128> {
@@ -134,8 +135,11 @@ fn identity(value: Value<'_>) -> Option<u128> {
 }
 
 fn text_identity(text: &[u8]) -> Option<u128> {
-    if text.is_empty() || text.len() > ID_BYTES_MAX {
+    if text.is_empty() || text.len() > BLOCK_BYTES {
         return None;
+    }
+    if text.len() > ID_BYTES_MAX {
+        return Some(digest(text) | 255 << 120);
     }
     let bytes = text.iter().enumerate();
     let id = bytes.fold(0, |id, (at, &byte)| id | u128::from(byte) << (8 * at));

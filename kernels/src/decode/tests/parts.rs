@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::number::scan;
 use super::super::text::{canonical_integer, character_bytes, time_ms};
+use crate::cases::Draw;
 
 /// What a whole text is as a number, if it is plain: an integer and a double.
 fn scanned(text: &str) -> Option<(Option<i64>, Option<f64>)> {
@@ -37,6 +38,49 @@ fn numbers_as_people_write_them_are_plain() {
     assert_eq!(scanned("-9223372036854775807").and_then(|n| n.0), Some(-i64::MAX));
     assert_eq!(scanned("9223372036854775808").and_then(|n| n.0), None);
     assert_eq!(scanned("99999999999999999999").and_then(|n| n.0), None);
+}
+
+/// Half way between two doubles, and as near to it as digits go.
+#[test]
+fn ties_go_to_the_even_double() {
+    let mut draw = Draw::new(3);
+    for _ in 0..40_000 {
+        // Odd numbers of 54 bits times a power of two, as they are and around.
+        let odd = 1 << 53 | draw.bits() >> 11 | 1;
+        let whole = odd << (draw.bits() % 10);
+        for near in [whole - 1, whole, whole + 1] {
+            assert!(agrees(&near.to_string()), "{near}");
+            // As tenths to ten-thousandths of ten to ten thousand times as much.
+            for power in 1..=4 {
+                if let Some(digits) = (odd + near - whole).checked_mul(10_u64.pow(power)) {
+                    let is_short = digits < 10_u64.pow(19);
+                    assert_eq!(agrees(&format!("{digits}e-{power}")), is_short);
+                }
+            }
+        }
+        // Times five to the power, 54 bits and odd.
+        let power = (draw.bits() % 23) as u32 + 1;
+        let five = 5_u64.pow(power);
+        let digits = ((1 << 53 | draw.bits() >> 11) / five) | 1;
+        for near in [digits.saturating_sub(1), digits, digits + 1] {
+            assert!(agrees(&format!("{near}e{power}")), "{near}e{power}");
+        }
+    }
+}
+
+#[test]
+fn digits_and_powers_of_every_size() {
+    let mut draw = Draw::new(4);
+    for power in -27..=55 {
+        for _ in 0..2000 {
+            let digits = (draw.bits() >> (draw.bits() % 64)) % 10_000_000_000_000_000_000;
+            assert!(agrees(&format!("{digits}e{power}")), "{digits}e{power}");
+        }
+        for digits in [0_u64, 1, 5, 9_999_999_999_999_999_999, 1 << 63, (1 << 53) + 1] {
+            assert!(agrees(&format!("-{digits}e{power}")), "{digits}e{power}");
+        }
+    }
+    assert!(!agrees("1e56") && !agrees("1e-28") && !agrees("12345678901234567890"));
 }
 
 #[test]
