@@ -37,6 +37,7 @@ host_cuda_switch:
 #include "../src/coordinate/step.cu"
 #include "../src/decode/binary.cu"
 #include "../src/decode/json.cu"
+#include "../src/decode/warp.cu"
 #include "../src/moments.cu"
 #include "../src/repair.cu"
 #include "../src/tally.cu"

@@ -11,6 +11,7 @@ mod launches;
 mod records;
 
 use crate::coordinate::device::TableError;
+use crate::decode::device::Form;
 use crate::device::{Buffer, Device, Pinned, Pinning, Plain, Stream};
 use crate::hash::mix64;
 use crate::repair::Outliers;
@@ -90,17 +91,31 @@ pub const CASES: &[Case] = &[
     },
     Case {
         kernel: "decode_json",
-        shape: "clicks: 13 numbers, 26 categories",
+        shape: "clicks: 13 numbers, 26 categories, by warps",
         bytes_per_row: records::JSON_CLICK_BYTES,
         rows: BATCH,
-        open: |rows, seed| records::open_json_clicks((rows, seed)),
+        open: |rows, seed| records::open_json_clicks((rows, seed), Form::ByWarp),
     },
     Case {
         kernel: "decode_json",
-        shape: "payments: texts and times, some hard",
+        shape: "clicks: 13 numbers, 26 categories, by threads",
+        bytes_per_row: records::JSON_CLICK_BYTES,
+        rows: BATCH,
+        open: |rows, seed| records::open_json_clicks((rows, seed), Form::ByThread),
+    },
+    Case {
+        kernel: "decode_json",
+        shape: "payments: texts and times, some hard, by warps",
         bytes_per_row: records::PAYMENT_BYTES,
         rows: BATCH,
-        open: |rows, seed| records::open_payments((rows, seed)),
+        open: |rows, seed| records::open_payments((rows, seed), Form::ByWarp),
+    },
+    Case {
+        kernel: "decode_json",
+        shape: "payments: texts and times, some hard, by threads",
+        bytes_per_row: records::PAYMENT_BYTES,
+        rows: BATCH,
+        open: |rows, seed| records::open_payments((rows, seed), Form::ByThread),
     },
     Case {
         kernel: "decode_binary",

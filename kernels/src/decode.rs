@@ -12,7 +12,7 @@
 //! those of `i64`; other wanted numbers have at most 19 significant digits and a power of ten from
 //! -27 to 55, behind the last of them: these are rounded correctly from one or two products (D.
 //! Lemire, "Number parsing at a gigabyte per second", 2021). Names that are not wanted may have any
-//! plain value. Binary: see
+//! plain value; there are at most 256 names. Binary: see
 //! [`BinaryField`]. In both every value fits what it fills (see [`Target`]), and time and id are
 //! there where they are wanted.
 //!

@@ -369,7 +369,12 @@ proptest! {
     }
 
     #[test]
-    fn bytes_in_the_place_of_a_text(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+    fn bytes_in_the_place_of_a_text(bytes in prop::collection::vec(prop_oneof![
+        any::<u8>(),
+        prop::sample::select(vec![
+            0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc2, 0xdf, 0xe0, 0xed, 0xf0, 0xf4_u8,
+        ]),
+    ], 0..12)) {
         let ends = [&b"{\"id\":1,\"ts\":2,\"card\":\""[..], b"\"}"];
         let schema = payments(TimeUnit::Seconds, LabelMeaning::Binary);
         agrees(&schema, &[[ends[0], &bytes, ends[1]].concat(), bytes]);

@@ -2,7 +2,7 @@
 
 use super::{Draw, Work, bytes};
 use crate::coordinate::device::TableError;
-use crate::decode::device::{DecodedBuffers, DeviceDecoder, RecordBuffers};
+use crate::decode::device::{DecodedBuffers, DeviceDecoder, Form, RecordBuffers};
 use crate::decode::{
     BinaryField, BinaryKind, DecodeSpec, DecodedRows, Decoder, Format, JsonField, LabelMeaning,
     Records, Target, TimeUnit,
@@ -168,6 +168,7 @@ fn payment(row: usize, draw: &mut Draw) -> Vec<u8> {
 type Make = fn(usize, &mut Draw) -> Vec<u8>;
 
 pub(super) struct DecodeWork {
+    form: Form,
     spec: DecodeSpec,
     decoder: Decoder,
     of: Vec<Vec<u8>>,
@@ -177,18 +178,21 @@ pub(super) struct DecodeWork {
 }
 
 /// JSON clicks, as generated streams have them.
-pub(super) fn open_json_clicks(size: (usize, u64)) -> Result<Box<dyn Work>, TableError> {
-    DecodeWork::open(size, json_click_spec(), json_click)
+pub(super) fn open_json_clicks(
+    size: (usize, u64),
+    form: Form,
+) -> Result<Box<dyn Work>, TableError> {
+    DecodeWork::open(size, form, json_click_spec(), json_click)
 }
 
 /// The same as binary records.
 pub(super) fn open_binary_clicks(size: (usize, u64)) -> Result<Box<dyn Work>, TableError> {
-    DecodeWork::open(size, binary_click_spec(), binary_click)
+    DecodeWork::open(size, Form::ByThread, binary_click_spec(), binary_click)
 }
 
 /// JSON payments with texts and times.
-pub(super) fn open_payments(size: (usize, u64)) -> Result<Box<dyn Work>, TableError> {
-    DecodeWork::open(size, payment_spec(), payment)
+pub(super) fn open_payments(size: (usize, u64), form: Form) -> Result<Box<dyn Work>, TableError> {
+    DecodeWork::open(size, form, payment_spec(), payment)
 }
 
 fn gathered(device: &Device, of: &[Vec<u8>]) -> Result<Records, TableError> {
@@ -201,6 +205,7 @@ fn gathered(device: &Device, of: &[Vec<u8>]) -> Result<Records, TableError> {
 impl DecodeWork {
     fn open(
         (rows, seed): (usize, u64),
+        form: Form,
         spec: DecodeSpec,
         make: Make,
     ) -> Result<Box<dyn Work>, TableError> {
@@ -212,7 +217,7 @@ impl DecodeWork {
         }
         let records = gathered(&Device::Cpu, &of)?;
         let rows = DecodedRows::new(&Device::Cpu, &spec, rows)?;
-        Ok(Box::new(DecodeWork { spec, decoder, of, rows, records, there: None }))
+        Ok(Box::new(DecodeWork { form, spec, decoder, of, rows, records, there: None }))
     }
 }
 
@@ -247,7 +252,7 @@ impl Work for DecodeWork {
 
     fn there(&mut self, stream: &Stream) -> Result<(), TableError> {
         let (_, records, out, decoder) = super::brought(&mut self.there);
-        decoder.run(stream, records, out)
+        decoder.run_as(self.form, stream, records, out)
     }
 
     fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError> {

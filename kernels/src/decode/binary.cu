@@ -65,7 +65,7 @@ NUMBERS bool read_fields(const Table& t, const Out& out, unsigned row, const Tex
 extern "C" __global__ void decode_binary(const decode::Table t, const decode::Records records,
                                          const decode::Out out) {
   DYN_SHARED(decode::Piece, pieces);
-  const decode::Stage stage(records, pieces);
+  const decode::Stage stage(records, blockDim.x, pieces);
   const unsigned row = blockIdx.x * blockDim.x + threadIdx.x;
   if (row >= records.rows) return;
   decode::Seen seen = {0, 0};

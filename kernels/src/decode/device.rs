@@ -12,6 +12,12 @@ use crate::device::{Argument, Buffer, DeviceError, Gpu, Launch, Pinned, Plain, S
 
 /// Most threads of a block.
 const THREADS: u32 = 256;
+/// Warps of a block where a warp reads a record, as warp.cu has them.
+const WARPS: u32 = 4;
+/// Records of a block of warps are fewer, and other blocks are to find room beside it.
+const WARPS_STAGE_BYTES: u32 = 8 << 10;
+/// With more records of JSON than this, a thread to each fills a GPU.
+const BY_WARP_ROWS_MAX: usize = 1 << 16;
 /// Bytes of shared memory for the records of a block; larger ones are read where they lie. Half of
 /// what every GPU has, so that two blocks at least are at work together.
 const STAGE_BYTES: u32 = 32 << 10;
@@ -56,26 +62,36 @@ pub struct PinnedDecoded<'a> {
     pub marks: &'a mut Pinned<u8>,
 }
 
+/// Who reads a record of JSON. The rows are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A thread: the fewest steps altogether.
+    ByThread,
+    /// A warp: the fewest steps one after another.
+    ByWarp,
+}
+
 /// A [`Decoder`] on a GPU.
 #[derive(Debug)]
 pub struct DeviceDecoder {
     is_binary: bool,
     widths: [usize; 3],
-    numbers: [u32; 6],
+    numbers: [u32; 8],
     entries: Buffer<Entry>,
     targets: Buffer<TargetEntry>,
     classes: Buffer<ClassEntry>,
     texts: Buffer<u8>,
     powers: Buffer<[u64; 2]>,
+    order: Buffer<u32>,
 }
 
 /// As value.cuh declares it.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Argued {
-    addresses: [u64; 5],
+    addresses: [u64; 6],
     truth_codes: [u64; 2],
-    numbers: [u32; 6],
+    numbers: [u32; 8],
 }
 
 /// As records.cuh declares it.
@@ -90,7 +106,7 @@ struct RecordsArgued {
 /// As value.cuh declares it: the columns, and the stride.
 type OutArgued = [u64; 8];
 
-// SAFETY: numbers only, without padding: 32, 8, 24, 80 and 24 bytes.
+// SAFETY: numbers only, without padding: 32, 8, 24, 96 and 24 bytes.
 unsafe impl Plain for Entry {}
 // SAFETY: as above.
 unsafe impl Plain for TargetEntry {}
@@ -140,6 +156,11 @@ impl RecordBuffers {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Bytes of so many records in the mean.
+    fn bytes_of(&self, records: usize) -> usize {
+        (self.byte_count / self.rows.max(1) + 1) * records
     }
 }
 
@@ -228,12 +249,15 @@ impl DeviceDecoder {
                 table.meaning,
                 table.record_bytes,
                 u32::from(table.has.label),
+                small(table.order.len()),
+                0,
             ],
             entries: stream.buffer_of(&table.entries)?,
             targets: stream.buffer_of(&table.targets)?,
             classes: stream.buffer_of(&table.classes)?,
             texts: stream.buffer_of(&table.texts)?,
             powers: stream.buffer_of(&POWERS)?,
+            order: stream.buffer_of(&table.order)?,
         })
     }
 
@@ -244,6 +268,22 @@ impl DeviceDecoder {
     /// [`TableError`], for a shape before anything is changed.
     pub fn run(
         &self,
+        stream: &Stream,
+        records: &RecordBuffers,
+        out: &mut DecodedBuffers,
+    ) -> Result<(), TableError> {
+        let is_wide = self.is_binary || records.rows > BY_WARP_ROWS_MAX;
+        let form = if is_wide { Form::ByThread } else { Form::ByWarp };
+        self.run_as(form, stream, records, out)
+    }
+
+    /// The same in a form that is chosen; binary records are read by threads always.
+    ///
+    /// # Errors
+    /// [`TableError`], for a shape before anything is changed.
+    pub fn run_as(
+        &self,
+        form: Form,
         stream: &Stream,
         records: &RecordBuffers,
         out: &mut DecodedBuffers,
@@ -264,13 +304,15 @@ impl DeviceDecoder {
         if rows == 0 {
             return Ok(());
         }
-        let kernel = if self.is_binary { "decode_binary" } else { "decode_json" };
-        let threads = threads(records.byte_count, rows);
-        let launch = Launch { shared_bytes: STAGE_BYTES, ..Launch::over(kernel, rows, threads) };
+        let launch = match form {
+            _ if self.is_binary => by_thread("decode_binary", records),
+            Form::ByThread => by_thread("decode_json", records),
+            Form::ByWarp => by_warp(records),
+        };
         let of_records = RecordsArgued {
             addresses: [records.bytes.address(), records.ends.address()],
             rows: small(rows),
-            stage_bytes: STAGE_BYTES,
+            stage_bytes: launch.shared_bytes,
         };
         let (table, out) = (self.argument(), out.argument());
         let arguments = [Argument::of(&table), Argument::of(&of_records), Argument::of(&out)];
@@ -288,6 +330,7 @@ impl DeviceDecoder {
                 self.classes.address(),
                 self.texts.address(),
                 self.powers.address(),
+                self.order.address(),
             ],
             truth_codes: value::truth_codes(),
             numbers: self.numbers,
@@ -297,11 +340,20 @@ impl DeviceDecoder {
 
 /// Threads of a block, so that its records, if they are as long as the mean and a quarter more,
 /// are staged together. It changes no result.
-fn threads(byte_count: usize, rows: usize) -> u32 {
+fn by_thread(kernel: &'static str, records: &RecordBuffers) -> Launch {
     let mut threads = THREADS;
-    let of_block = |threads: u32| (byte_count / rows + 1) * threads as usize * 5 / 4;
+    let of_block = |threads: u32| records.bytes_of(threads as usize * 5 / 4);
     while threads > 32 && of_block(threads) > STAGE_BYTES as usize {
         threads /= 2;
     }
-    threads
+    Launch { shared_bytes: STAGE_BYTES, ..Launch::over(kernel, records.rows, threads) }
+}
+
+/// Room for the records of a block in the same way.
+fn by_warp(records: &RecordBuffers) -> Launch {
+    let of_block = records.bytes_of(WARPS as usize * 5 / 4);
+    let is_small = of_block <= WARPS_STAGE_BYTES as usize;
+    let shared_bytes = if is_small { WARPS_STAGE_BYTES } else { STAGE_BYTES };
+    // There is no overflow: rows are below 2^32, as their ends are.
+    Launch { shared_bytes, ..Launch::over("decode_json_warp", records.rows * 32, WARPS * 32) }
 }

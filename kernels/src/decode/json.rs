@@ -2,9 +2,12 @@
 
 use super::Decoded;
 use super::number::{self, byte_at};
-use super::table::{Entry, Table, first_word};
+use super::table::{Entry, NO_FIELD, Table, first_word};
 use super::text::character_bytes;
 use super::value::{Value, store};
+
+/// More names in a record are too many.
+const PAIRS_MAX: usize = 256;
 
 /// Reads a record; the fields that were seen, or `None` where it is not plain.
 pub(super) fn read(
@@ -40,14 +43,16 @@ pub(super) fn follow(table: &mut Table, record: &[u8]) {
     let mut order = Vec::new();
     let _ = walk(record, |name, at| {
         let found = find(table, name, 0);
-        order.extend(found.filter(|found| !order.contains(found)));
+        order.push(found.unwrap_or(NO_FIELD));
         read_value(record, at).map(|(_, end)| end)
     });
-    let Some(&first) = order.first() else { return };
+    let wanted: Vec<u32> = order.iter().copied().filter(|&field| field != NO_FIELD).collect();
+    let Some(&first) = wanted.first() else { return };
     table.first = first;
-    for pair in order.windows(2) {
+    for pair in wanted.windows(2) {
         table.entries[pair[0] as usize].next = pair[1];
     }
+    table.order = order;
 }
 
 /// Walks through an object; `take` has the name and where the value begins, and says where that
@@ -61,7 +66,10 @@ fn walk<'a>(
     if byte_at(record, at) == b'}' {
         at += 1;
     } else {
-        loop {
+        for pair in 0.. {
+            if pair == PAIRS_MAX {
+                return None;
+            }
             let start = pass(record, at, b'"')?;
             let end = text_end(record, start)?;
             at = pass(record, end + 1, b':')?;

@@ -1,5 +1,5 @@
 // The records of a block: read together in pieces of 16 bytes, so that the loads of neighbouring
-// threads are one, and then by a thread each.
+// threads are one, and then by a thread or a warp each.
 #pragma once
 #include "value.cuh"
 
@@ -20,9 +20,10 @@ struct Stage {
   const Byte* bytes;
   unsigned from;
 
-  NUMBERS Stage(const Records& records, Piece* pieces) {
-    const unsigned first = blockIdx.x * blockDim.x, rest = records.rows - first;
-    const unsigned last = first + (rest < blockDim.x ? rest : blockDim.x) - 1;
+  // A block has `rows` of them.
+  NUMBERS Stage(const Records& records, unsigned rows, Piece* pieces) {
+    const unsigned first = blockIdx.x * rows, rest = records.rows - first;
+    const unsigned last = first + (rest < rows ? rest : rows) - 1;
     bytes = records.bytes;
     from = 0;
     const unsigned start = first == 0 ? 0 : records.ends[first - 1] & ~15u;

@@ -21,6 +21,9 @@ pub(super) struct Entry {
     pub kind: u32,
 }
 
+/// No index of a field.
+pub(super) const NO_FIELD: u32 = u32::MAX;
+
 /// A target by number: see [`TargetKind`].
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -70,6 +73,8 @@ pub(super) struct Table {
     pub texts: Vec<u8>,
     /// The field expected first.
     pub first: u32,
+    /// The field expected at each place of a record, [`NO_FIELD`] where none is.
+    pub order: Vec<u32>,
     pub meaning: u32,
     /// Bytes of a binary record, or the most of another.
     pub record_bytes: u32,
@@ -136,6 +141,7 @@ impl Table {
             classes,
             texts,
             first: 0,
+            order: (0..number(fields.len())).collect(),
             meaning,
             record_bytes: number(record_bytes),
             widths: [spec.numbers, spec.categories, spec.texts],

@@ -38,9 +38,10 @@ struct Table {
   const Target* targets;
   const Class* classes;
   const Byte* texts;
-  const Word* powers;    // [83, 2]
-  Word truth_codes[2];  // categories of false and true
-  unsigned fields, first, class_count, meaning, record_bytes, has_label;
+  const Word* powers;     // [83, 2]
+  const unsigned* order;  // [pairs]: the field expected at each place of a record
+  Word truth_codes[2];    // categories of false and true
+  unsigned fields, first, class_count, meaning, record_bytes, has_label, pairs, unused;
 };
 
 struct Id {
@@ -85,33 +86,38 @@ struct Seen {
 
 NUMBERS float missing_number() { return __uint_as_float(0x7fc00000u); }
 
+// Makes a field missing; whether a row can be without it.
+NUMBERS bool fill_field(const Table& t, const Out& out, unsigned row, unsigned field) {
+  bool can_miss = true;
+  const Entry& entry = t.entries[field];
+  for (unsigned i = 0; i < entry.targets; ++i) {
+    const Target target = t.targets[entry.first_target + i];
+    const Word at = target.column * out.stride + row;
+    if (target.kind == TO_ID) {
+      out.ids[row] = {0, 0};
+      can_miss = false;
+    } else if (target.kind == TO_NUMBER) {
+      out.numbers[at] = missing_number();
+    } else if (target.kind == TO_CATEGORY) {
+      out.categories[at] = 0;
+    } else if (target.kind == TO_LABEL) {
+      out.labels[row] = missing_number();
+    } else if (target.kind == TO_TEXT) {
+      out.texts[at] = {0, 0};
+    } else {
+      out.times_ms[row] = 0;
+      can_miss = false;
+    }
+  }
+  return can_miss;
+}
+
 // Makes all fields but those seen missing; whether the row has id and time, where wanted.
 NUMBERS bool fill(const Table& t, const Out& out, unsigned row, const Seen& seen) {
   bool is_whole = true;
   if (t.has_label == 0) out.labels[row] = missing_number();
-  for (unsigned field = 0; field < t.fields; ++field) {
-    if (seen.has(field)) continue;
-    const Entry& entry = t.entries[field];
-    for (unsigned i = 0; i < entry.targets; ++i) {
-      const Target target = t.targets[entry.first_target + i];
-      const Word at = target.column * out.stride + row;
-      if (target.kind == TO_ID) {
-        out.ids[row] = {0, 0};
-        is_whole = false;
-      } else if (target.kind == TO_NUMBER) {
-        out.numbers[at] = missing_number();
-      } else if (target.kind == TO_CATEGORY) {
-        out.categories[at] = 0;
-      } else if (target.kind == TO_LABEL) {
-        out.labels[row] = missing_number();
-      } else if (target.kind == TO_TEXT) {
-        out.texts[at] = {0, 0};
-      } else {
-        out.times_ms[row] = 0;
-        is_whole = false;
-      }
-    }
-  }
+  for (unsigned field = 0; field < t.fields; ++field)
+    if (!seen.has(field) && !fill_field(t, out, row, field)) is_whole = false;
   return is_whole;
 }
 
@@ -273,11 +279,7 @@ NUMBERS bool label_of(const Table& t, const Value& value, float& label) {
   label = missing_number();
   if (value.kind == NO_VALUE) return true;
   if (t.meaning == OF_CLASSES) return class_of(t, value, label);
-  if (t.meaning == OF_NUMBER) {
-    // A text may spell negative zero, which stays one in a label.
-    const bool is_number = number_of(t, value, label) && is_finite(label);
-    return is_number && (label != 0.0f || __float_as_uint(label) == 0);
-  }
+  if (t.meaning == OF_NUMBER) return number_of(t, value, label) && is_finite(label);
   bool is_one = false, is_zero = false;
   if (value.kind == DECIMAL) {
     is_one = value.decimal == 1.0;

@@ -189,12 +189,7 @@ fn label(table: &Table, value: Value<'_>) -> Option<f32> {
             _ => None,
         },
         meaning::CLASSES => class(table, value),
-        _ => {
-            // A text may spell negative zero, which stays one in a label.
-            let x = number_of(value)?;
-            let is_plain = x.is_finite() && (x != 0.0 || x.to_bits() == 0);
-            is_plain.then_some(x)
-        }
+        _ => number_of(value).filter(|x| x.is_finite()),
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) const IMAGES: &[Image] = &[
     image!("coordinate_step"),
     image!("decode_binary"),
     image!("decode_json"),
+    image!("decode_warp"),
     image!("moments"),
     image!("repair"),
     image!("tally"),

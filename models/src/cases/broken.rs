@@ -82,7 +82,7 @@ const BREAKS: &[Break] = &[
     ),
     (
         "an escape passes for a plain text",
-        "src/decode/json.cu",
+        "src/decode/json.cuh",
         "byte < 0x20 || byte == '\\\\'",
         "byte < 0x20",
     ),
@@ -97,6 +97,18 @@ const BREAKS: &[Break] = &[
         "src/hash.cuh",
         "a = word(bytes + length - 16)",
         "a = word(bytes + length - 15)",
+    ),
+    (
+        "a lane keeps what is unusual to itself",
+        "src/decode/warp.cu",
+        "!__any_sync(decode::ALL, walk.is_bad)",
+        "!walk.is_bad",
+    ),
+    (
+        "a text ends where 32 bytes end",
+        "src/decode/warp.cu",
+        "inside_of(quotes) ^ (is_inside ? ALL : 0u)",
+        "inside_of(quotes)",
     ),
     ("a year begins in February", "src/decode/text.cuh", "(month + 9) % 12", "(month + 10) % 12"),
 ];
@@ -132,6 +144,12 @@ const RACES: &[Break] = &[
         "src/decode/records.cuh",
         "pieces[i] = source[i];\n    __syncthreads();",
         "pieces[i] = source[i];",
+    ),
+    (
+        "before a warp looks at what its lanes have found",
+        "src/decode/warp.cu",
+        "walk.step(record, from + lane, places);\n  __syncwarp();",
+        "walk.step(record, from + lane, places);",
     ),
 ];
 

@@ -178,7 +178,7 @@ fn labels_mean_what_the_spec_says() {
     for (text, expected) in [
         ("2.5", Some(2.5)),
         ("\"2.5\"", Some(2.5)),
-        ("\"-0\"", None),
+        ("\"-0\"", Some(-0.0)),
         ("\"\"", None),
         ("-0.0", Some(0.0)),
         ("\"inf\"", None),

@@ -4,20 +4,25 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::device::{DecodedBuffers, DeviceDecoder, RecordBuffers};
+use super::super::device::{DecodedBuffers, DeviceDecoder, Form, RecordBuffers};
 use super::*;
 use crate::device::double::tested;
 use crate::device::{Gpu, Stream};
 
 /// What a device makes of the records, in columns of which some hold more rows than there are.
-fn there(gpu: &Arc<Gpu>, decoder: &Decoder, records: &mut Records, of: &mut DecodedRows) {
+fn there(
+    gpu: &Arc<Gpu>,
+    (decoder, form): (&Decoder, Form),
+    records: &mut Records,
+    of: &mut DecodedRows,
+) {
     let stream = Stream::new(gpu).expect("a stream");
     let widths = decoder.table.widths();
     let mut given = RecordBuffers::new(gpu, records.rows_max(), records.bytes_max()).expect("room");
     let mut out = DecodedBuffers::new(gpu, widths, of.stride).expect("room");
     let device = DeviceDecoder::new(&stream, decoder).expect("room");
     given.give(&stream, records).expect("they fit");
-    device.run(&stream, &given, &mut out).expect("a shape");
+    device.run_as(form, &stream, &given, &mut out).expect("a shape");
     out.fetch(&stream, of.memory()).expect("a shape");
     // What is not read is whatever was there.
     if !decoder.has_time() {
@@ -38,9 +43,11 @@ fn same<R: AsRef<[u8]>>(spec: &DecodeSpec, of: &[R]) -> usize {
     let mut here = untouched(&Device::Cpu, spec, of.len() + 3);
     decoder.run(&given, &mut here.columns()).expect("a shape");
     for gpu in tested() {
-        let mut rows = untouched(&Device::Gpu(Arc::clone(&gpu)), spec, of.len() + 3);
-        there(&gpu, &decoder, &mut given, &mut rows);
-        assert_eq!(bits(&rows), bits(&here));
+        for form in [Form::ByThread, Form::ByWarp] {
+            let mut rows = untouched(&Device::Gpu(Arc::clone(&gpu)), spec, of.len() + 3);
+            there(&gpu, (&decoder, form), &mut given, &mut rows);
+            assert_eq!(bits(&rows), bits(&here), "{form:?}");
+        }
     }
     here.marks.iter().filter(|&&mark| mark == PLAIN).count()
 }
@@ -187,14 +194,14 @@ fn records_that_do_not_fit_into_shared_memory_are_read_where_they_lie() {
     let mut spec = payments(TimeUnit::Seconds, LabelMeaning::Binary);
     let Format::Json { record_bytes_max, .. } = &mut spec.format else { unreachable!() };
     *record_bytes_max = 1 << 20;
-    // Short ones by whole blocks, long ones in between: 100 of 4 kB are beyond 32 kB.
-    let of: Vec<String> = (0..1300)
+    // Short ones by whole blocks, and 20 of 8 kB in one of them: more than 32 kB.
+    let of: Vec<String> = (0..600)
         .map(|row: usize| {
-            let long = if row / 300 == 2 { "x".repeat(4000 + row) } else { String::new() };
+            let long = if row / 20 == 13 { "x".repeat(4000 + row) } else { String::new() };
             format!("{{\"id\":{row},\"ts\":{row}.5,\"z\":\"{long}\",\"card\":\"{long}\"}}")
         })
         .collect();
-    assert_eq!(same(&spec, &of), 1300);
+    assert_eq!(same(&spec, &of), 600);
     // And one that is longer than all.
     let of = [of[0].clone(), format!("{{\"id\":1,\"ts\":2,\"card\":\"{}\"}}", "y".repeat(90_000))];
     assert_eq!(same(&spec, &of), 2);
@@ -232,6 +239,12 @@ fn many_fields_and_records_without_time_and_id() {
     let twice = format!("{{{},{}}}", "\"f127\":1", "\"f127\":1");
     let of = [pairs(1), pairs(7), "{}".to_owned(), pairs(50), "{\"f64\":1}".to_owned(), twice];
     assert_eq!(same(&spec, &of), 5);
+    // 256 names, and one more.
+    let many = |count: usize| {
+        let pairs = (0..count).map(|at| format!("\"f{}\": {at}", if at < 100 { at } else { 200 }));
+        format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+    };
+    assert_eq!(same(&spec, &[many(256), many(257), many(255), many(300)]), 2);
 }
 
 #[test]
