@@ -145,12 +145,6 @@ const RACES: &[Break] = &[
         "pieces[i] = source[i];\n    __syncthreads();",
         "pieces[i] = source[i];",
     ),
-    (
-        "before a warp looks at what its lanes have found",
-        "src/decode/warp.cu",
-        "walk.step(record, from + lane, places);\n  __syncwarp();",
-        "walk.step(record, from + lane, places);",
-    ),
 ];
 
 /// The kernels' sources in a folder of their own, broken as told.
