@@ -102,14 +102,6 @@ pub(super) fn packed(unit: TimeUnit, label: LabelMeaning) -> DecodeSpec {
     }
 }
 
-pub(super) const UNITS: [TimeUnit; 5] = [
-    TimeUnit::Seconds,
-    TimeUnit::Milliseconds,
-    TimeUnit::Microseconds,
-    TimeUnit::Nanoseconds,
-    TimeUnit::Rfc3339,
-];
-
 pub(super) fn meanings() -> [LabelMeaning; 3] {
     let classes = ["0", "b", "true", "17", "1.5"].map(str::to_owned).to_vec();
     [LabelMeaning::Binary, LabelMeaning::Classes(classes), LabelMeaning::Number]

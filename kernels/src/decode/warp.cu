@@ -1,7 +1,7 @@
-// Flat JSON objects into rows, a warp to a record: what json.cu does, in a fraction of the steps. Its
-// lanes look at 32 bytes at once to find where names and values begin, and read a name with its
-// value each. Whether a row is plain is the same question put in another order: every lane asks for
-// its part, and one that finds something unusual makes the row hard.
+// Flat JSON objects into rows, a warp to a record: what json.cu does, with fewer steps one after
+// another. Its lanes look at 32 bytes at once to find where names and values begin, and read a
+// name with its value each. Whether a row is plain is the same question put in another order: every
+// lane asks for its part, and one that finds something unusual makes the row hard.
 #include "json.cuh"
 
 namespace decode {
@@ -142,7 +142,7 @@ extern "C" __global__ void decode_json_warp(const decode::Table t, const decode:
       is_mine = decode::read_pair(t, out, row, record, places, pair);
     is_plain = !__any_sync(decode::ALL, !is_mine);
   }
-  // What others have stored and seen is there.
+  // What others have stored and seen is there. (A vote alone promises no order of memory.)
   __syncwarp();
   if (is_plain) {
     bool is_mine = true;

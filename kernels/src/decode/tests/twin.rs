@@ -52,6 +52,14 @@ fn same<R: AsRef<[u8]>>(spec: &DecodeSpec, of: &[R]) -> usize {
     here.marks.iter().filter(|&&mark| mark == PLAIN).count()
 }
 
+const UNITS: [TimeUnit; 5] = [
+    TimeUnit::Seconds,
+    TimeUnit::Milliseconds,
+    TimeUnit::Microseconds,
+    TimeUnit::Nanoseconds,
+    TimeUnit::Rfc3339,
+];
+
 fn every_spec(of: fn(TimeUnit, LabelMeaning) -> DecodeSpec) -> Vec<DecodeSpec> {
     let units = UNITS.into_iter();
     units.flat_map(|unit| meanings().map(|meaning| of(unit, meaning))).collect()
@@ -161,7 +169,9 @@ proptest! {
     }
 
     #[test]
-    fn hostile_bytes(of in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..90), 0..40)) {
+    fn hostile_bytes(
+        of in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..90), 0..40),
+    ) {
         same(&payments(TimeUnit::Rfc3339, LabelMeaning::Binary), &of);
         same(&packed(TimeUnit::Seconds, LabelMeaning::Binary), &of);
     }
