@@ -8,6 +8,8 @@
 pub mod json;
 mod names;
 pub mod peek;
+#[cfg(test)]
+mod plain_tests;
 
 pub use names::Names;
 

@@ -82,10 +82,7 @@ T __shfl_xor_sync(unsigned mask, T value, int by, int width = 32) {
   return host_cuda::shuffle(mask, value, host_cuda::From::Xor, by, width);
 }
 inline unsigned __ballot_sync(unsigned mask, int is) {
-  unsigned votes = 0;
-  for (int lane = 0; lane < 32; ++lane)
-    if (mask >> lane & 1) votes |= unsigned(__shfl_sync(mask, int(is != 0), lane)) << lane;
-  return votes;
+  return host_cuda::vote(mask, is != 0);
 }
 inline int __any_sync(unsigned mask, int is) { return __ballot_sync(mask, is) != 0; }
 

@@ -100,6 +100,17 @@ inline std::uint64_t exchange(unsigned mask, std::uint64_t bits, unsigned lane) 
   return read;
 }
 
+// The lanes of the mask that say yes.
+inline unsigned vote(unsigned mask, bool is) {
+  fibers[current].shown = is ? 1 : 0;
+  warp_sync(mask);
+  unsigned votes = 0;
+  for (unsigned lane = 0; lane < 32; ++lane)
+    if (mask >> lane & 1) votes |= unsigned(fibers[(current & ~31u) + lane].shown) << lane;
+  warp_sync(mask);
+  return votes;
+}
+
 // Lets a warp go on where all lanes of a mask have arrived with that mask.
 inline bool release_warp(unsigned first, unsigned count) {
   bool has = false;

@@ -72,6 +72,18 @@ inline std::uint64_t exchange(unsigned mask, std::uint64_t bits, unsigned lane) 
   return read;
 }
 
+// The lanes of the mask that say yes.
+inline unsigned vote(unsigned mask, bool is) {
+  Warp& warp = own_warp();
+  warp.shown[threadIdx.x & 31u] = is ? 1 : 0;
+  warp_sync(mask);
+  unsigned votes = 0;
+  for (unsigned lane = 0; lane < 32; ++lane)
+    if (mask >> lane & 1) votes |= unsigned(warp.shown[lane]) << lane;
+  warp_sync(mask);
+  return votes;
+}
+
 inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes,
                    const std::function<void()>& call) {
   for (unsigned index = 0; index < grid.x; ++index) {

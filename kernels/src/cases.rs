@@ -8,9 +8,11 @@
 mod columns;
 mod features;
 mod launches;
+mod records;
 mod windows;
 
 use crate::coordinate::device::TableError;
+use crate::decode::device::Form;
 use crate::device::{Buffer, Device, Pinned, Pinning, Plain, Stream};
 use crate::hash::mix64;
 use crate::repair::Outliers;
@@ -88,6 +90,41 @@ pub const CASES: &[Case] = &[
         bytes_per_row: (8 + 2 * 4 + 2 * 8 + 6 * 4 + 14 * 4 + 6 * 4) as f64,
         rows: BATCH,
         open: |rows, seed| AssembleWork::open((rows, seed), everything()),
+    },
+    Case {
+        kernel: "decode_json",
+        shape: "clicks: 13 numbers, 26 categories, by warps",
+        bytes_per_row: records::JSON_CLICK_BYTES,
+        rows: BATCH,
+        open: |rows, seed| records::open_json_clicks((rows, seed), Form::ByWarp),
+    },
+    Case {
+        kernel: "decode_json",
+        shape: "clicks: 13 numbers, 26 categories, by threads",
+        bytes_per_row: records::JSON_CLICK_BYTES,
+        rows: BATCH,
+        open: |rows, seed| records::open_json_clicks((rows, seed), Form::ByThread),
+    },
+    Case {
+        kernel: "decode_json",
+        shape: "payments: texts and times, some hard, by warps",
+        bytes_per_row: records::PAYMENT_BYTES,
+        rows: BATCH,
+        open: |rows, seed| records::open_payments((rows, seed), Form::ByWarp),
+    },
+    Case {
+        kernel: "decode_json",
+        shape: "payments: texts and times, some hard, by threads",
+        bytes_per_row: records::PAYMENT_BYTES,
+        rows: BATCH,
+        open: |rows, seed| records::open_payments((rows, seed), Form::ByThread),
+    },
+    Case {
+        kernel: "decode_binary",
+        shape: "clicks: 13 numbers, 26 categories",
+        bytes_per_row: records::BINARY_CLICK_BYTES,
+        rows: BATCH,
+        open: |rows, seed| records::open_binary_clicks((rows, seed)),
     },
     Case {
         kernel: "moments",

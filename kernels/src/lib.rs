@@ -5,6 +5,7 @@
 //! | [`math`] | exp, ln, sigmoid, sine, cosine | the same bits everywhere, bounds in ulp |
 //! | [`hash`] | bytes to codes, codes to buckets | the same bits everywhere |
 //! | [`calendar`] | hour, weekday, turns of day and week | integers, one division |
+//! | [`decode`] | plain records, JSON or binary, into columns | integers, one rounding |
 //! | [`fixed`] | exact sums of numbers, mean and deviation | exact integers, rounded once |
 //! | [`repair`] | missing and wild values of number columns | independent of batch cuts |
 //! | [`assemble`] | features of rows from their columns | the same bits everywhere |
@@ -32,6 +33,7 @@ pub mod calendar;
 pub mod cases;
 pub mod coordinate;
 pub mod covariance;
+pub mod decode;
 pub mod descent;
 pub mod device;
 pub mod error;

@@ -221,8 +221,38 @@ impl ColumnBuffers {
     }
 
     /// Where times, numbers and categories are, and what is given, which is to be written.
-    pub(crate) fn addresses(&mut self) -> [u64; 4] {
+    pub(crate) fn all_addresses(&mut self) -> [u64; 4] {
         self.argument().addresses
+    }
+
+    /// Copies the columns of the rows there are back, without waiting; of the same shape.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub(crate) fn fetch(
+        &self,
+        stream: &Stream,
+        (times_ms, numbers, categories): (&mut Pinned<i64>, &mut Pinned<f32>, &mut Pinned<u64>),
+    ) -> Result<(), DeviceError> {
+        let (rows, stride) = (self.rows, self.stride.max(1));
+        stream.download((times_ms, 0), (&self.times_ms, 0), rows)?;
+        for at in (0..self.numbers.len()).step_by(stride) {
+            stream.download((numbers, at), (&self.numbers, at), rows)?;
+        }
+        for at in (0..self.categories.len()).step_by(stride) {
+            stream.download((categories, at), (&self.categories, at), rows)?;
+        }
+        Ok(())
+    }
+
+    /// Says that a kernel fills so many rows, at most those there is room for.
+    pub(crate) fn hold(&mut self, rows: usize) {
+        self.rows = rows.min(self.stride);
+    }
+
+    /// Where times, numbers and categories lie.
+    pub(crate) fn addresses(&self) -> [u64; 3] {
+        [self.times_ms.address(), self.numbers.address(), self.categories.address()]
     }
 
     pub(crate) fn argument(&self) -> ColumnsArgument {

@@ -176,7 +176,7 @@ impl DeviceWindows {
             table.room.give_labels(stream, &mut table.labels)?;
             let mut argument = table.argument(self.standings.address(), index);
             (argument.rows, argument.labels) = (small(rows), small(table.labels.count));
-            let [times_ms, numbers, categories, given] = columns.addresses();
+            let [times_ms, numbers, categories, given] = columns.all_addresses();
             argument.rows_at[..3].copy_from_slice(&[times_ms, numbers, categories]);
             argument.rows_at[4] = given;
             argument.stride = small(columns.rows_max());

@@ -99,6 +99,43 @@ const BREAKS: &[Break] = &[
         "time_of(t, source) - 1, end - view.first)",
     ),
     ("old entries stay", "src/window/leave.cu", "head.first += gone;", "head.first += gone / 2;"),
+    (
+        "a record is read before it is there",
+        "src/decode/records.cuh",
+        "pieces[i] = source[i];\n    __syncthreads();",
+        "pieces[i] = source[i];",
+    ),
+    (
+        "an escape passes for a plain text",
+        "src/decode/json.cuh",
+        "byte < 0x20 || byte == '\\\\'",
+        "byte < 0x20",
+    ),
+    (
+        "a missing integer is a number",
+        "src/decode/binary.cu",
+        "(entry.kind & CAN_MISS) != 0 && bits",
+        "(entry.kind & CAN_MISS) == 0 && bits",
+    ),
+    (
+        "a hash takes a byte from beside the text",
+        "src/hash.cuh",
+        "a = word(bytes + length - 16)",
+        "a = word(bytes + length - 15)",
+    ),
+    (
+        "a lane keeps what is unusual to itself",
+        "src/decode/warp.cu",
+        "!__any_sync(decode::ALL, walk.is_bad)",
+        "!walk.is_bad",
+    ),
+    (
+        "a text ends where 32 bytes end",
+        "src/decode/warp.cu",
+        "inside_of(quotes) ^ (is_inside ? ALL : 0u)",
+        "inside_of(quotes)",
+    ),
+    ("a year begins in February", "src/decode/text.cuh", "(month + 9) % 12", "(month + 10) % 12"),
 ];
 
 /// Barriers whose loss leaves an order of reads and writes to chance.
@@ -150,6 +187,12 @@ const RACES: &[Break] = &[
         "src/window/leave.cu",
         "  __syncwarp();\n  join_distances",
         "  join_distances",
+    ),
+    (
+        "before the records of a block are read",
+        "src/decode/records.cuh",
+        "pieces[i] = source[i];\n    __syncthreads();",
+        "pieces[i] = source[i];",
     ),
 ];
 
