@@ -180,9 +180,9 @@ fn the_bench_of_a_device_walks_every_kernel_and_finds_the_same_bits() {
     let told = job.tell(&["bench", "device", "--quick", "--json"]);
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     let figures: Value = serde_json::from_slice(&told.stdout).expect("JSON and nothing else");
-    for part in ["kernels", "clicks"] {
+    for part in ["kernels", "clicks", "small_batches"] {
         let all = figures[part].as_array().expect("a list");
-        let wanted = if part == "clicks" { 1 } else { pelton_models::cases::all().count() };
+        let wanted = if part == "kernels" { pelton_models::cases::all().count() } else { 1 };
         assert_eq!(all.len(), wanted, "{part}");
         for one in all {
             assert_eq!(one["same_bits"], true, "{one}");

@@ -1,5 +1,6 @@
 //! `pelton bench device`: the ceilings of this machine and its GPU, to hold the other figures
-//! against, each kernel beside its floor, and the way of a batch from its columns to the weights.
+//! against, each kernel beside its floor, and the way of a batch from its columns to
+//! the weights, wide and small.
 
 mod clicks;
 mod cpu;
@@ -75,6 +76,7 @@ impl Ceilings {
         let copy = 2.0 * ceiling(&figures["cpu"]["copy_bytes_per_second"]);
         figures["kernels"] = kernels::measure(gpu, effort, [copy, memory])?;
         figures["clicks"] = clicks::measure(gpu, effort, [upload, memory])?;
+        figures["small_batches"] = clicks::measure_small(gpu, effort)?;
         Ok(figures.as_object().cloned().unwrap_or_default())
     }
 }

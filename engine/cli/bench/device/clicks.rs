@@ -5,6 +5,7 @@
 //! are under way: while one is computed the next comes in and the scores of the last go out.
 
 mod lanes;
+mod small;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,6 +44,11 @@ struct Slot {
     categories: Pinned<u64>,
     labels: Vec<f32>,
     weights: Vec<f32>,
+}
+
+/// Latencies of small batches.
+pub(super) fn measure_small(gpu: Option<&Arc<Gpu>>, effort: Effort) -> Result<Value, Error> {
+    small::measure(gpu, effort)
 }
 
 pub(super) fn measure(
