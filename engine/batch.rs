@@ -1,13 +1,15 @@
 //! Still the first stage: when a micro-batch is closed.
 //!
 //! A batch is closed by rows or bytes (the slot is full), by linger (the oldest record in it has
-//! waited long enough), or by the end of the stream. Linger is the only place where the wall clock
+//! waited long enough), or by the end of the stream. With a budget rows and linger follow what
+//! batches cost (`pace.rs`). Linger is the only place where the wall clock
 //! decides anything, and what it decides, where a batch is cut, changes no result.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::pace::Pace;
 use crate::ring::Slot;
 use crate::source::{Progress, Source};
 use crate::watchdog::Heart;
@@ -15,7 +17,7 @@ use crate::watchdog::Heart;
 /// Cuts a source into micro-batches.
 pub struct Batcher {
     source: Box<dyn Source>,
-    linger: Duration,
+    pace: Pace,
     has_ended: bool,
     heart: Heart,
 }
@@ -27,8 +29,13 @@ impl Batcher {
     /// Cuts `source` into batches that wait no longer than `linger_ms` for a further record.
     #[must_use]
     pub fn new(source: Box<dyn Source>, linger_ms: i64) -> Batcher {
-        let linger = Duration::from_millis(linger_ms.unsigned_abs());
-        Batcher { source, linger, has_ended: false, heart: Heart::default() }
+        Batcher::paced(source, Pace::steady(usize::MAX, linger_ms))
+    }
+
+    /// Cuts `source` into batches of the rows and with the wait that `pace` gives.
+    #[must_use]
+    pub fn paced(source: Box<dyn Source>, pace: Pace) -> Batcher {
+        Batcher { source, pace, has_ended: false, heart: Heart::default() }
     }
 
     /// Shows by this heart that it moves on.
@@ -49,7 +56,8 @@ impl Batcher {
             self.source.acknowledge(&slot.spans)?;
         }
         slot.clear();
-        let mut close_at = None;
+        slot.rows_most = self.pace.rows();
+        let (mut close_at, linger) = (None, self.pace.linger());
         while !self.has_ended && !stop.load(Ordering::Relaxed) {
             let idle_until = Instant::now() + IDLE;
             let until = close_at.map_or(idle_until, |at: Instant| at.min(idle_until));
@@ -59,7 +67,7 @@ impl Batcher {
                 Progress::Ended => self.has_ended = true,
                 Progress::Waiting if slot.is_empty() => {}
                 Progress::Waiting => {
-                    let close_at = *close_at.get_or_insert_with(|| Instant::now() + self.linger);
+                    let close_at = *close_at.get_or_insert_with(|| Instant::now() + linger);
                     if Instant::now() >= close_at {
                         break;
                     }

@@ -39,7 +39,8 @@ use guard::{Action, GuardConfig};
 use learn::{EvaluateConfig, LearnConfig, MetricsConfig, ModelConfig};
 use read::{Findings, Section};
 use run::RunConfig;
-use stream::{BatchConfig, KafkaConfig, LabelsConfig, SourceConfig};
+pub use stream::BatchConfig;
+use stream::{KafkaConfig, LabelsConfig, SourceConfig};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq)]

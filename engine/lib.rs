@@ -38,6 +38,7 @@ pub mod learn;
 pub mod live;
 pub mod metrics;
 pub mod model;
+pub mod pace;
 pub mod pipeline;
 pub mod report;
 pub mod ring;

@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::fail::fail_point;
 use crate::live::Live;
 use crate::metrics::{Published, Totals};
+use crate::pace::Meter;
 use crate::pipeline::Pipeline;
 use crate::ring::{Reason, Ring, Slot, Span};
 use crate::source::Source;
@@ -77,7 +78,8 @@ pub fn run(
     let state = State { pipeline: recovery.pipeline, totals: recovery.totals, cutting };
     let (to_compute, from_ingest) = bounded(1);
     let (to_emit, from_compute) = bounded(1);
-    let batcher = Batcher::new(source, config.batch.linger_ms).watched_by(&hearts.ingest);
+    let mut meter = Meter::new(&config.batch);
+    let batcher = Batcher::paced(source, meter.pace()).watched_by(&hearts.ingest);
     let ended = Arc::new(AtomicBool::new(false));
     let ingest = {
         let (ring, stop, ended) = (Arc::clone(&ring), Arc::clone(stop), Arc::clone(&ended));
@@ -89,7 +91,7 @@ pub fn run(
         let heart = hearts.compute.clone();
         spawn("compute", move || {
             let (_guard, shown) = (guard, (&*live, partition, &heart));
-            compute(state, (&ring, &ended), shown, &from_ingest, &to_emit)
+            compute((state, &mut meter), (&ring, &ended), shown, &from_ingest, &to_emit)
         })
     };
     let emit = {
@@ -220,7 +222,7 @@ const SHOW_EVERY: Duration = Duration::from_millis(250);
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 
 fn compute(
-    mut state: State,
+    (mut state, meter): (State, &mut Meter),
     (ring, ended): (&Ring, &AtomicBool),
     (live, partition, heart): (&Live, Option<i32>, &Heart),
     from_ingest: &Receiver<Box<Slot>>,
@@ -232,7 +234,9 @@ fn compute(
         match from_ingest.recv_timeout(SHOW_EVERY) {
             Ok(mut slot) => {
                 heart.begins(slot.rows);
-                state.step(&mut slot, Instant::now())?;
+                let begun = Instant::now();
+                state.step(&mut slot, begun)?;
+                meter.note(slot.rows, begun.elapsed());
                 live.add_batch(&slot);
                 is_shown = false;
                 heart.is(Doing::WaitsForNext);

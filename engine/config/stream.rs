@@ -123,6 +123,8 @@ pub struct BatchConfig {
     pub bytes_max: usize,
     /// Longest wait for a further record once it holds one.
     pub linger_ms: i64,
+    /// Within which a record is to be scored, by what batches cost; 0 for none.
+    pub budget_ms: i64,
     /// What separates the fields of a CSV line.
     pub csv_delimiter: u8,
 }
@@ -306,6 +308,10 @@ impl BatchConfig {
         let bytes_max = section.count(Key("bytes_max", doc), 8 << 20, 1 << 10..=1 << 30);
         let doc = "longest wait for a further record once a micro-batch holds one";
         let linger_ms = section.duration_ms(Key("linger", doc), "1ms", ["0ms", "60s"]);
+        let doc = "time from a record's arrival to its score: batches become smaller and wait less \
+                   than the above where what they cost on this device, which is measured, asks for \
+                   it; 0ms = no budget";
+        let budget_ms = section.duration_ms(Key("budget", doc), "0ms", ["0ms", "60s"]);
         let doc = "what separates the fields of a CSV line";
         let legal = "one ASCII character";
         let csv_delimiter =
@@ -316,6 +322,6 @@ impl BatchConfig {
                 }
             });
         section.finish();
-        BatchConfig { rows_max, bytes_max, linger_ms, csv_delimiter }
+        BatchConfig { rows_max, bytes_max, linger_ms, budget_ms, csv_delimiter }
     }
 }

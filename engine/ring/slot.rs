@@ -125,6 +125,8 @@ pub struct Slot {
     pub checkpoint: Option<u64>,
     /// Start of the clock of [`Slot::arrived_ns`].
     pub opened_at: Instant,
+    /// Rows that close the batch, where they are fewer than it could hold.
+    pub rows_most: usize,
     /// The arrival given to the rows that are finished next; see [`Slot::mark_arrival`].
     pub arriving_ns: u64,
     /// Scores, `[rows, outputs]`, filled by the score stage.
@@ -174,6 +176,7 @@ impl Slot {
             is_cut: false,
             checkpoint: None,
             opened_at: Instant::now(),
+            rows_most: usize::MAX,
             arriving_ns: 0,
             scores: Vec::new(),
             versions: Vec::new(),
@@ -195,10 +198,10 @@ impl Slot {
         self.rows_max() * row
     }
 
-    /// Whether no further row fits.
+    /// Whether the batch takes no further row.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.rows == self.rows_max()
+        self.rows >= self.rows_most.min(self.rows_max())
     }
 
     /// Whether the batch carries nothing at all.

@@ -32,6 +32,8 @@ pub const ROWS: &[Row] = &[
     row("batch.rows_max", &["64", "100"], "0", cuts).with(&[RECORDED]),
     row("batch.bytes_max", &["8388608", "2000"], "1", cuts).with(&[RECORDED]),
     row("batch.linger", &["'0ms'", "'60s'"], "'61s'", cuts_of_a_trickle).with(&[RECORDED]),
+    row("batch.budget", &["'0ms'", "'1ms'"], "'2m'", cuts_of_a_trickle)
+        .with(&[RECORDED, ("batch.linger", "'60s'")]),
     row("batch.csv_delimiter", &["','", "';'"], "',,'", semicolons).with(&[RECORDED]),
     row("emit.file", &[NONE, "'{dir}/a.jsonl'", "'{dir}/b.jsonl'"], "5", written).with(&[RECORDED]),
     row("emit.fields", &["[]", "['CATEGORY']", "['SHOP', 'OTHER']"], "5", written)
