@@ -36,6 +36,7 @@ host_cuda_switch:
 #include "../src/coordinate.cu"
 #include "../src/coordinate/step.cu"
 #include "../src/moments.cu"
+#include "../src/network.cu"
 #include "../src/repair.cu"
 #include "../src/tally.cu"
 

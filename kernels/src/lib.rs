@@ -19,6 +19,7 @@
 //! | [`mixture`] | weights of experts by their losses | fixed order |
 //! | [`pairs`] | interactions of pairs of features by embeddings | fixed order |
 //! | [`stack`] | experts' scores as inputs of one more model | fixed order |
+//! | [`network`] | networks of the models on a GPU, and the steps they learn in | fixed order |
 //! | [`tally`] | sums over judged rows of a binary score | independent of order |
 //! | [`cases`] | work for each kernel, for tests and benches | drawn from a seed |
 //! | [`device`] | the CPU or a GPU, its memory and streams | changes no result |
@@ -42,6 +43,7 @@ pub mod layer;
 pub mod math;
 pub mod mixture;
 pub mod moments;
+pub mod network;
 pub mod pairs;
 pub mod prefetch;
 pub mod repair;

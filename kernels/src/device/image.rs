@@ -30,6 +30,7 @@ pub(super) const IMAGES: &[Image] = &[
     image!("coordinate"),
     image!("coordinate_step"),
     image!("moments"),
+    image!("network"),
     image!("repair"),
     image!("tally"),
 ];
