@@ -24,7 +24,7 @@ constexpr unsigned SETS = 4;    // biases of the outputs are set before it
 extern "C" __global__ void network_score(const Network m, const LinearRows rows,
                                          float* predictions) {
   DYN_SHARED(float, shared);
-  const Room room = room_of(m, shared);
+  const NetworkRoom room = room_of(m, shared);
   for (unsigned first = blockIdx.x * WAVE; first < rows.rows; first += gridDim.x * WAVE) {
     const unsigned left = rows.rows - first;
     score_rows(m, rows, first, left < WAVE ? left : WAVE, room, predictions);
@@ -39,7 +39,7 @@ extern "C" __global__ void network_walk(const Network m, const LinearRows rows,
                                         const unsigned* begins, const float* biases,
                                         unsigned count, float* predictions) {
   DYN_SHARED(float, shared);
-  const Room room = room_of(m, shared);
+  const NetworkRoom room = room_of(m, shared);
   for (unsigned at = 0; at < count; ++at) {
     const NetworkStep step = steps[at];
     for (unsigned done = 0; done < step.score_count; done += WAVE) {
@@ -62,5 +62,5 @@ extern "C" __global__ void network_walk(const Network m, const LinearRows rows,
 // Makes the slots, which are empty, of the rows there are.
 extern "C" __global__ void network_index(const Network m, unsigned rows) {
   const unsigned place = blockIdx.x * blockDim.x + threadIdx.x;
-  if (place < rows) insert(m, m.keys[place], place);
+  if (place < rows) insert_place(m, m.keys[place], place);
 }

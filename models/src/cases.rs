@@ -9,11 +9,16 @@ use pelton_kernels::device::{Buffer, DeviceError, Stream};
 
 use crate::linear::cases::{blend_table, coordinate_table};
 use crate::linear::{Linear, LinearConfig, Optimizer};
+use crate::neural::{Form, NeuralConfig, Rule};
 use crate::{FeatureShape, Features, LabeledBatch, Model, ModelError, Task};
+
+mod network;
+
+use network::NetworkWork;
 
 /// Every case there is.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(LINEAR)
+    CASES.iter().chain(LINEAR).chain(NETWORKS)
 }
 
 /// Rows that are learned one after another, for which a GPU is not made.
@@ -51,6 +56,42 @@ const LINEAR: &[Case] = &[
         bytes_per_row: (17 * 4 + 2 * 2 * 32 + 2 * 2 * 16 * 16 * 8) as f64,
         rows: IN_TURN,
         open: |rows, seed| open_payments((rows, seed), Doing::Each),
+    },
+];
+
+const NETWORKS: &[Case] = &[
+    Case {
+        kernel: "network_score",
+        shape: "payments: 15 dense, 2 sparse, deep",
+        bytes_per_row: (17 * 4 + 2 * 40) as f64,
+        rows: BATCH,
+        open: |rows, seed| {
+            let config = NeuralConfig::new(Task::Binary, Form::Deep);
+            NetworkWork::open((rows, seed), config, (Doing::Score, [15, 2]))
+        },
+    },
+    Case {
+        kernel: "network_walk",
+        shape: "payments, a perceptron of values, in mini-batches",
+        bytes_per_row: (19 * 4 + 4 * 40) as f64,
+        rows: IN_TURN,
+        open: |rows, seed| {
+            let config = NeuralConfig::new(Task::Regression, Form::Mlp);
+            // So few embeddings that most of the time one goes where another comes.
+            let config = NeuralConfig { memory_bytes: 0, optimizer: Rule::AdaGrad, ..config };
+            NetworkWork::open((rows, seed), config, (Doing::Step, [15, 2]))
+        },
+    },
+    Case {
+        kernel: "network_walk",
+        shape: "payments, five classes, deep, one by one",
+        bytes_per_row: (19 * 4 + 4 * 60) as f64,
+        rows: IN_TURN,
+        open: |rows, seed| {
+            let config = NeuralConfig::new(Task::MultiClass { classes: 5 }, Form::Deep);
+            let config = NeuralConfig { memory_bytes: 0, ..config };
+            NetworkWork::open((rows, seed), config, (Doing::Each, [15, 2]))
+        },
     },
 ];
 

@@ -14,6 +14,7 @@
 //! bounded; a row that is refused changes nothing; memory is bounded by the settings. What this
 //! does not do: scale its inputs (they come standardised), or learn more than two hidden layers.
 
+pub(crate) mod cases;
 mod config;
 mod device;
 mod embeddings;
@@ -312,6 +313,7 @@ impl Model for Neural {
     /// One after another: a step of rows is those rows.
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.shape.check_batch(NAME, batch)?;
+        self.reserve(batch.features.rows)?;
         self.kept.note(batch);
         if let Some(there) = self.there.take() {
             return self.learn_by(there, batch, None);
@@ -330,6 +332,7 @@ impl Model for Neural {
         let outputs = self.outputs();
         self.shape.check_batch(NAME, batch)?;
         self.shape.check(NAME, &batch.features, Some((outputs, out.len())))?;
+        self.reserve(batch.features.rows)?;
         self.kept.note_each(batch);
         if let Some(there) = self.there.take() {
             return self.learn_by(there, batch, Some(out));

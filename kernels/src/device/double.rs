@@ -7,7 +7,7 @@
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::driver::{Driver, Handle};
@@ -60,8 +60,14 @@ pub fn tested() -> Vec<std::sync::Arc<Gpu>> {
 pub struct Double {
     /// Calls until one fails; 0 when none does.
     left: AtomicU64,
+    /// Bytes of its memory, and those in use.
+    memory: usize,
+    used: AtomicUsize,
     host_launch: HostLaunch,
 }
+
+/// Bytes of the memory of a double that is not told how many.
+const MEMORY: usize = 1 << 34;
 
 /// The double, where the environment asks for it.
 pub(super) fn asked_for() -> Option<Result<Box<dyn Driver>, DeviceError>> {
@@ -79,6 +85,12 @@ impl Double {
         Gpu::over(Box::new(Double::failing(failing)))
     }
 
+    /// A double with so many bytes of device memory.
+    #[must_use]
+    pub fn of_memory(bytes: usize) -> std::sync::Arc<Gpu> {
+        Gpu::over(Box::new(Double { memory: bytes, ..Double::failing(0) }))
+    }
+
     /// A double that runs the kernels of another library: broken ones, for tests of the tests.
     ///
     /// # Panics
@@ -92,11 +104,12 @@ impl Double {
             let library = Box::leak(Box::new(library));
             *library.get::<HostLaunch>(b"pelton_host_launch").expect("the function")
         };
-        Gpu::over(Box::new(Double { left: AtomicU64::new(0), host_launch }))
+        Gpu::over(Box::new(Double { host_launch, ..Double::failing(0) }))
     }
 
     fn failing(call: u64) -> Double {
-        Double { left: AtomicU64::new(call), host_launch: pelton_host_launch }
+        let (left, used) = (AtomicU64::new(call), AtomicUsize::new(0));
+        Double { left, memory: MEMORY, used, host_launch: pelton_host_launch }
     }
 
     /// Counts a call; the chosen one is where the GPU goes away.
@@ -147,22 +160,28 @@ impl Driver for Double {
         Description {
             number: 0,
             name: "double".to_owned(),
-            memory_bytes: 1 << 34,
+            memory_bytes: self.memory as u64,
             multiprocessors: 1,
             capability: (9, 0),
         }
     }
 
     fn memory(&self) -> Result<(u64, u64), DeviceError> {
-        Ok((1 << 34, 1 << 34))
+        let used = self.used.load(Ordering::Relaxed);
+        Ok(((self.memory - used) as u64, self.memory as u64))
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
         self.counted("cuMemAlloc")?;
+        if self.used.fetch_add(bytes, Ordering::Relaxed) + bytes > self.memory {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(DeviceError::Memory { bytes: bytes as u64 });
+        }
         Ok(allocate(bytes) as u64)
     }
 
     unsafe fn free(&self, address: u64, bytes: usize) -> Result<(), DeviceError> {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
         // SAFETY: the caller's.
         unsafe { release(address as *mut u8, bytes) };
         Ok(())

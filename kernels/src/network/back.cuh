@@ -33,7 +33,7 @@ NUMBERS void pull_row(const Network& m, float* outputs, float* pulls, float targ
 
 // Each row moves the usual residual that the next one is held to, so a regression's are in turn.
 NUMBERS void pull_rows(const Network& m, const LinearRows& lessons, unsigned first, unsigned count,
-                       float offset, const Room& room) {
+                       float offset, const NetworkRoom& room) {
   const bool is_in_turn = m.task == REGRESSION;
   const unsigned by = is_in_turn ? 1 : blockDim.x;
   if (is_in_turn && threadIdx.x > 0) return;
@@ -49,7 +49,7 @@ NUMBERS void pull_rows(const Network& m, const LinearRows& lessons, unsigned fir
 
 // Adds the derivatives of the rows by a layer's parameters.
 NUMBERS void add_gradients(float* gradient, unsigned inputs, unsigned outputs, unsigned from,
-                           unsigned pulls, unsigned count, const Room& room) {
+                           unsigned pulls, unsigned count, const NetworkRoom& room) {
   for (unsigned item = threadIdx.x; item < (inputs + 1) * outputs; item += blockDim.x) {
     const unsigned input = item / outputs, output = item % outputs;
     float sum = gradient[item];
@@ -67,7 +67,7 @@ NUMBERS void add_gradients(float* gradient, unsigned inputs, unsigned outputs, u
 
 // Derivatives by the inputs of a layer that came out of a rectifier.
 NUMBERS void back_rectified(const float* layer, unsigned inputs, unsigned outputs, unsigned pulls,
-                            unsigned from, unsigned to, unsigned count, const Room& room) {
+                            unsigned from, unsigned to, unsigned count, const NetworkRoom& room) {
   for (unsigned item = threadIdx.x; item < count * inputs; item += blockDim.x) {
     const unsigned input = item % inputs;
     float* own = room.row(item / inputs);
@@ -77,7 +77,7 @@ NUMBERS void back_rectified(const float* layer, unsigned inputs, unsigned output
 }
 
 // Derivatives by products and vectors, without those of vectors through the products.
-NUMBERS void back_inputs(const Network& m, unsigned count, const Room& room) {
+NUMBERS void back_inputs(const Network& m, unsigned count, const NetworkRoom& room) {
   const float* linear = m.parameters + m.linear_at;
   const unsigned inputs = inputs_of(m) - m.dense;
   for (unsigned item = threadIdx.x; item < count * inputs; item += blockDim.x) {
@@ -92,7 +92,7 @@ NUMBERS void back_inputs(const Network& m, unsigned count, const Room& room) {
 
 // Through the products: to the vectors of sparse columns, and to the parameters that are those of
 // dense ones.
-NUMBERS void back_products(const Network& m, unsigned count, const Room& room) {
+NUMBERS void back_products(const Network& m, unsigned count, const NetworkRoom& room) {
   const unsigned numbers = m.sparse * m.factors;
   for (unsigned item = threadIdx.x; item < count * numbers; item += blockDim.x) {
     const unsigned at = straight(m) + item % numbers, f = item % m.factors;
@@ -116,7 +116,7 @@ NUMBERS void back_products(const Network& m, unsigned count, const Room& room) {
 // Learns rows of a mini-batch that have no embedding in common: adds their derivatives to the
 // gradient and moves their embeddings. All threads of the block call it.
 NUMBERS void learn_rows(const Network& m, const LinearRows& lessons, unsigned first, unsigned count,
-                        float offset, const Room& room) {
+                        float offset, const NetworkRoom& room) {
   take_rows(m, lessons, first, count, room);
   __syncthreads();
   forward_rows(m, count, room);

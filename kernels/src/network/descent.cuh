@@ -2,7 +2,7 @@
 #pragma once
 #include "shape.cuh"
 
-constexpr unsigned STAGE = 2048;
+constexpr unsigned STAGE_LENGTH = 2048;
 constexpr float NORM_MAX = 4.0f;
 constexpr float WEIGHT_MAX = 16.0f;
 constexpr float FIRST_MOMENT = 0.9f;
@@ -11,10 +11,10 @@ constexpr float SECOND_MOMENT = 0.999f;
 // The length of the gradient: a thread for each lane adds what all have squared. All threads of the
 // block call it, and have waited for the gradient.
 NUMBERS float gradient_length(const Network& m) {
-  __shared__ float stage[STAGE];
+  __shared__ float stage[STAGE_LENGTH];
   float sum = 0.0f;
-  for (unsigned from = 0; from < m.count; from += STAGE) {
-    const unsigned left = m.count - from, length = left < STAGE ? left : STAGE;
+  for (unsigned from = 0; from < m.count; from += STAGE_LENGTH) {
+    const unsigned left = m.count - from, length = left < STAGE_LENGTH ? left : STAGE_LENGTH;
     for (unsigned i = threadIdx.x; i < length; i += blockDim.x)
       stage[i] = m.gradient[from + i] * m.gradient[from + i];
     __syncthreads();

@@ -8,15 +8,14 @@
 //! Nothing here waits but what reads or writes whole states. Rows to learn are copied from two
 //! places in turn, so that one walk is made while the one before is done.
 
-use std::sync::Arc;
+mod buffers;
 
 use super::{NetworkSpec, WAVE, Walk};
 use crate::KernelError;
-use crate::coordinate::device::{RowBuffers, RowsThere, TableError, Task};
+use crate::coordinate::device::{RowsThere, TableError, Task};
 use crate::descent::{Descent, Rule};
-use crate::device::{
-    Argument, Buffer, Device, DeviceError, Gpu, Launch, Pinned, Pinning, Plain, Stream,
-};
+use crate::device::{Argument, Buffer, DeviceError, Launch, Plain, Stream};
+use buffers::{Lessons, TableRows};
 
 /// Threads of a block that has a wave: two rows for each output of a layer of 64.
 const THREADS: u32 = 256;
@@ -38,7 +37,7 @@ pub struct DeviceNetwork {
     squares: Buffer<f32>,
     gradient: Buffer<f32>,
     memory: Buffer<f32>,
-    table: Rows,
+    table: TableRows,
     slots: Buffer<u32>,
     /// Slots that are not empty, at most, and rows of the table there.
     used: usize,
@@ -49,24 +48,6 @@ pub struct DeviceNetwork {
     lessons: [Lessons; 2],
     /// Which of them comes next.
     turn: usize,
-}
-
-/// The rows of the table.
-#[derive(Debug)]
-struct Rows {
-    /// `[rows, width]`.
-    numbers: Buffer<f32>,
-    squares: Buffer<[f32; 2]>,
-    keys: Buffer<u32>,
-}
-
-/// What a walk is made of, on its way to the GPU.
-#[derive(Debug)]
-struct Lessons {
-    rows: RowBuffers,
-    /// Steps, begins, biases.
-    words_here: Pinned<u32>,
-    words: Buffer<u32>,
 }
 
 /// What learning has come to, here.
@@ -97,53 +78,6 @@ struct NetworkArgument {
 // SAFETY: numbers only, without padding: 80 + 16 + 80 + 8 bytes.
 unsafe impl Plain for NetworkArgument {}
 
-impl Rows {
-    fn new(gpu: &Arc<Gpu>, rows: usize, width: usize) -> Result<Rows, DeviceError> {
-        Ok(Rows {
-            numbers: Buffer::new(gpu, rows * width)?,
-            squares: Buffer::new(gpu, rows)?,
-            keys: Buffer::new(gpu, rows)?,
-        })
-    }
-}
-
-impl Lessons {
-    fn new(gpu: &Arc<Gpu>, spec: &NetworkSpec) -> Result<Lessons, DeviceError> {
-        Ok(Lessons {
-            rows: RowBuffers::new(gpu, spec.dense, spec.sparse)?,
-            words_here: Pinned::ordinary(0),
-            words: Buffer::new(gpu, 0)?,
-        })
-    }
-
-    fn reserve(&mut self, rows: usize, words: usize) -> Result<(), DeviceError> {
-        self.rows.reserve(rows)?;
-        self.words.reserve(words)?;
-        if self.words_here.len() < words {
-            let device = Device::Gpu(Arc::clone(self.words.gpu()));
-            self.words_here = Pinned::new(&device, words.next_power_of_two(), Pinning::Upload)?;
-        }
-        Ok(())
-    }
-
-    /// Copies a walk to the GPU; where steps, begins and biases are.
-    fn give(&mut self, stream: &Stream, walk: &Walk) -> Result<[u64; 3], DeviceError> {
-        let (steps, begins) = (walk.steps.as_flattened(), walk.begins.as_flattened());
-        let behind = steps.len() + begins.len();
-        let words = behind + walk.biases.len();
-        self.reserve(walk.targets.len(), words)?;
-        let here = &mut self.words_here[..words];
-        here[..steps.len()].copy_from_slice(steps);
-        here[steps.len()..behind].copy_from_slice(begins);
-        let biases = here[behind..].iter_mut().zip(&walk.biases);
-        biases.for_each(|(word, bias)| *word = bias.to_bits());
-        stream.upload((&mut self.words, 0), (&mut self.words_here, 0), words)?;
-        let labels = Some((&walk.targets[..], &walk.shares[..]));
-        self.rows.give(stream, (&walk.dense, &walk.places), walk.targets.len(), labels)?;
-        Ok([0, steps.len(), behind].map(|at| self.words.address() + 4 * at as u64))
-    }
-}
-
 fn count(value: usize) -> u32 {
     u32::try_from(value).expect("counts were checked when the network was made")
 }
@@ -170,7 +104,7 @@ impl DeviceNetwork {
             squares: Buffer::new(gpu, spec.parameters())?,
             gradient: Buffer::new(gpu, spec.parameters())?,
             memory: Buffer::new(gpu, MEMORY)?,
-            table: Rows::new(gpu, 0, spec.width())?,
+            table: TableRows::new(gpu, 0, spec.width())?,
             slots,
             used: 0,
             rows: 0,
@@ -254,7 +188,7 @@ impl DeviceNetwork {
             return Ok(());
         }
         let rows = rows.next_power_of_two().max(ROWS_MIN).min(self.spec.rows_max);
-        let mut table = Rows::new(stream.gpu(), rows, self.spec.width())?;
+        let mut table = TableRows::new(stream.gpu(), rows, self.spec.width())?;
         let own = &self.table;
         stream.copy(&mut table.numbers, &own.numbers, own.numbers.len())?;
         stream.copy(&mut table.squares, &own.squares, own.squares.len())?;

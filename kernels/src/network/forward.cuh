@@ -5,7 +5,7 @@
 
 // Inputs of the rows, without the products.
 NUMBERS void take_rows(const Network& m, const LinearRows& rows, unsigned first, unsigned count,
-                       const Room& room) {
+                       const NetworkRoom& room) {
   const unsigned from = straight(m);
   for (unsigned item = threadIdx.x; item < count * m.dense; item += blockDim.x) {
     const unsigned row = item / m.dense, column = item % m.dense;
@@ -18,17 +18,17 @@ NUMBERS void take_rows(const Network& m, const LinearRows& rows, unsigned first,
     const unsigned row = item / m.sparse, column = item % m.sparse;
     const unsigned index =
         rows.sparse[static_cast<unsigned long long>(first + row) * m.sparse + column];
-    const unsigned place = m.are_places != 0 ? index : find(m, index);
+    const unsigned place = m.are_places != 0 ? index : find_place(m, index);
     float* own = room.row(row);
     own[room.places + column] = __uint_as_float(place);
     float* vector = own + from + column * m.factors;
     for (unsigned f = 0; f < m.factors; ++f)
-      vector[f] = place == NONE ? 0.0f : numbers_of(m, place)[f];
+      vector[f] = place == NO_PLACE ? 0.0f : numbers_of(m, place)[f];
   }
 }
 
 // The products of the pairs of each row.
-NUMBERS void multiply_rows(const Network& m, unsigned count, const Room& room) {
+NUMBERS void multiply_rows(const Network& m, unsigned count, const NetworkRoom& room) {
   const float* vectors = m.parameters + m.vectors_at;
   for (unsigned item = threadIdx.x; item < count * m.factors; item += blockDim.x) {
     const unsigned row = item / m.factors, f = item % m.factors;
@@ -64,7 +64,7 @@ NUMBERS void sums_of(const float* layer, unsigned inputs, unsigned outputs, unsi
 
 // A hidden layer and its rectifier; `from` and `to` are places in the room.
 NUMBERS void hidden_rows(const float* layer, unsigned inputs, unsigned outputs, unsigned from,
-                         unsigned to, unsigned count, const Room& room) {
+                         unsigned to, unsigned count, const NetworkRoom& room) {
   for (unsigned item = threadIdx.x; item < (count + 1) / 2 * outputs; item += blockDim.x) {
     const unsigned row = item / outputs * 2, output = item % outputs;
     const unsigned other = row + 1 < count ? row + 1 : row;
@@ -76,7 +76,7 @@ NUMBERS void hidden_rows(const float* layer, unsigned inputs, unsigned outputs, 
 }
 
 // The last layer, with the linear part where there is one.
-NUMBERS void output_rows(const Network& m, unsigned count, const Room& room) {
+NUMBERS void output_rows(const Network& m, unsigned count, const NetworkRoom& room) {
   const float *last = m.parameters + m.last_at, *linear = m.parameters + m.linear_at;
   for (unsigned item = threadIdx.x; item < (count + 1) / 2 * m.padded; item += blockDim.x) {
     const unsigned row = item / m.padded * 2, output = item % m.padded;
@@ -91,7 +91,7 @@ NUMBERS void output_rows(const Network& m, unsigned count, const Room& room) {
         sum += beside[k];
         for (unsigned c = 0; output < m.outputs && c < m.sparse; ++c) {
           const unsigned place = room.place(m, row + k, c);
-          if (place != NONE) sum += numbers_of(m, place)[m.factors + output];
+          if (place != NO_PLACE) sum += numbers_of(m, place)[m.factors + output];
         }
       }
       room.row(row + k)[room.outputs + output] = sum;
@@ -100,7 +100,7 @@ NUMBERS void output_rows(const Network& m, unsigned count, const Room& room) {
 }
 
 // The outputs of the rows taken in. All threads of the block call it, and wait before and behind.
-NUMBERS void forward_rows(const Network& m, unsigned count, const Room& room) {
+NUMBERS void forward_rows(const Network& m, unsigned count, const NetworkRoom& room) {
   if (m.is_deep != 0) {
     multiply_rows(m, count, room);
     __syncthreads();
@@ -114,21 +114,19 @@ NUMBERS void forward_rows(const Network& m, unsigned count, const Room& room) {
 
 // Scores up to WAVE rows from `first` on. All threads of the block call it.
 NUMBERS void score_rows(const Network& m, const LinearRows& rows, unsigned first, unsigned count,
-                        const Room& room, float* predictions) {
+                        const NetworkRoom& room, float* predictions) {
   take_rows(m, rows, first, count, room);
   __syncthreads();
   forward_rows(m, count, room);
   __syncthreads();
   for (unsigned row = threadIdx.x; row < count; row += blockDim.x) {
     float* own = room.row(row) + room.outputs;
-    if (m.is_raw != 0) {
-    } else if (m.task == BINARY) {
+    if (m.task == BINARY)
       own[0] = sigmoid(own[0]);
-    } else if (m.task == CLASSES) {
+    else if (m.task == CLASSES)
       softmax(own, m.outputs);
-    } else {
+    else if (m.is_raw == 0)
       own[0] = static_cast<float>(m.mean + static_cast<double>(own[0]) * m.deviation);
-    }
     float* out = predictions + static_cast<unsigned long long>(first + row) * m.outputs;
     for (unsigned c = 0; c < m.outputs; ++c) out[c] = own[c];
   }

@@ -6,7 +6,7 @@
 // Rows that go through the network side by side, in one block.
 constexpr unsigned WAVE = 8;
 // No row of the table of embeddings.
-constexpr unsigned NONE = 0xffffffffu;
+constexpr unsigned NO_PLACE = 0xffffffffu;
 constexpr float LARGEST = 3.40282347e+38f;
 
 struct Network {
@@ -21,6 +21,8 @@ struct Network {
   float* memory;       // b1^t, b2^t, the usual residual
   float* room;         // where shared memory does not suffice
   double mean, deviation;  // of targets
+  // Whether scores of a regression stay in the unit of the outputs; whether sparse features are rows
+  // of the table.
   unsigned task, is_adam, is_deep, is_raw, are_places, slot_mask;
   unsigned dense, sparse, factors, width, outputs, padded, first, second;
   unsigned second_at, last_at, linear_at, vectors_at, count, stride;
@@ -33,19 +35,19 @@ NUMBERS unsigned inputs_of(const Network& m) { return straight(m) + m.sparse * m
 
 // Where the numbers of a row lie in the room of a block: `stride` of them for each row. Those from
 // the derivatives by inputs on are of rows that are learned alone.
-struct Room {
+struct NetworkRoom {
   float* rows;
   unsigned stride, first, second, outputs, places, sums;
   unsigned input_pulls, first_pulls, second_pulls, pulls;
   NUMBERS float* row(unsigned row) const { return rows + row * stride; }
   NUMBERS unsigned place(const Network& m, unsigned row, unsigned column) const {
-    return column < m.sparse ? __float_as_uint(rows[row * stride + places + column]) : NONE;
+    return column < m.sparse ? __float_as_uint(rows[row * stride + places + column]) : NO_PLACE;
   }
 };
 
-NUMBERS Room room_of(const Network& m, float* shared) {
+NUMBERS NetworkRoom room_of(const Network& m, float* shared) {
   const unsigned inputs = inputs_of(m);
-  Room room;
+  NetworkRoom room;
   room.rows = m.room == nullptr
                   ? shared
                   : m.room + static_cast<unsigned long long>(blockIdx.x) * WAVE * m.stride;

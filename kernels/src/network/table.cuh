@@ -14,18 +14,18 @@ NUMBERS unsigned slot_of(const Network& m, unsigned key) {
   return static_cast<unsigned>(mix64(key)) & m.slot_mask;
 }
 
-// The row of an index, or NONE. It ends: half of the slots are empty.
-NUMBERS unsigned find(const Network& m, unsigned key) {
-  if (key == ABSENT) return NONE;
+// The row of an index, or NO_PLACE. It ends: half of the slots are empty.
+NUMBERS unsigned find_place(const Network& m, unsigned key) {
+  if (key == ABSENT) return NO_PLACE;
   for (unsigned slot = slot_of(m, key);; slot = (slot + 1) & m.slot_mask) {
     const unsigned held = m.slots[slot];
-    if (held == 0) return NONE;
+    if (held == 0) return NO_PLACE;
     if (m.keys[held - 1] == key) return held - 1;
   }
 }
 
 // Where threads meet the slots' layout depends on their order; what is found does not.
-NUMBERS void insert(const Network& m, unsigned key, unsigned place) {
+NUMBERS void insert_place(const Network& m, unsigned key, unsigned place) {
   unsigned slot = slot_of(m, key);
   while (atomicCAS(&m.slots[slot], 0u, place + 1) != 0) slot = (slot + 1) & m.slot_mask;
 }
@@ -45,7 +45,7 @@ NUMBERS void begin_rows(const Network& m, const unsigned* begins, unsigned count
     if (f != 0) continue;
     m.row_squares[2ull * place] = m.row_squares[2ull * place + 1] = 0.0f;
     m.keys[place] = key;
-    insert(m, key, place);
+    insert_place(m, key, place);
   }
 }
 
@@ -63,12 +63,12 @@ NUMBERS void move_part(float* numbers, const float* pulls, unsigned count, float
 
 // Moves the embeddings of rows that have none in common, once for each column: a thread has a
 // row's place with its vector or its linear weights, and columns that share it in their order.
-NUMBERS void move_rows(const Network& m, unsigned count, const Room& room) {
+NUMBERS void move_rows(const Network& m, unsigned count, const NetworkRoom& room) {
   const unsigned parts = m.is_deep != 0 ? 2 : 1;
   for (unsigned item = threadIdx.x; item < count * m.sparse * parts; item += blockDim.x) {
     const unsigned part = item % parts, column = item / parts % m.sparse;
     const unsigned row = item / parts / m.sparse, place = room.place(m, row, column);
-    bool is_first = place != NONE;
+    bool is_first = place != NO_PLACE;
     for (unsigned c = 0; c < column; ++c)
       is_first = is_first && room.place(m, row, c) != place;
     if (!is_first) continue;

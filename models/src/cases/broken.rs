@@ -74,6 +74,30 @@ const BREAKS: &[Break] = &[
         "weight + step.pulls[expert] * moved",
         "fmaf(step.pulls[expert], moved, weight)",
     ),
+    (
+        "a row of the table is begun as its last index left it",
+        "src/network/table.cuh",
+        "m.row_squares[2ull * place] = m.row_squares[2ull * place + 1] = 0.0f;",
+        "m.row_squares[2ull * place] = 0.0f;",
+    ),
+    (
+        "an index is sought in every second slot",
+        "src/network/table.cuh",
+        "slot = (slot + 1) & m.slot_mask) {",
+        "slot = (slot + 2) & m.slot_mask) {",
+    ),
+    (
+        "something goes back through a closed rectifier",
+        "src/network/back.cuh",
+        "own[from + input] > 0.0f;",
+        "own[from + input] >= 0.0f;",
+    ),
+    (
+        "a mini-batch begins with the gradient of the last one",
+        "src/network.cu",
+        "if ((step.flags & OPENS) != 0)",
+        "if (at == 0)",
+    ),
 ];
 
 /// Barriers whose loss leaves an order of reads and writes to chance.
@@ -101,6 +125,18 @@ const RACES: &[Break] = &[
         "src/blend.cu",
         "inputs, projected);\n      __syncthreads();",
         "inputs, projected);",
+    ),
+    (
+        "before the products are inputs",
+        "src/network/forward.cuh",
+        "multiply_rows(m, count, room);\n    __syncthreads();",
+        "multiply_rows(m, count, room);",
+    ),
+    (
+        "before embeddings move by their derivatives",
+        "src/network/back.cuh",
+        "back_products(m, count, room);\n  __syncthreads();",
+        "back_products(m, count, room);",
     ),
 ];
 

@@ -26,11 +26,11 @@ use crate::kept::Kept;
 use crate::linear::link::Link;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 
-/// Rows of a walk that are scored or come to wait.
-const CHUNK: usize = 1024;
+/// Rows of a walk that are scored or come to wait; few in tests, so that there are several walks.
+const CHUNK: usize = if cfg!(test) { 150 } else { 1024 };
 
 /// What lives on a GPU, and the way there.
-pub(super) struct There {
+pub(crate) struct There {
     stream: Stream,
     network: DeviceNetwork,
     rows: RowBuffers,
@@ -120,6 +120,16 @@ impl There {
         self.network.fetch(&self.stream, &mut state)?;
         here.link.set_target_state(&running);
         Ok(())
+    }
+
+    /// What is on the GPU.
+    pub fn network(&self) -> &DeviceNetwork {
+        &self.network
+    }
+
+    /// The order of its work.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     fn make_room(&mut self, predictions: usize) -> Result<(), DeviceError> {
@@ -250,6 +260,12 @@ impl Neural {
         there.borrow_mut().score(features, (rows, self.link.target_unit()), out)
     }
 
+    /// Makes room for learning so many rows where the model lies on a device: what fails behind it
+    /// is lost for good.
+    pub(super) fn reserve(&self, rows: usize) -> Result<(), DeviceError> {
+        self.there.as_ref().map_or(Ok(()), |there| there.borrow_mut().reserve(self, rows))
+    }
+
     /// Learns rows by a device, and scores each before it where `out` takes it.
     pub(super) fn learn_by(
         &mut self,
@@ -272,7 +288,6 @@ impl Neural {
     ) -> Result<(), ModelError> {
         let (rows, outputs) = (batch.features.rows, self.outputs());
         let [dense, sparse] = [self.shape.dense_width, self.shape.sparse_width];
-        there.reserve(self, rows)?;
         for from in (0..rows).step_by(CHUNK) {
             let to = rows.min(from + CHUNK);
             for row in from..to {
@@ -329,6 +344,8 @@ impl There {
         let begins = (rows + waiting) * again * here.shape.sparse_width;
         let (there, rows_max) = (here.embeddings.counts().0, self.network.spec().rows_max);
         let table = rows_max.min(there + begins);
+        self.rows.reserve(chunk)?;
+        self.make_room(chunk * here.config.task.outputs())?;
         self.network.reserve(&self.stream, table, [lessons, chunk])
     }
 }

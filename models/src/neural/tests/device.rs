@@ -1,7 +1,8 @@
 //! Networks on a device against those here: every score and every saved byte, whatever is done.
 
-use pelton_kernels::device::Device;
+use pelton_kernels::coordinate::device::RowBuffers;
 use pelton_kernels::device::double::Double;
+use pelton_kernels::device::{Device, DeviceError};
 use proptest::prelude::*;
 
 use super::*;
@@ -37,7 +38,7 @@ fn a_device_has_the_bits_of_the_cpu() {
     let shapes = (0..9_usize, 0..6_usize, prop_oneof![5..7_u32, 9..13_u32]);
     let acts = (prop::collection::vec(act(), 1..10), any::<u64>());
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 96,
+        cases: 64,
         ..ProptestConfig::default()
     });
     type Drawn = (Settings, (usize, usize, u32), (Vec<Act>, u64));
@@ -60,4 +61,94 @@ fn a_device_has_the_bits_of_the_cpu() {
         Ok(())
     };
     runner.run(&(settings(), shapes, acts), run).expect("the same bits on both");
+}
+
+/// Rows with as many indices as there are, so that the table grows with each batch.
+fn rows_of(first: u32, rows: usize) -> Stream {
+    let mut stream = Stream::new(u64::from(first), rows, |x, _, _| f32::from(u8::from(x > 0.0)));
+    stream.sparse.iter_mut().zip(first..).for_each(|(index, own)| *index = own);
+    stream
+}
+
+fn learned(model: &mut Neural, stream: &Stream) -> Result<LearnOutcome, ModelError> {
+    let rows = stream.labels.len();
+    let (features, labels) = stream.batch(&[], 0, rows);
+    model.learn(&LabeledBatch { features, labels, weights: &vec![1.0; rows] })
+}
+
+/// A table that has outgrown its device says so, and both are what they were.
+#[test]
+fn memory_that_does_not_suffice_is_told_before_anything_is_learned() {
+    let device = Device::Gpu(Double::of_memory(1 << 20));
+    let shape = FeatureShape { sparse_bits: 20, ..SHAPE };
+    let config = NeuralConfig::new(Task::Binary, Form::Deep);
+    let mut here = Neural::new(config, shape).expect("possible");
+    let mut there = Neural::on(&device, config, shape).expect("room enough");
+    let mut first = 0;
+    here.keep().expect("kept");
+    there.keep().expect("kept");
+    let refused = loop {
+        let stream = rows_of(first, 1000);
+        if let Err(error) = learned(&mut there, &stream) {
+            break error;
+        }
+        learned(&mut here, &stream).expect("the shapes fit");
+        first += 1000;
+    };
+    assert!(matches!(refused, ModelError::Device(DeviceError::Memory { .. })), "{refused}");
+    assert!(first >= 2000 && saved(&here) == saved(&there));
+    // What needs no more of it goes on.
+    let stream = rows_of(0, 10);
+    learned(&mut here, &stream).expect("the shapes fit");
+    learned(&mut there, &stream).expect("room for what is there");
+    assert!(saved(&here) == saved(&there));
+    let kept = |model: &Neural| {
+        let mut bytes = Vec::new();
+        model.write_kept(&mut bytes).expect("a vector takes all bytes");
+        bytes
+    };
+    assert!(kept(&here) == kept(&there));
+}
+
+/// Whatever call fails, an error comes of it and of all that follow; nothing panics.
+#[test]
+fn a_device_that_goes_away_is_an_error() {
+    let config = NeuralConfig::new(Task::Regression, Form::Deep);
+    let mut are_all_done = false;
+    for failing in 1..400 {
+        let device = Device::Gpu(Double::open(failing));
+        let Ok(mut model) = Neural::on(&device, config, SHAPE) else { continue };
+        let stream = rows_of(3, 40);
+        let (features, labels) = stream.batch(&[], 0, 40);
+        let batch = LabeledBatch { features, labels, weights: &[1.0; 40] };
+        let mut out = [0.0; 40];
+        let done = [
+            model.score(&features, &mut out),
+            model.learn(&batch).map(drop),
+            model.score_and_learn_each(&batch, &mut out).map(drop),
+            model.write_state(&mut Vec::new()).map_err(ModelError::State),
+        ];
+        let first = done.iter().position(Result::is_err).unwrap_or(done.len());
+        assert!(done[first..].iter().all(Result::is_err), "{failing}");
+        are_all_done |= first == done.len();
+    }
+    assert!(are_all_done);
+}
+
+#[test]
+fn rows_that_lie_there_already_have_the_same_scores() {
+    let gpu = Double::open(0);
+    let config = NeuralConfig::new(Task::Binary, Form::Deep);
+    let mut model = Neural::on(&Device::Gpu(gpu.clone()), config, SHAPE).expect("possible");
+    let stream = Stream::new(12, 500, |x, y, _| f32::from(u8::from(x > y)));
+    learned(&mut model, &stream).expect("learned");
+    let (features, _) = stream.batch(&[], 0, 500);
+    let mut rows = RowBuffers::new(&gpu, 2, 1).expect("room");
+    let order = pelton_kernels::device::Stream::new(&gpu).expect("a stream");
+    rows.give(&order, (&stream.dense, &stream.sparse), 500, None).expect("given");
+    order.wait().expect("done");
+    let (mut given, mut there) = ([0.0; 500], [0.0; 500]);
+    model.score(&features, &mut given).expect("scored");
+    model.score_there(&features, rows.all(), &mut there).expect("scored");
+    assert_eq!(given.map(f32::to_bits), there.map(f32::to_bits));
 }
