@@ -35,6 +35,7 @@ host_cuda_switch:
 #include "../src/blend.cu"
 #include "../src/coordinate.cu"
 #include "../src/coordinate/step.cu"
+#include "../src/factor.cu"
 #include "../src/moments.cu"
 #include "../src/network.cu"
 #include "../src/repair.cu"

@@ -19,6 +19,7 @@
 //! | [`mixture`] | weights of experts by their losses | fixed order |
 //! | [`pairs`] | interactions of pairs of features by embeddings | fixed order |
 //! | [`stack`] | experts' scores as inputs of one more model | fixed order |
+//! | [`factor`] | factorization machines of the models on a GPU | fixed order |
 //! | [`network`] | networks of the models on a GPU, and the steps they learn in | fixed order |
 //! | [`tally`] | sums over judged rows of a binary score | independent of order |
 //! | [`cases`] | work for each kernel, for tests and benches | drawn from a seed |
@@ -36,6 +37,7 @@ pub mod covariance;
 pub mod descent;
 pub mod device;
 pub mod error;
+pub mod factor;
 pub mod fixed;
 pub mod hash;
 pub mod implicit;

@@ -29,6 +29,7 @@ pub(super) const IMAGES: &[Image] = &[
     image!("blend"),
     image!("coordinate"),
     image!("coordinate_step"),
+    image!("factor"),
     image!("moments"),
     image!("network"),
     image!("repair"),

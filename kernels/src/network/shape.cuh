@@ -21,8 +21,8 @@ struct Network {
   float* memory;       // b1^t, b2^t, the usual residual
   float* room;         // where shared memory does not suffice
   double mean, deviation;  // of targets
-  // Whether scores of a regression stay in the unit of the outputs; whether sparse features are rows
-  // of the table.
+  // `is_raw`: scores of a regression stay in the unit of the outputs; `are_places`: sparse features
+  // are rows of the table.
   unsigned task, is_adam, is_deep, is_raw, are_places, slot_mask;
   unsigned dense, sparse, factors, width, outputs, padded, first, second;
   unsigned second_at, last_at, linear_at, vectors_at, count, stride;

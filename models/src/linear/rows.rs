@@ -141,6 +141,42 @@ pub(crate) trait RowLearner: Send {
     fn write_table(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
     /// Reads it back.
     fn read_table(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
+
+    // What a learner keeps of earlier states besides that: the linear ones nothing. Each is called
+    // with what `kept` does for the rest.
+
+    /// Keeps the state as it is.
+    fn keep_beside(&mut self) {}
+    /// Forgets the oldest kept state.
+    fn forget_oldest_beside(&mut self) {}
+    /// Goes back to the oldest kept state, which stays kept.
+    fn go_back_beside(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Goes back to the newest kept state, which is forgotten.
+    fn unwind_beside(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Writes the kept states.
+    fn write_kept_beside(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+    /// Reads them back.
+    fn read_kept_beside(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+    /// Writes the state itself.
+    fn write_beside(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+    /// Keeps a state so written, which this one has followed.
+    fn keep_whole_beside(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
 }
 
 /// Whole batches; shapes have been checked.
@@ -210,6 +246,7 @@ impl<L: RowLearner> Rows<L> {
     }
 
     /// The same to change.
+    #[cfg(test)]
     pub fn learner_mut(&mut self) -> &mut L {
         &mut self.learner
     }
