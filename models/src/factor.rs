@@ -11,6 +11,7 @@
 //! [`Factor::embedded`]). What this does not do: interactions of three, or of a feature with
 //! itself; deep layers.
 
+pub(crate) mod cases;
 mod config;
 mod draw;
 mod embeddings;

@@ -64,7 +64,7 @@ const BREAKS: &[Break] = &[
     ),
     (
         "some threads do not come to a barrier",
-        "src/blend.cu",
+        "src/blend/learn.cuh",
         "    __syncthreads();\n    if (row.is_good",
         "    if (thread != 7) __syncthreads();\n    if (row.is_good",
     ),
@@ -73,6 +73,30 @@ const BREAKS: &[Break] = &[
         "src/blend/experts.cuh",
         "weight + step.pulls[expert] * moved",
         "fmaf(step.pulls[expert], moved, weight)",
+    ),
+    (
+        "the hand looks at one row less",
+        "src/factor/table.cuh",
+        "step < watched; ++step",
+        "step + 1 < watched; ++step",
+    ),
+    (
+        "a pair is learned with what it has made of its other half",
+        "src/factor/pairs.cuh",
+        "step, e, left * pair.value);",
+        "step, e, pair.one[f].weights[e] * pair.value);",
+    ),
+    (
+        "a stack forgets the sign of its pull",
+        "src/factor/stack.cuh",
+        "pull = sign * size;",
+        "pull = size;",
+    ),
+    (
+        "a row is not scored again when its embeddings begin",
+        "src/factor.cu",
+        "    begin_all(m, room);\n    __syncthreads();\n    add_pairs(dense, sparse, scores);",
+        "    begin_all(m, room);\n    __syncthreads();",
     ),
     (
         "a row of the table is begun as its last index left it",
@@ -122,9 +146,21 @@ const RACES: &[Break] = &[
     ),
     (
         "before the spreads are used",
-        "src/blend.cu",
+        "src/blend/learn.cuh",
         "inputs, projected);\n      __syncthreads();",
         "inputs, projected);",
+    ),
+    (
+        "between a row that is refused and the next",
+        "src/blend/learn.cuh",
+        "      __syncthreads();\n      continue;",
+        "      continue;",
+    ),
+    (
+        "before terms are added up",
+        "src/factor/pairs.cuh",
+        "item % EXPERTS);\n    __syncthreads();",
+        "item % EXPERTS);",
     ),
     (
         "before the products are inputs",
