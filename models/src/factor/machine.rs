@@ -19,7 +19,7 @@ use super::embeddings::Embeddings;
 use crate::graph::{Graph, Value};
 use crate::linear::blend::{Blend, Example, limited_shares};
 use crate::linear::draw::DrawnRow;
-use crate::linear::kept::Kept;
+use crate::linear::kept::{Beside, Kept};
 use crate::linear::link::{Link, class_log_odds};
 use crate::linear::rows::{Row, RowLearner};
 use crate::linear::{LinearConfig, Optimizer};
@@ -232,7 +232,10 @@ impl RowLearner for Machine {
         self.embeddings.read(state)?;
         self.linear.read_table(state)
     }
+}
 
+/// The embeddings have notes of their own.
+impl Beside for Machine {
     fn keep_beside(&mut self) {
         self.embeddings.keep();
     }

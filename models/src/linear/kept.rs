@@ -58,6 +58,43 @@ impl KeptCell for Cell {
     }
 }
 
+/// What a learner keeps of earlier states besides its table and what is small; the linear ones
+/// nothing. Each is called with what the functions here do for the rest.
+pub(crate) trait Beside {
+    /// Keeps the state as it is.
+    fn keep_beside(&mut self) {}
+    /// Forgets the oldest kept state.
+    fn forget_oldest_beside(&mut self) {}
+    /// Goes back to the oldest kept state, which stays kept.
+    fn go_back_beside(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Goes back to the newest kept state, which is forgotten.
+    fn unwind_beside(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Writes the kept states.
+    fn write_kept_beside(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+    /// Reads them back.
+    fn read_kept_beside(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+    /// Writes the state itself.
+    fn write_beside(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+    /// Keeps a state so written, which this one has followed.
+    fn keep_whole_beside(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+}
+
 /// The states that are kept, oldest first.
 pub(crate) struct Kept<C> {
     versions: VecDeque<Version<C>>,

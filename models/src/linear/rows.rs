@@ -13,7 +13,7 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::draw::{self, DrawnRow};
 use super::explain;
-use super::kept::{self, Kept, KeptCell};
+use super::kept::{self, Beside, Kept, KeptCell};
 use super::link::Link;
 use crate::graph::{Graph, Inputs, Value};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError};
@@ -91,7 +91,7 @@ pub(crate) fn learn_in_order<L: RowLearner>(
 }
 
 /// Scores and learns single rows.
-pub(crate) trait RowLearner: Send {
+pub(crate) trait RowLearner: Beside + Send {
     /// Numbers that scoring leaves for learning, per row.
     fn scores_width(&self) -> usize;
     /// The linear scores of a row.
@@ -141,42 +141,6 @@ pub(crate) trait RowLearner: Send {
     fn write_table(&self, state: &mut StateWriter<'_>) -> io::Result<()>;
     /// Reads it back.
     fn read_table(&mut self, state: &mut StateReader<'_>) -> io::Result<()>;
-
-    // What a learner keeps of earlier states besides that: the linear ones nothing. Each is called
-    // with what `kept` does for the rest.
-
-    /// Keeps the state as it is.
-    fn keep_beside(&mut self) {}
-    /// Forgets the oldest kept state.
-    fn forget_oldest_beside(&mut self) {}
-    /// Goes back to the oldest kept state, which stays kept.
-    fn go_back_beside(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-    /// Goes back to the newest kept state, which is forgotten.
-    fn unwind_beside(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-    /// Writes the kept states.
-    fn write_kept_beside(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        let _ = state;
-        Ok(())
-    }
-    /// Reads them back.
-    fn read_kept_beside(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
-        let _ = state;
-        Ok(())
-    }
-    /// Writes the state itself.
-    fn write_beside(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
-        let _ = state;
-        Ok(())
-    }
-    /// Keeps a state so written, which this one has followed.
-    fn keep_whole_beside(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
-        let _ = state;
-        Ok(())
-    }
 }
 
 /// Whole batches; shapes have been checked.
