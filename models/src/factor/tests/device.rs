@@ -107,3 +107,30 @@ fn a_row_that_is_too_wide_is_told() {
     let config = FactorConfig::new(Task::Binary, Interaction::Shared);
     assert!(Factor::on(&device, config, shape).is_err());
 }
+
+/// States with few rows between them: what changed after each is told by when rows were needed.
+#[test]
+fn kept_states_of_single_rows_are_those_of_the_cpu() {
+    let device = Device::Gpu(Double::open(0));
+    for (interaction, task) in KINDS.into_iter().flat_map(|kind| TASKS.map(|task| (kind, task))) {
+        let config = FactorConfig { memory_bytes: 0, ..FactorConfig::new(task, interaction) };
+        let mut here = Factor::new(config, SHAPE).expect("possible");
+        let mut there = Factor::on(&device, config, SHAPE).expect("possible");
+        let stream = Stream::new(5, 60, 100, label(task));
+        let mut from = 0;
+        for rows in [0, 1, 1, 2, 1, 30, 1, 0, 1] {
+            for model in [&mut here, &mut there] {
+                model.keep().expect("kept");
+                model.learn(&stream.batch(from, from + rows)).expect("learned");
+            }
+            from += rows;
+            assert!(saved(&here) == saved(&there), "{interaction:?} {task:?} {from}");
+        }
+        for model in [&mut here, &mut there] {
+            model.forget_oldest();
+            model.go_back().expect("gone back");
+            model.learn(&stream.batch(from, from + 1)).expect("learned");
+        }
+        assert!(saved(&here) == saved(&there), "{interaction:?} {task:?}");
+    }
+}
