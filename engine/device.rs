@@ -56,8 +56,9 @@ fn too_little(config: &Config) -> Option<String> {
     let step_rows = config.learn.step_rows;
     if config.model.family.kind != Kind::Linear {
         return Some(
-            "there is a GPU, but only model.kind = \"linear\" learns there; give it, or \
-             device = \"cuda:0\" to make the features there all the same"
+            "there is a GPU, but of this model.kind it is not known to be the quicker place; give \
+             \"linear\", or device = \"cuda:0\" to use it all the same (mlp, deep, fm and ffm \
+             learn there too)"
                 .to_owned(),
         );
     }

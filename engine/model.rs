@@ -70,7 +70,7 @@ fn uncalibrated(
     device: &Device,
 ) -> Result<Box<dyn Model>, Error> {
     let task = config.model.task;
-    let factor = |interaction| Factor::new(FactorConfig::new(task, interaction), shape);
+    let factor = |interaction| Factor::on(device, FactorConfig::new(task, interaction), shape);
     Ok(match family.kind {
         Kind::Auto => {
             let features = &config.features;
@@ -86,8 +86,8 @@ fn uncalibrated(
         Kind::Fm => Box::new(factor(Interaction::Shared)?),
         Kind::Ffm => Box::new(factor(Interaction::ByField)?),
         Kind::Boost => Box::new(Boost::new(BoostConfig::new(task), shape)?),
-        Kind::Mlp => Box::new(neural(family, task, Form::Mlp, shape)?),
-        Kind::Deep => Box::new(neural(family, task, Form::Deep, shape)?),
+        Kind::Mlp => Box::new(neural(family, (task, Form::Mlp), shape, device)?),
+        Kind::Deep => Box::new(neural(family, (task, Form::Deep), shape, device)?),
         Kind::Anomaly => Box::new(Anomaly::new(AnomalyConfig::new(task), shape)?),
         Kind::Imported => {
             let missing = || Error::Usage {
@@ -103,12 +103,12 @@ fn uncalibrated(
 
 fn neural(
     family: &FamilyConfig,
-    task: Task,
-    form: Form,
+    (task, form): (Task, Form),
     shape: FeatureShape,
+    device: &Device,
 ) -> Result<Neural, ModelError> {
     let replay_rows = family.replay_rows;
-    Neural::new(NeuralConfig { replay_rows, ..NeuralConfig::new(task, form) }, shape)
+    Neural::on(device, NeuralConfig { replay_rows, ..NeuralConfig::new(task, form) }, shape)
 }
 
 fn linear(family: &FamilyConfig, defaults: LinearConfig) -> LinearConfig {

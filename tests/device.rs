@@ -97,6 +97,21 @@ fn a_device_gives_the_scores_and_the_state_of_the_cpu() {
 }
 
 #[test]
+fn networks_and_machines_learn_there_as_here() {
+    let gpu = Device::Gpu(Double::open(0));
+    let records = records(33, 900, 500..560);
+    for kind in ["mlp", "deep", "fm", "ffm"] {
+        let text = format!("model.kind = '{kind}'\nlearn.step_rows = 40\n{CONFIG}");
+        let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+        let here = run(&config, [&Device::Cpu; 2], (&records, 70), |_| false);
+        let there = run(&config, [&gpu; 2], (&records, 70), |_| false);
+        assert!(there == here, "{kind}");
+        let both = run(&config, [&gpu, &Device::Cpu], (&records, 70), |batch| batch % 5 == 0);
+        assert!(both == here, "{kind}, moved between the two");
+    }
+}
+
+#[test]
 fn tables_at_their_limits_come_home_and_go_on() {
     let gpu = Device::Gpu(Double::open(0));
     let records = records(32, 4000, 0..0);

@@ -9,7 +9,9 @@
 #include "../src/blend.cu"
 #include "../src/decode/json.cu"
 #include "../src/decode/warp.cu"
+#include "../src/factor.cu"
 #include "../src/moments.cu"
+#include "../src/network.cu"
 #include "../src/repair.cu"
 #include "../src/tally.cu"
 #include "../src/window/arrange.cu"
@@ -62,37 +64,143 @@ void repair() {
                     [&] { repair_columns(columns, numbers.data(), rows, rows); });
 }
 
-void blend() {
-  const unsigned rows = 6, inputs = 3, stride = 8, sparse_width = 2, cells = 16;
-  std::vector<float> dense = draw_all(rows * inputs), labels(rows), weights(rows, 1.0f);
-  std::vector<unsigned> sparse(rows * sparse_width);
-  for (unsigned& index : sparse) index = static_cast<unsigned>(draw() * cells);
-  for (float& label : labels) label = draw() < 0.5f ? 0.0f : 1.0f;
+// A blend of few inputs, and rows of which every second one is refused.
+struct Blended {
+  static constexpr unsigned rows = 12, inputs = 3, stride = 8, sparse_width = 2, indices = 16;
+  static constexpr std::size_t bytes = 8 * 7 * stride + 4 * 2 * EXPERTS;
+  std::vector<float> dense = draw_all(rows * inputs), labels, weights;
+  std::vector<unsigned> sparse;
   Running running = {};
-  std::vector<BlendCell> own(inputs + 1, BlendCell{}), table(cells, BlendCell{});
-  std::vector<double> covariances(FILTERS * (inputs + 1) * stride), variances(FILTERS * stride);
-  for (unsigned f = 0; f < FILTERS; ++f)
-    for (unsigned i = 0; i <= inputs; ++i)
-      covariances[(f * (inputs + 1) + i) * stride + i] = variances[f * stride + i] = 1.0;
+  std::vector<BlendCell> own, table;
+  std::vector<double> covariances, variances;
   float mixture[EXPERTS] = {0.25f, 0.25f, 0.25f, 0.25f};
   BlendModel m = {};
-  m.base = {nullptr, nullptr, nullptr, &running, 1, stride, inputs, inputs, sparse_width, cells,
-            0, BINARY, SGD, 0, 0.1f, 0.0f, 0.0f, 0.0f, 1.0f, 0.0f};
-  m.dense = own.data();
-  m.sparse = table.data();
-  m.covariances = covariances.data();
-  m.variances = variances.data();
-  m.mixture = mixture;
-  m.has_covariances = 1;
-  for (unsigned e = 0; e < EXPERTS; ++e) m.dense_priors[e] = m.sparse_priors[e] = 0.1f;
-  m.mixture_rate = 0.5f;
-  m.mixture_share = 1e-5f;
-  const LinearRows of = {dense.data(), sparse.data(), labels.data(), weights.data(), rows, 0};
-  std::vector<float> predictions(rows);
+  LinearRows of;
+
+  Blended()
+      : labels(rows), weights(rows, 1.0f), sparse(rows * sparse_width),
+        own(inputs + 1, BlendCell{}), table(indices, BlendCell{}),
+        covariances(FILTERS * (inputs + 1) * stride), variances(FILTERS * stride) {
+    for (unsigned& index : sparse) index = static_cast<unsigned>(draw() * indices);
+    // Not twice the same.
+    for (unsigned row = 0; row < rows; ++row)
+      if (sparse[2 * row] == sparse[2 * row + 1]) sparse[2 * row] = (sparse[2 * row] + 1) % indices;
+    for (float& label : labels) label = draw() < 0.5f ? 0.0f : 1.0f;
+    for (unsigned row = 1; row < rows; row += 2) labels[row] = 2.0f;
+    for (unsigned f = 0; f < FILTERS; ++f)
+      for (unsigned i = 0; i <= inputs; ++i)
+        covariances[(f * (inputs + 1) + i) * stride + i] = variances[f * stride + i] = 1.0;
+    m.base = {nullptr, nullptr, nullptr, &running, 1, stride, inputs, inputs, sparse_width, indices,
+              0, BINARY, SGD, 0, 0.1f, 0.0f, 0.0f, 0.0f, 1.0f, 0.0f};
+    m.dense = own.data();
+    m.sparse = table.data();
+    m.covariances = covariances.data();
+    m.variances = variances.data();
+    m.mixture = mixture;
+    m.has_covariances = 1;
+    for (unsigned e = 0; e < EXPERTS; ++e) m.dense_priors[e] = m.sparse_priors[e] = 0.1f;
+    m.mixture_rate = 0.5f;
+    m.mixture_share = 1e-5f;
+    of = {dense.data(), sparse.data(), labels.data(), weights.data(), rows, 0};
+  }
+};
+
+void blend() {
+  Blended b;
+  std::vector<float> predictions(b.rows);
   unsigned outcome[2] = {};
-  const std::size_t bytes = 8 * 7 * stride + 4 * 2 * EXPERTS;
-  host_cuda::launch(1, 32, bytes, [&] { blend_each(m, of, predictions.data(), outcome); });
-  if (outcome[0] != rows) std::abort();
+  host_cuda::launch(1, 64, b.bytes, [&] { blend_each(b.m, b.of, predictions.data(), outcome); });
+  if (outcome[0] != b.rows / 2) std::abort();
+}
+
+void factor() {
+  Blended b;
+  const unsigned factors = 2, places = 8;
+  for (unsigned fields : {0u, b.inputs + b.sparse_width}) {
+    FactorModel m = {};
+    m.blend = b.m;
+    m.factors = factors;
+    m.fields = fields;
+    m.width = m.row_cells = fields > 0 ? fields * factors : factors;
+    m.rows_max = places;
+    m.slot_mask = 2 * places - 1;
+    m.scale = 1e-8f;
+    std::vector<BlendCell> cells((b.inputs + places) * m.row_cells);
+    for (BlendCell& cell : cells)
+      for (unsigned e = 0; e < EXPERTS; ++e)
+        cell.weights[e] = cell.variances[e] = m.priors[e] = 0.1f;
+    std::vector<unsigned> keys(places), slots(2 * places);
+    std::vector<unsigned long long> seen(places);
+    FactorFigures figures = {};
+    std::vector<double> stacks(STACKED), covariances(STACKED * LANES);
+    stacks[0] = 1.0;
+    for (unsigned i = 0; i < STACKED; ++i) covariances[i * LANES + i] = 0.02;
+    m.cells = cells.data();
+    m.keys = keys.data();
+    m.seen = seen.data();
+    m.slots = slots.data();
+    m.figures = &figures;
+    m.stacks = stacks.data();
+    m.covariances = covariances.data();
+    std::vector<float> predictions(b.rows);
+    unsigned outcome[2] = {};
+    host_cuda::launch(1, 64, 16384,
+                      [&] { factor_each(m, b.of, predictions.data(), outcome); });
+    if (outcome[0] != b.rows / 2 || figures.learned != b.rows / 2) std::abort();
+  }
+}
+
+void network() {
+  const unsigned dense = 3, sparse = 2, factors = 2, outputs = 3, hidden = 8, places = 16;
+  const unsigned inputs = dense + factors + sparse * factors, straight = dense + factors;
+  Network m = {};
+  m.task = CLASSES;
+  m.is_adam = m.is_deep = m.are_places = 1;
+  m.slot_mask = 63;
+  m.dense = dense;
+  m.sparse = sparse;
+  m.factors = factors;
+  m.outputs = outputs;
+  m.width = factors + outputs;
+  m.padded = m.first = m.second = hidden;
+  m.second_at = (inputs + 1) * hidden;
+  m.last_at = m.second_at + (hidden + 1) * hidden;
+  m.linear_at = m.last_at + (hidden + 1) * hidden;
+  m.vectors_at = m.linear_at + (straight + 1) * hidden;
+  m.count = m.vectors_at + 8;
+  m.stride = 2 * inputs + 6 * hidden + sparse + factors;
+  m.scale = 0.3f;
+  m.rate = 0.002f;
+  std::vector<float> parameters = draw_all(m.count), means(m.count), squares(m.count);
+  std::vector<float> gradient(m.count), numbers(places * m.width), row_squares(2 * places);
+  std::vector<unsigned> keys(places), slots(64);
+  float memory[3] = {1.0f, 1.0f, 0.0f};
+  m.parameters = parameters.data();
+  m.means = means.data();
+  m.squares = squares.data();
+  m.gradient = gradient.data();
+  m.numbers = numbers.data();
+  m.row_squares = row_squares.data();
+  m.keys = keys.data();
+  m.slots = slots.data();
+  m.memory = memory;
+  // Two waves of a mini-batch; rows of the second one have embeddings of the first.
+  const unsigned rows = 2 * WAVE;
+  std::vector<float> features = draw_all(rows * dense), labels(rows), shares(rows, 0.1f);
+  std::vector<unsigned> own(rows * sparse), begins;
+  for (unsigned i = 0; i < rows * sparse; ++i) own[i] = i % places;
+  for (unsigned i = 0; i < places; ++i) begins.insert(begins.end(), {i, 100 + i});
+  for (unsigned i = 0; i < rows; ++i) labels[i] = static_cast<float>(i % outputs);
+  const NetworkStep steps[] = {{0, rows, 0, WAVE, 0, places, OPENS, 0.0f},
+                               {0, 0, WAVE, WAVE, 0, 0, CLOSES, 0.0f},
+                               {0, rows, 0, 0, 0, 0, 0, 0.0f}};
+  for (unsigned& place : own) place = place % 5 == 4 ? NO_PLACE : place;
+  const LinearRows of = {features.data(), own.data(), labels.data(), shares.data(), rows, 0};
+  std::vector<float> predictions(rows * outputs);
+  host_cuda::launch(1, 64, 4 * WAVE * m.stride, [&] {
+    network_walk(m, of, of, steps, begins.data(), nullptr, 3, predictions.data());
+  });
+  if (memory[0] != 0.9f) std::abort();
 }
 // Two batches of a table over events, the second with late rows, and one over labels.
 void windows() {
@@ -156,7 +264,6 @@ void windows() {
       host_cuda::launch(warps, 64, 0, [&] { window_leave(&t, warps); });
       if (standing.failures != 0 || standing.segments == 0) std::abort();
     }
-    }
   }
 }
 
@@ -208,5 +315,7 @@ int main() {
   blend();
   windows();
   decode_records();
+  factor();
+  network();
   std::puts("every kernel has run");
 }

@@ -90,6 +90,16 @@ impl Descent {
         }
     }
 
+    /// Means, squares and powers.
+    pub(crate) fn parts(&self) -> (&[f32], &[f32], [f32; 2]) {
+        (&self.means, &self.squares, self.powers)
+    }
+
+    /// The same, to be overwritten by those of a device.
+    pub(crate) fn parts_mut(&mut self) -> (&mut [f32], &mut [f32], &mut [f32; 2]) {
+        (&mut self.means, &mut self.squares, &mut self.powers)
+    }
+
     /// Writes what is remembered.
     ///
     /// # Errors

@@ -20,6 +20,8 @@
 //! | [`mixture`] | weights of experts by their losses | fixed order |
 //! | [`pairs`] | interactions of pairs of features by embeddings | fixed order |
 //! | [`stack`] | experts' scores as inputs of one more model | fixed order |
+//! | [`factor`] | factorization machines of the models on a GPU | fixed order |
+//! | [`network`] | networks of the models on a GPU, and the steps they learn in | fixed order |
 //! | [`tally`] | sums over judged rows of a binary score | independent of order |
 //! | [`cases`] | work for each kernel, for tests and benches | drawn from a seed |
 //! | [`device`] | the CPU or a GPU, its memory and streams | changes no result |
@@ -37,6 +39,7 @@ pub mod decode;
 pub mod descent;
 pub mod device;
 pub mod error;
+pub mod factor;
 pub mod fixed;
 pub mod hash;
 pub mod implicit;
@@ -44,6 +47,7 @@ pub mod layer;
 pub mod math;
 pub mod mixture;
 pub mod moments;
+pub mod network;
 pub mod pairs;
 pub mod prefetch;
 pub mod recorded;

@@ -89,6 +89,24 @@ impl Stack {
         self.covariance.observe(seen / (1.0 + seen * spread), 1.0 + forgotten);
     }
 
+    /// The weights, and the entries of their covariance row by row, padded to eight.
+    #[must_use]
+    pub fn values(&self) -> (&[f64], std::borrow::Cow<'_, [f64]>) {
+        (&self.weights, self.covariance.values())
+    }
+
+    /// Takes what [`Stack::values`] gave of as many experts.
+    ///
+    /// # Panics
+    /// If it is of another number.
+    pub fn restore(&mut self, weights: &[f64], values: &[f64]) {
+        self.weights.copy_from_slice(weights);
+        let Ok(()) = self.covariance.restore(|own| {
+            own.copy_from_slice(values);
+            Ok::<(), std::convert::Infallible>(())
+        });
+    }
+
     /// Writes it.
     ///
     /// # Errors

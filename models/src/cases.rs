@@ -1,19 +1,28 @@
-//! Work for the kernels of the linear model, and the table of all cases.
+//! Work for the kernels of models, and the table of all cases.
 //!
-//! Here is [`Linear`] on the CPU, there the tables of [`pelton_kernels`] by themselves; what both
-//! have come to is looked at through the scores of the same rows.
+//! Here are the models on the CPU, there their tables of [`pelton_kernels`] by themselves, or the
+//! models on a GPU; what both have come to is looked at through scores, or saved bytes.
 
 use pelton_kernels::cases::{BATCH, CASES, Case, Draw, Open, Work};
-use pelton_kernels::coordinate::device::{RowBuffers, Table, TableError};
-use pelton_kernels::device::{Buffer, DeviceError, Stream};
+use pelton_kernels::coordinate::device::{RowBuffers, TableError};
+use pelton_kernels::device::Stream;
 
+use crate::factor::cases::factor_table;
+use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::linear::cases::{blend_table, coordinate_table};
 use crate::linear::{Linear, LinearConfig, Optimizer};
+use crate::neural::{Form, NeuralConfig, Rule};
 use crate::{FeatureShape, Features, LabeledBatch, Model, ModelError, Task};
+
+mod network;
+mod tables;
+
+use network::NetworkWork;
+use tables::TableWork;
 
 /// Every case there is.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(LINEAR)
+    CASES.iter().chain(LINEAR).chain(MACHINES).chain(NETWORKS)
 }
 
 /// Rows that are learned one after another, for which a GPU is not made.
@@ -54,6 +63,76 @@ const LINEAR: &[Case] = &[
     },
 ];
 
+const NETWORKS: &[Case] = &[
+    Case {
+        kernel: "network_score",
+        shape: "payments: 15 dense, 2 sparse, deep",
+        bytes_per_row: (17 * 4 + 2 * 40) as f64,
+        rows: BATCH,
+        open: |rows, seed| {
+            let config = NeuralConfig::new(Task::Binary, Form::Deep);
+            NetworkWork::open((rows, seed), config, (Doing::Score, [15, 2]))
+        },
+    },
+    Case {
+        kernel: "network_walk",
+        shape: "payments, a perceptron of values, in mini-batches",
+        bytes_per_row: (19 * 4 + 4 * 40) as f64,
+        rows: IN_TURN,
+        open: |rows, seed| {
+            let config = NeuralConfig::new(Task::Regression, Form::Mlp);
+            // So few embeddings that most of the time one goes where another comes.
+            let config = NeuralConfig { memory_bytes: 0, optimizer: Rule::AdaGrad, ..config };
+            NetworkWork::open((rows, seed), config, (Doing::Step, [15, 2]))
+        },
+    },
+    Case {
+        kernel: "network_walk",
+        shape: "payments, five classes, deep, one by one",
+        bytes_per_row: (19 * 4 + 4 * 60) as f64,
+        rows: IN_TURN,
+        open: |rows, seed| {
+            let config = NeuralConfig::new(Task::MultiClass { classes: 5 }, Form::Deep);
+            let config = NeuralConfig { memory_bytes: 0, ..config };
+            NetworkWork::open((rows, seed), config, (Doing::Each, [15, 2]))
+        },
+    },
+];
+
+const MACHINES: &[Case] = &[
+    Case {
+        kernel: "factor_score",
+        shape: "15 dense, 5 sparse, a vector for each field",
+        // Each pair of twenty columns reads two vectors of four.
+        bytes_per_row: (20 * 4 + 190 * 2 * 4 * 16) as f64,
+        rows: BATCH,
+        open: |rows, seed| {
+            let config = FactorConfig::new(Task::Binary, Interaction::ByField);
+            open_machine((rows, seed), config, Doing::Score)
+        },
+    },
+    Case {
+        kernel: "factor_each",
+        shape: "15 dense, 5 sparse, a vector for each field, one by one",
+        bytes_per_row: (20 * 4 + 2 * 190 * 2 * 4 * 32) as f64,
+        rows: IN_TURN,
+        open: |rows, seed| {
+            let config = FactorConfig::new(Task::Regression, Interaction::ByField);
+            open_machine((rows, seed), FactorConfig { memory_bytes: 0, ..config }, Doing::Each)
+        },
+    },
+    Case {
+        kernel: "factor_each",
+        shape: "15 dense, 5 sparse, one vector, three classes, one by one",
+        bytes_per_row: (20 * 4 + 2 * 20 * 3 * 8 * 32) as f64,
+        rows: IN_TURN,
+        open: |rows, seed| {
+            let config = FactorConfig::new(Task::MultiClass { classes: 3 }, Interaction::Shared);
+            open_machine((rows, seed), FactorConfig { memory_bytes: 0, ..config }, Doing::Each)
+        },
+    },
+];
+
 const fn clicks(
     kernel: &'static str,
     shape: &'static str,
@@ -69,11 +148,30 @@ fn open_clicks(
     optimizer: Optimizer,
     doing: Doing,
 ) -> Result<Box<dyn Work>, TableError> {
-    LinearWork::open(size, (optimizer, [13, 26]), doing, coordinate_table)
+    let drawn = Drawn::new(size, [13, 26], Task::Binary);
+    let config = LinearConfig { optimizer, ..LinearConfig::new(Task::Binary) };
+    let here = Linear::new(config, drawn.shape).map_err(kernel_error)?;
+    Ok(Box::new(TableWork::new(drawn, doing, here, coordinate_table)))
 }
 
 fn open_payments(size: (usize, u64), doing: Doing) -> Result<Box<dyn Work>, TableError> {
-    LinearWork::open(size, (Optimizer::AUTO, [15, 2]), doing, blend_table)
+    let drawn = Drawn::new(size, [15, 2], Task::Binary);
+    let here = Linear::new(LinearConfig::new(Task::Binary), drawn.shape).map_err(kernel_error)?;
+    Ok(Box::new(TableWork::new(drawn, doing, here, blend_table)))
+}
+
+fn open_machine(
+    size: (usize, u64),
+    config: FactorConfig,
+    doing: Doing,
+) -> Result<Box<dyn Work>, TableError> {
+    let drawn = Drawn::new(size, [15, 5], config.task);
+    let mut here = Factor::new(config, drawn.shape).map_err(kernel_error)?;
+    if doing == Doing::Score {
+        // Rows that nothing was learned of have no embeddings.
+        here.learn(&drawn.batch()).map_err(kernel_error)?;
+    }
+    Ok(Box::new(TableWork::new(drawn, doing, here, factor_table)))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -83,53 +181,23 @@ enum Doing {
     Each,
 }
 
-/// Makes the table of a model on a GPU.
-type Make<T> = fn(&Stream, &LinearConfig, FeatureShape) -> Result<T, DeviceError>;
-
-struct LinearWork<T> {
-    doing: Doing,
+/// Rows with their labels.
+struct Drawn {
+    shape: FeatureShape,
     dense: Vec<f32>,
     sparse: Vec<u32>,
     labels: Vec<f32>,
     weights: Vec<f32>,
-    here: Linear,
-    scores: Vec<f32>,
-    config: LinearConfig,
-    shape: FeatureShape,
-    make: Make<T>,
-    there: Option<There<T>>,
 }
 
-struct There<T> {
-    table: T,
-    rows: RowBuffers,
-    scores: Buffer<f32>,
-}
-
-fn features<'a>(dense: &'a [f32], sparse: &'a [u32], rows: usize) -> Features<'a> {
-    Features { rows, dense, sparse, notes: &[] }
-}
-
-/// What went wrong, in the words of a kernel.
-fn kernel_error(error: ModelError) -> TableError {
-    match error {
-        ModelError::Kernel(error) => TableError::Kernel(error),
-        ModelError::Device(error) => TableError::Device(error),
-        other => unreachable!("work reads no state: {other}"),
-    }
-}
-
-impl<T: Table + 'static> LinearWork<T> {
-    fn open(
+impl Drawn {
+    fn new(
         (rows, seed): (usize, u64),
-        (optimizer, [dense_width, sparse_width]): (Optimizer, [usize; 2]),
-        doing: Doing,
-        make: Make<T>,
-    ) -> Result<Box<dyn Work>, TableError> {
+        [dense_width, sparse_width]: [usize; 2],
+        task: Task,
+    ) -> Drawn {
         // A table as large as so many rows deserve.
         let sparse_bits = if rows < BATCH { 12 } else { 22 };
-        let shape = FeatureShape { dense_width, sparse_width, sparse_bits };
-        let config = LinearConfig { optimizer, ..LinearConfig::new(Task::Binary) };
         let mut draw = Draw::new(seed);
         let dense: Vec<f32> =
             (0..rows * dense_width).map(|_| draw.number().clamp(-8.0, 8.0)).collect();
@@ -138,76 +206,55 @@ impl<T: Table + 'static> LinearWork<T> {
             let skewed = draw.unit().powi(4);
             (skewed * (1_u32 << sparse_bits) as f32) as u32
         };
-        let sparse: Vec<u32> = (0..rows * sparse_width).map(|_| index()).collect();
+        let sparse = (0..rows * sparse_width).map(|_| index()).collect();
         let mut draw = Draw::new(!seed);
-        let labels: Vec<f32> = (0..rows)
-            .map(|row| f32::from(u8::from(dense[row * dense_width] + draw.number() > 0.5)))
-            .collect();
-        let here = Linear::new(config, shape).map_err(kernel_error)?;
-        Ok(Box::new(LinearWork {
-            doing,
-            here,
-            scores: vec![0.0; rows],
-            weights: vec![1.0; rows],
-            dense,
-            sparse,
-            labels,
-            config,
-            shape,
-            make,
-            there: None,
-        }))
+        let mut label = |row: usize| match task {
+            Task::Binary => f32::from(u8::from(dense[row * dense_width] + draw.number() > 0.5)),
+            Task::MultiClass { classes } => (draw.unit() * classes as f32).floor(),
+            Task::Regression => dense[row * dense_width] * 10.0 + draw.number(),
+        };
+        let labels = (0..rows).map(&mut label).collect();
+        let shape = FeatureShape { dense_width, sparse_width, sparse_bits };
+        Drawn { shape, dense, sparse, labels, weights: vec![1.0; rows] }
     }
-}
 
-impl<T: Table + 'static> Work for LinearWork<T> {
-    fn here(&mut self) -> Result<(), TableError> {
-        let features = features(&self.dense, &self.sparse, self.labels.len());
-        let batch = LabeledBatch { features, labels: &self.labels, weights: &self.weights };
-        match self.doing {
-            Doing::Score => self.here.score(&features, &mut self.scores),
-            Doing::Step => self.here.learn(&batch).map(drop),
-            Doing::Each => {
-                let (here, scores) = (&mut self.here, &mut self.scores);
-                here.score_and_learn_each(&batch, scores).map(drop)
-            }
+    fn batch(&self) -> LabeledBatch<'_> {
+        let (dense, sparse) = (&self.dense[..], &self.sparse[..]);
+        let features = Features { rows: self.labels.len(), dense, sparse, notes: &[] };
+        LabeledBatch { features, labels: &self.labels, weights: &self.weights }
+    }
+
+    /// Copies them to a GPU.
+    fn bring(&self, stream: &Stream) -> Result<RowBuffers, TableError> {
+        let shape = self.shape;
+        let mut rows = RowBuffers::new(stream.gpu(), shape.dense_width, shape.sparse_width)?;
+        let labels = Some((&self.labels[..], &self.weights[..]));
+        rows.give(stream, (&self.dense, &self.sparse), self.labels.len(), labels)?;
+        Ok(rows)
+    }
+
+    /// Does it by a model.
+    fn by(
+        &self,
+        model: &mut impl Model,
+        doing: Doing,
+        scores: &mut [f32],
+    ) -> Result<(), TableError> {
+        match doing {
+            Doing::Score => model.score(&self.batch().features, scores),
+            Doing::Step => model.learn(&self.batch()).map(drop),
+            Doing::Each => model.score_and_learn_each(&self.batch(), scores).map(drop),
         }
         .map_err(kernel_error)
     }
+}
 
-    fn bring(&mut self, stream: &Stream) -> Result<(), TableError> {
-        let (gpu, count) = (stream.gpu(), self.labels.len());
-        let mut rows = RowBuffers::new(gpu, self.shape.dense_width, self.shape.sparse_width)?;
-        let labels = Some((&self.labels[..], &self.weights[..]));
-        rows.give(stream, (&self.dense, &self.sparse), count, labels)?;
-        let table = (self.make)(stream, &self.config, self.shape)?;
-        self.there = Some(There { table, rows, scores: Buffer::new(gpu, count)? });
-        Ok(())
-    }
-
-    fn there(&mut self, stream: &Stream) -> Result<(), TableError> {
-        let There { table, rows, scores } = self.there.as_mut().expect("brought there");
-        match self.doing {
-            Doing::Score => table.score(stream, rows.all(), scores),
-            // A step of one row is that row.
-            Doing::Step if self.labels.len() > 1 => table.give_step(stream, rows.all()),
-            Doing::Step | Doing::Each => table.each(stream, rows.all(), None).map(drop),
-        }
-    }
-
-    fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError> {
-        let mut here = vec![0.0; self.labels.len()];
-        self.here
-            .score(&features(&self.dense, &self.sparse, here.len()), &mut here)
-            .map_err(kernel_error)?;
-        let There { table, rows, scores } = self.there.as_mut().expect("brought there");
-        table.score(stream, rows.all(), scores)?;
-        let mut there = vec![0.0; here.len()];
-        stream.read(scores, &mut there)?;
-        let bytes = |scores: &[f32]| {
-            scores.iter().flat_map(|score| score.to_bits().to_le_bytes()).collect()
-        };
-        Ok([bytes(&here), bytes(&there)])
+/// What went wrong, in the words of a kernel.
+fn kernel_error(error: ModelError) -> TableError {
+    match error {
+        ModelError::Kernel(error) => TableError::Kernel(error),
+        ModelError::Device(error) => TableError::Device(error),
+        other => unreachable!("work reads no state: {other}"),
     }
 }
 

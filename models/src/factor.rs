@@ -11,6 +11,7 @@
 //! [`Factor::embedded`]). What this does not do: interactions of three, or of a feature with
 //! itself; deep layers.
 
+pub(crate) mod cases;
 mod config;
 mod draw;
 mod embeddings;
@@ -18,15 +19,21 @@ mod kept;
 mod machine;
 #[cfg(test)]
 mod tests;
+mod twin;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::ops::{Deref, DerefMut};
 
+use pelton_kernels::coordinate::device::RowsThere;
+use pelton_kernels::device::Device;
+use pelton_kernels::factor::device::FactorTable;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 pub use config::{FactorConfig, Interaction};
 
 use crate::graph::{Graph, Inputs, Value};
+use crate::linear::device::DeviceRows;
 use crate::linear::rows::{Batches, Rows};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 use machine::Machine;
@@ -40,24 +47,92 @@ pub struct Factor {
     version: u64,
     /// Versions of the states that are kept, oldest first.
     kept: VecDeque<u64>,
-    rows: Rows<Machine>,
+    /// Where it lies.
+    device: Device,
+    rows: Machines,
+}
+
+/// Rows by a machine here, or on a device.
+enum Machines {
+    Here(Box<Rows<Machine>>),
+    There(Box<DeviceRows<Machine, FactorTable>>),
+}
+
+impl Machines {
+    fn new(device: &Device, machine: Machine) -> Result<Machines, ModelError> {
+        let Device::Gpu(gpu) = device else {
+            let shape = machine.embeddings.shape;
+            return Ok(Machines::Here(Box::new(Rows::new(machine, shape, true))));
+        };
+        let table = machine.table_spec();
+        machine.spec(table).check()?;
+        Ok(Machines::There(Box::new(DeviceRows::new(gpu, table, machine)?)))
+    }
+
+    #[cfg(test)]
+    fn learner_mut(&mut self) -> &mut Machine {
+        match self {
+            Machines::Here(rows) => rows.learner_mut(),
+            Machines::There(_) => unreachable!("these tests are of the CPU"),
+        }
+    }
+}
+
+impl Deref for Machines {
+    type Target = dyn Batches;
+
+    fn deref(&self) -> &(dyn Batches + 'static) {
+        match self {
+            Machines::Here(rows) => &**rows,
+            Machines::There(rows) => &**rows,
+        }
+    }
+}
+
+impl DerefMut for Machines {
+    fn deref_mut(&mut self) -> &mut (dyn Batches + 'static) {
+        match self {
+            Machines::Here(rows) => &mut **rows,
+            Machines::There(rows) => &mut **rows,
+        }
+    }
 }
 
 impl Factor {
-    /// An untrained model.
+    /// An untrained model on the CPU.
     ///
     /// # Errors
-    /// [`pelton_kernels::KernelError::Value`] when a setting or the shape is outside its range.
+    /// As [`Factor::on`].
     pub fn new(config: FactorConfig, shape: FeatureShape) -> Result<Factor, ModelError> {
+        Factor::on(&Device::Cpu, config, shape)
+    }
+
+    /// An untrained model on a device.
+    ///
+    /// # Errors
+    /// [`pelton_kernels::KernelError::Value`] when a setting or the shape is outside its range;
+    /// [`ModelError::Device`] when it does not fit the device.
+    pub fn on(
+        device: &Device,
+        config: FactorConfig,
+        shape: FeatureShape,
+    ) -> Result<Factor, ModelError> {
         config.check(shape)?;
-        let rows = Rows::new(Machine::new(&config, shape), shape, true);
-        Ok(Factor { config, shape, version: 0, kept: VecDeque::new(), rows })
+        let rows = Machines::new(device, Machine::new(&config, shape))?;
+        let (device, kept) = (device.clone(), VecDeque::new());
+        Ok(Factor { config, shape, version: 0, kept, device, rows })
     }
 
     /// Sparse indices that have an embedding now, and those that have lost theirs so far.
     #[must_use]
     pub fn embedded(&self) -> (usize, u64) {
-        self.rows.learner().embeddings_ref().counts()
+        match &self.rows {
+            Machines::Here(rows) => rows.learner().embeddings_ref().counts(),
+            Machines::There(rows) => rows.there(|table| {
+                let [rows, _, expired, _] = table.figures();
+                (rows as usize, expired)
+            }),
+        }
     }
 
     /// How much each expert counts in the pool now.
@@ -66,11 +141,17 @@ impl Factor {
         self.rows.expert_weights()
     }
 
-    /// How much the pool, each expert and a bias count in the score of a class.
+    /// How much the pool, each expert and a bias count in the score of a class; nothing for what is
+    /// no class, or of a device that is lost.
     #[must_use]
-    pub fn stack_weights(&self, class: usize) -> Option<&[f64]> {
-        let is_class = class < self.config.task.outputs();
-        is_class.then(|| self.rows.learner().stack_weights(class))
+    pub fn stack_weights(&self, class: usize) -> Option<Vec<f64>> {
+        if class >= self.config.task.outputs() {
+            return None;
+        }
+        match &self.rows {
+            Machines::Here(rows) => Some(rows.learner().stack_weights(class).to_vec()),
+            Machines::There(rows) => Some(rows.fetched().ok()?.stack_weights(class).to_vec()),
+        }
     }
 
     /// Which model a state is of.
@@ -108,6 +189,17 @@ impl Model for Factor {
         self.rows.score(features, None, out)
     }
 
+    fn score_there(
+        &self,
+        features: &Features<'_>,
+        there: RowsThere<'_>,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        self.shape.check(NAME, features, Some((self.outputs(), out.len())))?;
+        self.rows.score(features, Some(there), out)
+    }
+
+    /// Where the cells lie on a device all of them are copied for each call.
     fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         let numbers = self.outputs() * self.shape.explained_width(0);
         self.shape.check(NAME, features, Some((numbers, out.len())))?;
@@ -149,7 +241,7 @@ impl Model for Factor {
         let state = &mut StateReader::new(from);
         state.expect(&self.header(), "the model had another shape, task or settings")?;
         let version = state.get()?;
-        let mut other = Factor::new(self.config, self.shape)?;
+        let mut other = Factor::on(&self.device, self.config, self.shape)?;
         other.rows.read_state(state)?;
         other.version = version;
         *self = other;
@@ -159,7 +251,6 @@ impl Model for Factor {
     /// A kept state is notes of what changes after it.
     fn keep(&mut self) -> Result<(), ModelError> {
         self.rows.keep()?;
-        self.rows.learner_mut().embeddings().keep();
         self.kept.push_back(self.version);
         Ok(())
     }
@@ -167,12 +258,10 @@ impl Model for Factor {
     fn forget_oldest(&mut self) {
         self.kept.pop_front();
         self.rows.forget_oldest();
-        self.rows.learner_mut().embeddings().forget_oldest();
     }
 
     fn go_back(&mut self) -> Result<(), ModelError> {
         self.rows.go_back()?;
-        self.rows.learner_mut().embeddings().go_back()?;
         self.kept.truncate(1);
         self.version = self.kept.front().copied().unwrap_or(self.version);
         Ok(())
@@ -181,14 +270,12 @@ impl Model for Factor {
     fn write_kept(&self, out: &mut dyn Write) -> io::Result<()> {
         let state = &mut StateWriter::new(out);
         self.rows.write_kept(state)?;
-        self.rows.learner().embeddings_ref().write_kept(state)?;
         state.each(self.kept.iter().copied())
     }
 
     fn read_kept(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
         let state = &mut StateReader::new(from);
         let count = self.rows.read_kept(state)?;
-        self.rows.learner_mut().embeddings().read_kept(state)?;
         self.kept = state.numbers(count)?.into();
         Ok(())
     }

@@ -64,6 +64,29 @@ impl Table {
         self.keys[row]
     }
 
+    /// When the key of a row was last needed.
+    pub fn seen(&self, row: usize) -> u64 {
+        self.seen[row]
+    }
+
+    /// Keys by row and when each was last needed, as a device has them.
+    pub fn rows(&self) -> (&[u32], &[u64]) {
+        (&self.keys, &self.seen)
+    }
+
+    /// The table of these rows, where the hand is and how many were given away.
+    pub fn of(
+        rows_max: usize,
+        (keys, seen): (Vec<u32>, Vec<u64>),
+        [hand, expired]: [u64; 2],
+    ) -> io::Result<Table> {
+        let mut table = Table::new(rows_max);
+        (table.keys, table.seen) = (keys, seen);
+        (table.hand, table.expired) = (hand as usize, expired);
+        table.index()?;
+        Ok(table)
+    }
+
     /// The row of a key, if it has one.
     #[inline]
     pub fn find(&self, key: u32) -> Option<usize> {

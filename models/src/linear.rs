@@ -13,7 +13,7 @@ pub(crate) mod blend;
 pub(crate) mod cases;
 mod config;
 mod coordinates;
-mod device;
+pub(crate) mod device;
 pub(crate) mod draw;
 mod explain;
 pub(crate) mod kept;

@@ -14,7 +14,9 @@
 //! bounded; a row that is refused changes nothing; memory is bounded by the settings. What this
 //! does not do: scale its inputs (they come standardised), or learn more than two hidden layers.
 
+pub(crate) mod cases;
 mod config;
+mod device;
 mod embeddings;
 mod explain;
 mod network;
@@ -23,9 +25,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 
+use pelton_kernels::coordinate::device::RowsThere;
 use pelton_kernels::descent::Descent;
 use pelton_kernels::math::{ln_f32, logit_f32, sigmoid_f32, softmax_f32};
 
@@ -36,6 +39,7 @@ use crate::graph::{Graph, Inputs, Value};
 use crate::kept::{Keeps, Kept};
 use crate::linear::link::Link;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
+use device::There;
 use embeddings::Embeddings;
 use network::{Plan, Room};
 use replay::{Replay, Row, Rows};
@@ -66,10 +70,30 @@ pub struct Neural {
     kept: Kept,
     gradient: Vec<f32>,
     room: Cell<Room>,
+    /// Where it lies on a device: numbers, of which those here are old then.
+    there: Option<Box<RefCell<There>>>,
+}
+
+/// A mini-batch that is whole.
+struct Pending {
+    rows: Rows,
+    /// What a row of the usual weight counts for, times the rows of the stream among them.
+    whole: f64,
+    /// What the log odds of all rows are above those of the stream.
+    offset: f32,
+    /// Biases of the outputs, before the first one.
+    biases: Vec<f32>,
+}
+
+impl Pending {
+    /// What a row counts for.
+    fn share(&self, row: Row<'_>) -> f32 {
+        (f64::from(row.weight) / self.whole) as f32
+    }
 }
 
 impl Neural {
-    /// An untrained model.
+    /// An untrained model on the CPU.
     ///
     /// # Errors
     /// [`ModelError::Kernel`] for a setting or shape outside its range.
@@ -90,6 +114,7 @@ impl Neural {
             kept: Kept::new(shape, 0),
             gradient: vec![0.0; plan.parameters()],
             room: Cell::new(room),
+            there: None,
             plan,
             config,
             shape,
@@ -117,6 +142,13 @@ impl Neural {
 
     /// Lets a row wait for its mini-batch, or refuses it; learns the mini-batch where it is whole.
     fn learn_row(&mut self, batch: &LabeledBatch<'_>, row: usize) {
+        if self.let_wait(batch, row) {
+            self.learn_pending();
+        }
+    }
+
+    /// Lets a row wait for its mini-batch, or refuses it; whether the mini-batch is whole.
+    fn let_wait(&mut self, batch: &LabeledBatch<'_>, row: usize) -> bool {
         let (dense, sparse) = (self.shape.dense_width, self.shape.sparse_width);
         let own = Row {
             dense: &batch.features.dense[row * dense..][..dense],
@@ -126,15 +158,13 @@ impl Neural {
         };
         let is_finite = own.dense.iter().all(|value| value.is_finite());
         if !is_finite || !self.config.task.can_learn(own.label, own.weight) {
-            return;
+            return false;
         }
         self.link.observe(own.label);
         self.replay.push(own);
         self.learned += 1;
         self.weights += f64::from(own.weight);
-        if self.replay.pending.len() as u64 >= self.batch_rows() {
-            self.learn_pending();
-        }
+        self.replay.pending.len() as u64 >= self.batch_rows()
     }
 
     /// Learned rows of the mini-batch that is due.
@@ -154,28 +184,39 @@ impl Neural {
         growing.clamp(BATCH_MIN, rows.max(whole).max(BATCH_MIN)).min(rows.max(whole))
     }
 
-    /// Learns the rows that wait, and those that are learned again beside them.
-    fn learn_pending(&mut self) {
-        if self.steps == 0 {
-            self.begin_outputs();
-        }
+    /// The rows that wait, and those that are learned again beside them.
+    fn take_pending(&mut self) -> Pending {
+        let biases = if self.steps == 0 { self.first_biases() } else { Vec::new() };
         // Those of the stream alone: rows learned again are beside them.
         let rows = self.replay.pending.len() as f64;
         let usual = self.weights / self.learned.max(1) as f64;
         let offset = self.replay.fill(self.learned);
         let pending = std::mem::replace(&mut self.replay.pending, Rows::new(self.shape));
+        Pending { rows: pending, whole: rows * usual, offset, biases }
+    }
+
+    /// The mini-batch was learned; its room is used again.
+    fn give_back(&mut self, pending: Pending) {
+        self.steps += 1;
+        self.replay.pending = pending.rows;
+        self.replay.pending.clear();
+    }
+
+    /// Learns the mini-batch that is whole.
+    fn learn_pending(&mut self) {
+        let pending = self.take_pending();
+        if !pending.biases.is_empty() {
+            self.parameters[self.plan.output_bias()].copy_from_slice(&pending.biases);
+        }
         let mut room = self.room.take();
         self.gradient.fill(0.0);
-        for row in (0..pending.len()).map(|at| pending.row(at)) {
-            let share = f64::from(row.weight) / (rows * usual);
-            self.learn_waiting(row, (share as f32, offset), &mut room);
+        for row in (0..pending.rows.len()).map(|at| pending.rows.row(at)) {
+            self.learn_waiting(row, (pending.share(row), pending.offset), &mut room);
         }
         let rate = self.config.rate();
         self.descent.step(&mut self.parameters, &mut self.gradient, rate);
-        self.steps += 1;
         self.room.set(room);
-        self.replay.pending = pending;
-        self.replay.pending.clear();
+        self.give_back(pending);
     }
 
     /// Adds the derivatives of a row, which has this share of its mini-batch, and moves its
@@ -196,22 +237,21 @@ impl Neural {
         self.plan.step(&mut self.embeddings, room);
     }
 
-    /// Begins the biases of the outputs at what the labels of the first mini-batch say.
-    fn begin_outputs(&mut self) {
+    /// Where the biases of the outputs begin: at what the labels of the first mini-batch say;
+    /// nothing for targets.
+    fn first_biases(&self) -> Vec<f32> {
         let labels = self.replay.pending.labels();
         let total = labels.len() as f32;
         let count = |class: usize| labels.iter().filter(|label| **label == class as f32).count();
         let classes = self.config.task.outputs();
-        let bias = &mut self.parameters[self.plan.output_bias()];
         match self.config.task {
-            Task::Binary => bias[0] = logit_f32((count(1) as f32 + 0.5) / (total + 1.0)),
+            Task::Binary => vec![logit_f32((count(1) as f32 + 0.5) / (total + 1.0))],
             Task::MultiClass { .. } => {
-                for (class, bias) in bias.iter_mut().enumerate() {
-                    *bias = ln_f32((count(class) as f32 + 0.5) * classes as f32)
-                        - ln_f32(total + 0.5 * classes as f32);
-                }
+                let all = ln_f32(total + 0.5 * classes as f32);
+                let own = |class| ln_f32((count(class) as f32 + 0.5) * classes as f32);
+                (0..classes).map(|class| own(class) - all).collect()
             }
-            Task::Regression => {}
+            Task::Regression => Vec::new(),
         }
     }
 }
@@ -242,20 +282,42 @@ impl Model for Neural {
     fn score(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         let outputs = self.outputs();
         self.shape.check(NAME, features, Some((outputs, out.len())))?;
+        if let Some(there) = &self.there {
+            return self.score_by(there, (features, None), out);
+        }
         for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
             self.score_row(features, row, out);
         }
         Ok(())
     }
 
+    fn score_there(
+        &self,
+        features: &Features<'_>,
+        rows: RowsThere<'_>,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let Some(there) = &self.there else { return self.score(features, out) };
+        self.shape.check(NAME, features, Some((self.outputs(), out.len())))?;
+        self.score_by(there, (features, Some(rows)), out)
+    }
+
+    /// Where the model lies on a device all of it is copied for each call.
     fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
-        self.contributions(features, out)
+        match self.fetched()? {
+            Some(own) => own.contributions(features, out),
+            None => self.contributions(features, out),
+        }
     }
 
     /// One after another: a step of rows is those rows.
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {
         self.shape.check_batch(NAME, batch)?;
+        self.reserve(batch.features.rows)?;
         self.kept.note(batch);
+        if let Some(there) = self.there.take() {
+            return self.learn_by(there, batch, None);
+        }
         let (before, rows) = (self.learned, batch.features.rows);
         (0..rows).for_each(|row| self.learn_row(batch, row));
         let learned = self.learned - before;
@@ -270,7 +332,11 @@ impl Model for Neural {
         let outputs = self.outputs();
         self.shape.check_batch(NAME, batch)?;
         self.shape.check(NAME, &batch.features, Some((outputs, out.len())))?;
+        self.reserve(batch.features.rows)?;
         self.kept.note_each(batch);
+        if let Some(there) = self.there.take() {
+            return self.learn_by(there, batch, Some(out));
+        }
         let before = self.learned;
         for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
             self.score_row(&batch.features, row, out);
@@ -281,17 +347,29 @@ impl Model for Neural {
     }
 
     fn draw(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, ModelError> {
+        if let Some(own) = self.fetched()? {
+            return own.draw(graph, inputs);
+        }
         let scores = self.plan.draw(graph, inputs, (&self.parameters, &self.embeddings))?;
         Ok(self.link.draw(graph, scores))
     }
 
     fn write_state(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.write(out)
+        match self.fetched().map_err(io::Error::other)? {
+            Some(own) => own.write(out),
+            None => self.write(out),
+        }
     }
 
     fn read_state(&mut self, from: &mut dyn Read) -> Result<(), ModelError> {
         let mut other = Neural::new(self.config, self.shape)?;
         other.read(from)?;
+        if let Some(mut there) = self.there.take() {
+            let sent = there.get_mut().send(&mut other);
+            self.there = Some(there);
+            sent?;
+            other.there = self.there.take();
+        }
         *self = other;
         Ok(())
     }

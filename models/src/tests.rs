@@ -1,5 +1,8 @@
 //! What every member of the family has to hold, and streams that no linear model can learn.
 
+#[cfg(feature = "double")]
+pub mod device;
+
 use std::sync::Arc;
 
 use pelton_kernels::cases::Draw;

@@ -66,7 +66,7 @@ pub struct BlendTable {
 /// The argument of the kernels, as blend.cu declares it.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct BlendArgument {
+pub(crate) struct BlendArgument {
     base: ModelArgument,
     addresses: [u64; 5],
     numbers: [u32; 2],
@@ -86,10 +86,35 @@ impl BlendSpec {
     fn filters(&self) -> usize {
         if self.has_covariances { self.table.classes * FILTERS } else { 0 }
     }
+
+    /// Bytes of shared memory that learning rows takes, without that of an addend.
+    pub(crate) fn shared_bytes(&self) -> usize {
+        let doubles = if self.has_covariances { 7 * self.table.stride() } else { 0 };
+        8 * doubles + 4 * 2 * EXPERTS * self.table.classes
+    }
+
+    pub(crate) fn argument(&self, cells: &BlendCells) -> BlendArgument {
+        let mut rates = [0.0; 2 * EXPERTS + FILTERS + 2];
+        let all = self.dense_priors.iter().chain(&self.sparse_priors);
+        let all = all.chain(&self.forgetting).chain(&self.mixture);
+        rates.iter_mut().zip(all).for_each(|(slot, rate)| *slot = *rate);
+        BlendArgument {
+            base: ModelArgument::of(&self.table, [0, 0, 0, cells.running.address()]),
+            addresses: [
+                cells.dense.address(),
+                cells.sparse.address(),
+                cells.covariances.address(),
+                cells.variances.address(),
+                cells.mixture.address(),
+            ],
+            numbers: [u32::from(self.has_covariances), 0],
+            rates,
+        }
+    }
 }
 
 impl BlendCells {
-    fn new(gpu: &Arc<Gpu>, spec: &BlendSpec) -> Result<BlendCells, DeviceError> {
+    pub(crate) fn new(gpu: &Arc<Gpu>, spec: &BlendSpec) -> Result<BlendCells, DeviceError> {
         let (classes, width, stride) = (spec.table.classes, spec.width(), spec.table.stride());
         Ok(BlendCells {
             dense: Buffer::new(gpu, classes * width)?,
@@ -101,7 +126,11 @@ impl BlendCells {
         })
     }
 
-    fn copy_from(&mut self, stream: &Stream, from: &BlendCells) -> Result<(), DeviceError> {
+    pub(crate) fn copy_from(
+        &mut self,
+        stream: &Stream,
+        from: &BlendCells,
+    ) -> Result<(), DeviceError> {
         stream.copy(&mut self.dense, &from.dense, from.dense.len())?;
         stream.copy(&mut self.sparse, &from.sparse, from.sparse.len())?;
         stream.copy(&mut self.covariances, &from.covariances, from.covariances.len())?;
@@ -142,26 +171,6 @@ impl BlendTable {
         stream.download((&mut self.mixture_here, 0), (&self.cells.mixture, 0), EXPERTS)?;
         stream.wait()
     }
-
-    fn argument(&self) -> BlendArgument {
-        let (spec, cells) = (&self.spec, &self.cells);
-        let mut rates = [0.0; 2 * EXPERTS + FILTERS + 2];
-        let all = spec.dense_priors.iter().chain(&spec.sparse_priors);
-        let all = all.chain(&spec.forgetting).chain(&spec.mixture);
-        rates.iter_mut().zip(all).for_each(|(slot, rate)| *slot = *rate);
-        BlendArgument {
-            base: ModelArgument::of(&spec.table, [0, 0, 0, cells.running.address()]),
-            addresses: [
-                cells.dense.address(),
-                cells.sparse.address(),
-                cells.covariances.address(),
-                cells.variances.address(),
-                cells.mixture.address(),
-            ],
-            numbers: [u32::from(spec.has_covariances), 0],
-            rates,
-        }
-    }
 }
 
 impl Table for BlendTable {
@@ -194,7 +203,8 @@ impl Table for BlendTable {
     ) -> Result<(), TableError> {
         self.spec.table.check(rows, Some(predictions), false)?;
         let launch = Launch::over("blend_score", rows.count() * LANES, 256);
-        let (model, rows, to) = (self.argument(), rows.argument(), predictions.address());
+        let (model, rows, to) =
+            (self.spec.argument(&self.cells), rows.argument(), predictions.address());
         let arguments = [Argument::of(&model), Argument::of(&rows), Argument::of(&to)];
         // SAFETY: the kernel's arguments, whose shapes were checked.
         unsafe { stream.launch(launch, &arguments) }.map_err(TableError::from)
@@ -210,16 +220,16 @@ impl Table for BlendTable {
         table.check(rows, predictions.as_deref(), true)?;
         stream.clear(&mut self.outcome)?;
         let to = predictions.map_or(0, |predictions| predictions.address());
-        let (stride, classes) = (table.stride(), table.classes);
+        let stride = table.stride();
         let count = |value: usize| u32::try_from(value).expect("a row is small");
         // A thread for each column of the filters' covariances, in whole warps.
-        let [columns, columns_bytes] =
-            if self.spec.has_covariances { [FILTERS * stride, 8 * 7 * stride] } else { [32, 0] };
+        let columns = if self.spec.has_covariances { FILTERS * stride } else { 32 };
         let launch = Launch {
-            shared_bytes: count(columns_bytes + 4 * 2 * EXPERTS * classes),
+            shared_bytes: count(self.spec.shared_bytes()),
             ..Launch::block("blend_each", count(columns.next_multiple_of(32)))
         };
-        let (model, rows, outcome) = (self.argument(), rows.argument(), self.outcome.address());
+        let (model, rows, outcome) =
+            (self.spec.argument(&self.cells), rows.argument(), self.outcome.address());
         let arguments =
             [Argument::of(&model), Argument::of(&rows), Argument::of(&to), Argument::of(&outcome)];
         // SAFETY: the kernel's arguments; the shapes were checked, and the block and its shared

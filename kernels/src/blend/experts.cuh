@@ -98,10 +98,9 @@ NUMBERS float expert_score(const BlendModel& m, const float* dense, const unsign
   return (sum + other) + of_sparse;
 }
 
-// The pooled score of a row without features, by one thread.
-NUMBERS float empty_pool(const BlendModel& m, unsigned cls) {
+// The scores of a row without features, by one thread.
+NUMBERS void empty_scores(const BlendModel& m, unsigned cls, float* scores) {
   const unsigned width = m.base.inputs + 1;
-  float scores[EXPERTS];
   for (unsigned e = 0; e < EXPERTS; ++e) {
     float sums[2] = {0.0f, 0.0f};
     for (unsigned i = 0; i < width; ++i) {
@@ -110,5 +109,10 @@ NUMBERS float empty_pool(const BlendModel& m, unsigned cls) {
     }
     scores[e] = (sums[0] + sums[1]) + 0.0f;
   }
+}
+
+NUMBERS float empty_pool(const BlendModel& m, unsigned cls) {
+  float scores[EXPERTS];
+  empty_scores(m, cls, scores);
   return pool(m.mixture, scores);
 }

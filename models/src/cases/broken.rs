@@ -14,6 +14,9 @@ use super::tests::first_difference;
 /// The library that this process is to try.
 const LIBRARY: &str = "PELTON_BROKEN_KERNELS";
 
+/// Runs in which a race must be seen.
+const RUNS_MAX: usize = 8;
+
 /// What is broken, in which source, and how.
 type Break = (&'static str, &'static str, &'static str, &'static str);
 
@@ -64,7 +67,7 @@ const BREAKS: &[Break] = &[
     ),
     (
         "some threads do not come to a barrier",
-        "src/blend.cu",
+        "src/blend/learn.cuh",
         "    __syncthreads();\n    if (row.is_good",
         "    if (thread != 7) __syncthreads();\n    if (row.is_good",
     ),
@@ -136,6 +139,54 @@ const BREAKS: &[Break] = &[
         "inside_of(quotes)",
     ),
     ("a year begins in February", "src/decode/text.cuh", "(month + 9) % 12", "(month + 10) % 12"),
+    (
+        "the hand looks at one row less",
+        "src/factor/table.cuh",
+        "step < watched; ++step",
+        "step + 1 < watched; ++step",
+    ),
+    (
+        "a pair is learned with what it has made of its other half",
+        "src/factor/pairs.cuh",
+        "step, e, left * pair.value);",
+        "step, e, pair.one[f].weights[e] * pair.value);",
+    ),
+    (
+        "a stack forgets the sign of its pull",
+        "src/factor/stack.cuh",
+        "pull = sign * size;",
+        "pull = size;",
+    ),
+    (
+        "a row is not scored again when its embeddings begin",
+        "src/factor.cu",
+        "    begin_all(m, room);\n    __syncthreads();\n    add_pairs(dense, sparse, scores);",
+        "    begin_all(m, room);\n    __syncthreads();",
+    ),
+    (
+        "a row of the table is begun as its last index left it",
+        "src/network/table.cuh",
+        "m.row_squares[2ull * place] = m.row_squares[2ull * place + 1] = 0.0f;",
+        "m.row_squares[2ull * place] = 0.0f;",
+    ),
+    (
+        "an index is sought in every second slot",
+        "src/network/table.cuh",
+        "slot = (slot + 1) & m.slot_mask) {",
+        "slot = (slot + 2) & m.slot_mask) {",
+    ),
+    (
+        "something goes back through a closed rectifier",
+        "src/network/back.cuh",
+        "own[from + input] > 0.0f;",
+        "own[from + input] >= 0.0f;",
+    ),
+    (
+        "a mini-batch begins with the gradient of the last one",
+        "src/network.cu",
+        "if ((step.flags & OPENS) != 0)",
+        "if (at == 0)",
+    ),
 ];
 
 /// Barriers whose loss leaves an order of reads and writes to chance.
@@ -160,7 +211,7 @@ const RACES: &[Break] = &[
     ),
     (
         "before the spreads are used",
-        "src/blend.cu",
+        "src/blend/learn.cuh",
         "inputs, projected);\n      __syncthreads();",
         "inputs, projected);",
     ),
@@ -193,6 +244,30 @@ const RACES: &[Break] = &[
         "src/decode/records.cuh",
         "pieces[i] = source[i];\n    __syncthreads();",
         "pieces[i] = source[i];",
+    ),
+    (
+        "between a row that is refused and the next",
+        "src/blend/learn.cuh",
+        "      __syncthreads();\n      continue;",
+        "      continue;",
+    ),
+    (
+        "before terms are added up",
+        "src/factor/pairs.cuh",
+        "item % EXPERTS);\n    __syncthreads();",
+        "item % EXPERTS);",
+    ),
+    (
+        "before the products are inputs",
+        "src/network/forward.cuh",
+        "multiply_rows(m, count, room);\n    __syncthreads();",
+        "multiply_rows(m, count, room);",
+    ),
+    (
+        "before embeddings move by their derivatives",
+        "src/network/back.cuh",
+        "back_products(m, count, room);\n  __syncthreads();",
+        "back_products(m, count, room);",
     ),
 ];
 
@@ -284,12 +359,14 @@ fn a_broken_kernel_is_noticed() {
 
 #[test]
 fn a_missing_barrier_is_a_race() {
-    let run = |broken| {
+    let compiled = |broken| {
         let sources = Sources::new("races", broken);
         let program = sources.compile("races.cpp", &["-fsanitize=thread", "-DHOST_CUDA_THREADS"]);
-        Command::new(program).output().expect("it starts")
+        (program, sources)
     };
-    let whole = run(None);
+    let run = |program: &Path| Command::new(program).output().expect("it starts");
+    let (program, _sources) = compiled(None);
+    let whole = run(&program);
     let said = String::from_utf8_lossy(&whole.stderr).into_owned();
     if said.contains("FATAL: ThreadSanitizer") {
         println!("SKIPPED: ThreadSanitizer does not run on this machine: {said}");
@@ -297,9 +374,13 @@ fn a_missing_barrier_is_a_race() {
     }
     assert!(whole.status.success(), "{said}");
     for broken in RACES {
-        let output = run(Some(broken));
-        let said = String::from_utf8_lossy(&output.stderr);
-        let is_seen = !output.status.success() && said.contains("data race");
-        assert!(is_seen, "no race is seen without the barrier {}: {said}", broken.0);
+        let (program, _sources) = compiled(Some(broken));
+        // What the sanitizer remembers of a place are its last few uses: it may take some runs.
+        let is_seen = (0..RUNS_MAX).any(|_| {
+            let output = run(&program);
+            let said = String::from_utf8_lossy(&output.stderr);
+            !output.status.success() && said.contains("data race")
+        });
+        assert!(is_seen, "no race is seen without the barrier {}", broken.0);
     }
 }

@@ -14,7 +14,7 @@ use pelton_kernels::pairs::{Form, Input, LIMIT, Lanes, Pairs};
 use pelton_kernels::state::{StateReader, StateWriter, invalid};
 
 use super::config::FactorConfig;
-use super::kept::{Note, Versions};
+use super::kept::{Note, Version, Versions};
 use crate::index_table::Table;
 use crate::linear::blend::Addend;
 use crate::linear::kept::KeptCell;
@@ -32,8 +32,8 @@ pub(super) struct Embeddings {
     pub shape: FeatureShape,
     /// Cells of a row: classes times width.
     pub row_cells: usize,
-    rows_max: usize,
-    priors: Lanes,
+    pub rows_max: usize,
+    pub priors: Lanes,
     deviation: f32,
     pub cells: Vec<BlendCell>,
     pub table: Table,
@@ -202,12 +202,17 @@ impl Embeddings {
             }
             self.cells.resize(to, BlendCell::default());
         }
-        let scale = self.deviation * 1.732_050_8 / (1 << 23) as f32;
+        let scale = self.scale();
         for (number, cell) in self.cells[from..to].iter_mut().enumerate() {
             let bits = mix64(mix64(seed.wrapping_add(1)).wrapping_add(number as u64));
             let unit = (bits >> 40) as f32 - (1 << 23) as f32;
             *cell = BlendCell { weights: [unit * scale; EXPERTS], variances: self.priors };
         }
+    }
+
+    /// What numbers between plus and minus 2^23 are multiplied by.
+    pub fn scale(&self) -> f32 {
+        self.deviation * 1.732_050_8 / (1 << 23) as f32
     }
 
     pub fn write(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
@@ -241,22 +246,55 @@ impl Embeddings {
 
     /// Goes back to the oldest kept state, which stays kept.
     pub fn go_back(&mut self) -> io::Result<()> {
+        let Some(oldest) = self.kept.versions.front().map(|oldest| oldest.table) else {
+            return Ok(());
+        };
+        let mut kept = std::mem::take(&mut self.kept);
+        for version in kept.versions.iter().rev() {
+            self.undo(version);
+        }
+        kept.begin_anew();
+        self.kept = kept;
+        self.cut(oldest)
+    }
+
+    /// Goes back to the newest kept state, which is forgotten.
+    pub fn unwind(&mut self) -> io::Result<()> {
+        let Some(version) = self.kept.versions.pop_back() else { return Ok(()) };
+        self.undo(&version);
+        self.cut(version.table)
+    }
+
+    fn undo(&mut self, version: &Version) {
         let (dense, row_cells) = (self.shape.dense_width, self.row_cells);
-        for version in self.kept.versions.iter().rev() {
-            let cells = version.cells.chunks_exact(row_cells);
-            for ((place, key, seen), was) in version.notes.iter().zip(cells) {
-                self.cells[place * row_cells..(place + 1) * row_cells].copy_from_slice(was);
-                if *place >= dense {
-                    self.table.put(place - dense, (*key, *seen));
-                }
+        let cells = version.cells.chunks_exact(row_cells);
+        for ((place, key, seen), was) in version.notes.iter().zip(cells) {
+            self.cells[place * row_cells..(place + 1) * row_cells].copy_from_slice(was);
+            if *place >= dense {
+                self.table.put(place - dense, (*key, *seen));
             }
         }
-        if let Some(oldest) = self.kept.versions.front() {
-            self.table.go_back(oldest.table)?;
-            self.cells.truncate((dense + self.table.len()) * row_cells);
-        }
-        self.kept.begin_anew();
+    }
+
+    /// Goes back to fewer rows.
+    fn cut(&mut self, table: [u64; 3]) -> io::Result<()> {
+        self.table.go_back(table)?;
+        self.cells.truncate((self.shape.dense_width + self.table.len()) * self.row_cells);
         Ok(())
+    }
+
+    /// Keeps a state that is given as a whole: these embeddings are the ones that followed it. The
+    /// rows that have changed are those that were needed since `learned`, its last learned row.
+    pub fn keep_whole(&mut self, was: &Embeddings, learned: u64, has_learned: bool) {
+        let (dense, row_cells) = (self.shape.dense_width, self.row_cells);
+        let columns = if has_learned { dense } else { 0 };
+        let changed = (0..was.table.len()).filter(|row| self.table.seen(*row) > learned);
+        let of_row = |row| (dense + row, was.table.key(row), was.table.seen(row));
+        let notes: Vec<Note> =
+            (0..columns).map(|column| (column, 0, 0)).chain(changed.map(of_row)).collect();
+        let of = |(place, ..): &Note| &was.cells[place * row_cells..(place + 1) * row_cells];
+        let cells = notes.iter().flat_map(of).copied().collect();
+        self.kept.versions.push_back(Version { table: was.table.figures(), notes, cells });
     }
 
     /// Writes the kept states.

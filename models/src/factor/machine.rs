@@ -19,7 +19,7 @@ use super::embeddings::Embeddings;
 use crate::graph::{Graph, Value};
 use crate::linear::blend::{Blend, Example, limited_shares};
 use crate::linear::draw::DrawnRow;
-use crate::linear::kept::Kept;
+use crate::linear::kept::{Beside, Kept};
 use crate::linear::link::{Link, class_log_odds};
 use crate::linear::rows::{Row, RowLearner};
 use crate::linear::{LinearConfig, Optimizer};
@@ -27,12 +27,13 @@ use crate::{FeatureShape, Task};
 
 /// A factorization machine.
 pub(super) struct Machine {
+    pub config: FactorConfig,
     pub linear: Blend,
     pub embeddings: Embeddings,
     /// One for each class.
     pub stacks: Vec<Stack>,
     /// Rows learned: the clock of idle embeddings.
-    learned: u64,
+    pub learned: u64,
     /// Scores of a row that has got new embeddings.
     scores: Vec<f32>,
     /// Stacked scores by class, and the probabilities they give.
@@ -46,6 +47,7 @@ impl Machine {
         let classes = config.task.outputs();
         let rate = Optimizer::AUTO.rate();
         Machine {
+            config: *config,
             linear: Blend::new(link, shape, settings.width(shape), rate, [0.0; 2]),
             embeddings: Embeddings::new(config, shape),
             stacks: vec![Stack::new(EXPERTS); classes],
@@ -66,6 +68,7 @@ impl Machine {
     }
 
     /// The same to change.
+    #[cfg(test)]
     pub fn embeddings(&mut self) -> &mut Embeddings {
         &mut self.embeddings
     }
@@ -228,5 +231,45 @@ impl RowLearner for Machine {
     fn read_table(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
         self.embeddings.read(state)?;
         self.linear.read_table(state)
+    }
+}
+
+/// The embeddings have notes of their own.
+impl Beside for Machine {
+    fn keep_beside(&mut self) {
+        self.embeddings.keep();
+    }
+
+    fn forget_oldest_beside(&mut self) {
+        self.embeddings.forget_oldest();
+    }
+
+    fn go_back_beside(&mut self) -> io::Result<()> {
+        self.embeddings.go_back()
+    }
+
+    fn unwind_beside(&mut self) -> io::Result<()> {
+        self.embeddings.unwind()
+    }
+
+    fn write_kept_beside(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        self.embeddings.write_kept(state)
+    }
+
+    fn read_kept_beside(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        self.embeddings.read_kept(state)
+    }
+
+    fn write_beside(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        state.put(self.learned)?;
+        self.embeddings.write(state)
+    }
+
+    fn keep_whole_beside(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let learned = state.get()?;
+        let mut was = Embeddings::new(&self.config, self.embeddings.shape);
+        was.read(state)?;
+        self.embeddings.keep_whole(&was, learned, self.learned > learned);
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Machines against differences of their loss, and on streams that a linear model cannot learn.
 
+#[cfg(feature = "double")]
+mod device;
 mod learning;
 mod states;
 

@@ -20,7 +20,7 @@ use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::draw::{DrawnRow, settled};
-use super::kept::{Kept, KeptCell};
+use super::kept::{Beside, Kept, KeptCell};
 use super::link::Link;
 use super::rows::{Row, RowLearner, is_finite, padded};
 use crate::graph::{Graph, Value};
@@ -266,6 +266,8 @@ impl Blend {
         losses
     }
 }
+
+impl Beside for Blend {}
 
 impl RowLearner for Blend {
     fn scores_width(&self) -> usize {

@@ -7,24 +7,19 @@ use pelton_kernels::device::{DeviceError, Stream};
 use super::blend::Blend;
 use super::device::{Twin, table_spec};
 use super::link::Link;
-use super::{LinearConfig, Optimizer};
-use crate::FeatureShape;
+use super::{Linear, Optimizer};
 
 /// The untrained table of a model that learns by coordinate.
 pub(crate) fn coordinate_table(
     stream: &Stream,
-    config: &LinearConfig,
-    shape: FeatureShape,
+    here: &Linear,
 ) -> Result<CoordinateTable, DeviceError> {
-    CoordinateTable::new(stream, table_spec(config, shape))
+    CoordinateTable::new(stream, table_spec(&here.config, here.shape))
 }
 
 /// The untrained tables of the blend.
-pub(crate) fn blend_table(
-    stream: &Stream,
-    config: &LinearConfig,
-    shape: FeatureShape,
-) -> Result<BlendTable, DeviceError> {
+pub(crate) fn blend_table(stream: &Stream, here: &Linear) -> Result<BlendTable, DeviceError> {
+    let (config, shape) = (&here.config, here.shape);
     let Optimizer::Blend { rate } = config.optimizer else {
         unreachable!("a case of the blend is one of its optimiser")
     };

@@ -19,7 +19,7 @@ use pelton_kernels::prefetch::prefetch;
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::draw::{DrawnRow, Weights, settled};
-use super::kept::Kept;
+use super::kept::{Beside, Kept};
 use super::link::{Link, class_log_odds};
 use super::rows::{Row, RowLearner, StepRows, is_finite, learn_in_order, padded};
 use crate::graph::{Graph, Value};
@@ -202,6 +202,8 @@ impl<R: CoordinateRule> Coordinates<R> {
         self.sparse[self.absent * self.classes + class] = [0.0; 2];
     }
 }
+
+impl<R> Beside for Coordinates<R> {}
 
 impl<R: CoordinateRule + Send> RowLearner for Coordinates<R> {
     fn scores_width(&self) -> usize {

@@ -27,7 +27,7 @@ use crate::graph::{Graph, Inputs, Value};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError, Task};
 
 /// A table on a GPU that learns as the learner `H` does here.
-pub(super) trait Twin<H>: Table + Sized + Send {
+pub(crate) trait Twin<H>: Table + Sized + Send {
     /// A table with the cells of `here`, which is untrained.
     fn new(stream: &Stream, spec: TableSpec, here: &H) -> Result<Self, DeviceError>;
     /// Reads cells into the learner here.
@@ -41,7 +41,7 @@ pub(super) trait Twin<H>: Table + Sized + Send {
 }
 
 /// Batches by a table on a GPU.
-pub(super) struct DeviceRows<H, T: Twin<H>> {
+pub(crate) struct DeviceRows<H, T: Twin<H>> {
     there: RefCell<There<T>>,
     /// Kept states, oldest first.
     kept: VecDeque<T::Cells>,
@@ -114,6 +114,17 @@ impl<H: RowLearner, T: Twin<H>> DeviceRows<H, T> {
         let layout = Layout { dense: spec.dense_width, sparse: spec.sparse_width, fold: spec.fold };
         let (there, here) = (RefCell::new(there), RefCell::new(here));
         Ok(DeviceRows { there, kept, free, here, layout })
+    }
+
+    /// Shows the table there.
+    pub fn there<S>(&self, show: impl FnOnce(&T) -> S) -> S {
+        show(&self.there.borrow().table)
+    }
+
+    /// The learner here, with the cells as they are there.
+    pub fn fetched(&self) -> Result<std::cell::Ref<'_, H>, DeviceError> {
+        self.fetch(None)?;
+        Ok(self.here.borrow())
     }
 
     /// Reads the cells, or those of a kept state, into the learner here.
@@ -272,14 +283,13 @@ impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
         let later = self.kept.iter().skip(1).map(Some).chain([None]);
         for (own, next) in self.kept.iter().zip(later) {
             self.fetch(Some(own)).map_err(io::Error::other)?;
-            let (mut small, was) = (Vec::new(), self.here.borrow().table_ref().to_vec());
-            self.here.borrow().write_small(&mut StateWriter::new(&mut small))?;
+            let whole = kept::whole(&*self.here.borrow())?;
             self.fetch(next).map_err(io::Error::other)?;
-            kept::keep_whole(&mut *self.here.borrow_mut(), small, &was);
+            kept::keep_whole(&mut *self.here.borrow_mut(), whole)?;
         }
         // With none kept the learner may be of any state: nothing is written of it.
         let written = kept::write(&*self.here.borrow(), state);
-        *self.here.borrow_mut().kept() = kept::Kept::default();
+        kept::forget_all(&mut *self.here.borrow_mut());
         written
     }
 

@@ -58,6 +58,43 @@ impl KeptCell for Cell {
     }
 }
 
+/// What a learner keeps of earlier states besides its table and what is small; the linear ones
+/// nothing. Each is called with what the functions here do for the rest.
+pub(crate) trait Beside {
+    /// Keeps the state as it is.
+    fn keep_beside(&mut self) {}
+    /// Forgets the oldest kept state.
+    fn forget_oldest_beside(&mut self) {}
+    /// Goes back to the oldest kept state, which stays kept.
+    fn go_back_beside(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Goes back to the newest kept state, which is forgotten.
+    fn unwind_beside(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Writes the kept states.
+    fn write_kept_beside(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+    /// Reads them back.
+    fn read_kept_beside(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+    /// Writes the state itself.
+    fn write_beside(&self, state: &mut StateWriter<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+    /// Keeps a state so written, which this one has followed.
+    fn keep_whole_beside(&mut self, state: &mut StateReader<'_>) -> io::Result<()> {
+        let _ = state;
+        Ok(())
+    }
+}
+
 /// The states that are kept, oldest first.
 pub(crate) struct Kept<C> {
     versions: VecDeque<Version<C>>,
@@ -93,12 +130,14 @@ pub(crate) fn keep<L: RowLearner>(learner: &mut L) -> io::Result<()> {
     let room = learner.kept().versions.back().map_or(0, |version| version.changed.len());
     let changed = Vec::with_capacity(room);
     learner.kept().versions.push_back(Version { small, changed });
+    learner.keep_beside();
     Ok(())
 }
 
 /// Forgets the oldest kept state.
 pub(crate) fn forget_oldest<L: RowLearner>(learner: &mut L) {
     learner.kept().versions.pop_front();
+    learner.forget_oldest_beside();
 }
 
 /// Goes back to the oldest kept state, which stays kept; without one nothing happens.
@@ -116,7 +155,7 @@ pub(crate) fn go_back<L: RowLearner>(learner: &mut L) -> io::Result<()> {
         learner.read_small(&mut StateReader::new(&mut &oldest.small[..]))?;
     }
     learner.kept().versions = versions;
-    Ok(())
+    learner.go_back_beside()
 }
 
 /// Writes what is kept, as a function of the kept states alone: each place once, in ascending
@@ -135,7 +174,7 @@ pub(crate) fn write<L: RowLearner>(learner: &L, state: &mut StateWriter<'_>) -> 
         state.each(changed.iter().map(|(place, _)| *place))?;
         state.each(changed.iter().map(|(_, cell)| cell.numbers()))?;
     }
-    Ok(())
+    learner.write_kept_beside(state)
 }
 
 impl<C: KeptCell> Version<C> {
@@ -174,19 +213,44 @@ pub(crate) fn unwind<L: RowLearner, E: From<io::Error>>(
             table[*place as usize] = *cell;
         }
         learner.read_small(&mut StateReader::new(&mut &version.small[..]))?;
+        learner.unwind_beside()?;
         show(learner)?;
     }
     Ok(())
 }
 
-/// Keeps a state that is given as a whole: `was` is its table, and the learner has its own now.
-pub(crate) fn keep_whole<L: RowLearner>(learner: &mut L, small: Vec<u8>, was: &[L::Cell]) {
-    let table = learner.table_ref().iter().zip(was);
+/// A state as a whole.
+pub(crate) struct Whole<C> {
+    small: Vec<u8>,
+    table: Vec<C>,
+    beside: Vec<u8>,
+}
+
+/// The state of the learner as it is.
+pub(crate) fn whole<L: RowLearner>(learner: &L) -> io::Result<Whole<L::Cell>> {
+    let (mut small, mut beside) = (Vec::new(), Vec::new());
+    learner.write_small(&mut StateWriter::new(&mut small))?;
+    learner.write_beside(&mut StateWriter::new(&mut beside))?;
+    Ok(Whole { small, table: learner.table_ref().to_vec(), beside })
+}
+
+/// Keeps a state that is given as a whole: the learner is the one that followed it.
+pub(crate) fn keep_whole<L: RowLearner>(learner: &mut L, whole: Whole<L::Cell>) -> io::Result<()> {
+    let Whole { small, table: was, beside } = whole;
+    let table = learner.table_ref().iter().zip(&was);
     let differs = |(place, (now, was)): (u64, (&L::Cell, &L::Cell))| {
         (!is_same(*now, *was)).then_some((place, *was))
     };
     let changed = (0..).zip(table).filter_map(differs).collect();
     learner.kept().versions.push_back(Version { small, changed });
+    learner.keep_whole_beside(&mut StateReader::new(&mut &beside[..]))
+}
+
+/// Forgets all kept states.
+pub(crate) fn forget_all<L: RowLearner>(learner: &mut L) {
+    while !learner.kept().versions.is_empty() {
+        forget_oldest(learner);
+    }
 }
 
 /// Reads what [`write`] wrote of a learner in the same state; returns how many there are.
@@ -216,5 +280,6 @@ pub(crate) fn read<L: RowLearner>(
         versions.push_back(Version { small, changed });
     }
     learner.kept().versions = versions;
+    learner.read_kept_beside(state)?;
     Ok(count)
 }

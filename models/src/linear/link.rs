@@ -168,6 +168,11 @@ impl Link {
         losses
     }
 
+    /// Mean and deviation of targets: what [`Link::predict`] makes of a score (regression).
+    pub fn target_unit(&self) -> [f64; 2] {
+        [self.target.mean, self.target.deviation()]
+    }
+
     /// What is remembered of targets and residuals, as a device has it.
     pub fn target_state(&self) -> Running {
         let Target { count, mean, squares, residual } = self.target;

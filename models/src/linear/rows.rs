@@ -13,7 +13,7 @@ use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::draw::{self, DrawnRow};
 use super::explain;
-use super::kept::{self, Kept, KeptCell};
+use super::kept::{self, Beside, Kept, KeptCell};
 use super::link::Link;
 use crate::graph::{Graph, Inputs, Value};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError};
@@ -91,7 +91,7 @@ pub(crate) fn learn_in_order<L: RowLearner>(
 }
 
 /// Scores and learns single rows.
-pub(crate) trait RowLearner: Send {
+pub(crate) trait RowLearner: Beside + Send {
     /// Numbers that scoring leaves for learning, per row.
     fn scores_width(&self) -> usize;
     /// The linear scores of a row.
@@ -210,6 +210,7 @@ impl<L: RowLearner> Rows<L> {
     }
 
     /// The same to change.
+    #[cfg(test)]
     pub fn learner_mut(&mut self) -> &mut L {
         &mut self.learner
     }

@@ -74,26 +74,49 @@ impl Embeddings {
         self.numbers[row as usize * self.width..][..self.width].split_at(self.factors)
     }
 
+    /// Numbers and sums of squares of so many rows, to be read from or written to a device.
+    pub fn numbers_mut(&mut self, rows: usize) -> (&mut [f32], &mut [[f32; 2]]) {
+        self.numbers.resize(rows * self.width, 0.0);
+        self.squares.resize(rows, [0.0; 2]);
+        (&mut self.numbers, &mut self.squares)
+    }
+
+    /// Keeps the table alone: the numbers lie on a device.
+    pub fn give_up_numbers(&mut self) {
+        (self.numbers, self.squares) = (Vec::new(), Vec::new());
+    }
+
     /// The indices that have a row, in the order of the rows.
     pub fn indices(&self) -> impl Iterator<Item = u32> {
         (0..self.table.len()).map(|row| self.table.key(row))
     }
 
-    /// Makes sure that an index has a row; `now` is the learned row that needs it.
-    pub fn admit(&mut self, index: u32, now: u64) {
+    /// Makes sure that an index has a row; `now` is the learned row that needs it. The row, where
+    /// it is to be begun.
+    #[inline]
+    pub fn seat(&mut self, index: u32, now: u64) -> Option<u32> {
         if index == crate::ABSENT {
-            return;
+            return None;
         }
         let place = self.table.admit(index, now);
-        if !place.is_new {
-            return;
+        place.is_new.then_some(place.row as u32)
+    }
+
+    /// [`Embeddings::seat`], and begins the row.
+    #[inline]
+    pub fn admit(&mut self, index: u32, now: u64) {
+        if let Some(row) = self.seat(index, now) {
+            self.begin(index, row as usize);
         }
-        let (from, to) = (place.row * self.width, (place.row + 1) * self.width);
+    }
+
+    fn begin(&mut self, index: u32, row: usize) {
+        let (from, to) = (row * self.width, (row + 1) * self.width);
         if self.numbers.len() < to {
             self.numbers.resize(to, 0.0);
-            self.squares.resize(place.row + 1, [0.0; 2]);
+            self.squares.resize(row + 1, [0.0; 2]);
         }
-        self.squares[place.row] = [0.0; 2];
+        self.squares[row] = [0.0; 2];
         let row = &mut self.numbers[from..to];
         row.fill(0.0);
         begin(u64::from(index), BEGIN, &mut row[..self.factors]);

@@ -55,7 +55,7 @@ impl Neural {
                 *input = way * whole;
             }
             self.plan.forward(&self.parameters, &self.embeddings, room);
-            for (class, sums) in sums.chunks_exact_mut(whole.len()).enumerate() {
+            for (class, sums) in sums.chunks_exact_mut(whole.len().max(1)).enumerate() {
                 room.pulls.fill(0.0);
                 room.pulls[class] = 1.0;
                 self.plan.back_hidden(&self.parameters, room);

@@ -99,6 +99,11 @@ impl Plan {
         self.ends[4].next_multiple_of(LANES)
     }
 
+    /// What the products of a row are multiplied by.
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+
     /// The part of the parameters: layers 0 to 2, the linear layer 3, the vectors of columns 4.
     pub fn part(&self, part: usize) -> Range<usize> {
         let from = part.checked_sub(1).map_or(0, |before| self.ends[before]);

@@ -17,7 +17,7 @@ use super::config::NeuralConfig;
 use crate::{ABSENT, FeatureShape, Task};
 
 /// Rows drawn for a positive.
-const REPLAYS: usize = 4;
+pub(super) const REPLAYS: usize = 4;
 /// Positives are rare below one in so many.
 const RARE: u64 = 16;
 
@@ -150,6 +150,11 @@ impl Replay {
     /// Positives learned so far (binary).
     pub fn positives(&self) -> u64 {
         self.positives
+    }
+
+    /// Rows that wait, and the most that ever do.
+    pub fn waiting(&self) -> [usize; 2] {
+        [self.pending.len(), self.waiting_max]
     }
 
     /// Lets a row wait.

@@ -1,5 +1,7 @@
 //! Networks on what they are for, replay and its odds, and streams that would break them.
 
+#[cfg(feature = "double")]
+mod device;
 mod gradients;
 
 use pelton_kernels::cases::Draw;

@@ -89,6 +89,17 @@ impl RowBuffers {
         })
     }
 
+    /// Makes room for so many rows with their labels, on both sides; what they held is lost.
+    ///
+    /// # Errors
+    /// [`DeviceError::Memory`], [`DeviceError::Lost`].
+    pub fn reserve(&mut self, rows: usize) -> Result<(), DeviceError> {
+        self.dense.reserve(rows * self.dense_width)?;
+        self.sparse.reserve(rows * self.sparse_width)?;
+        self.labels.reserve(rows)?;
+        self.weights.reserve(rows)
+    }
+
     /// Copies rows to the GPU: features, and labels with weights where there are any.
     ///
     /// # Shapes

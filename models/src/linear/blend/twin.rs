@@ -10,20 +10,41 @@ use super::{Blend, EXPERTS, FORGETTING, MIXTURE};
 
 impl Twin<Blend> for BlendTable {
     fn new(stream: &Stream, table: TableSpec, here: &Blend) -> Result<Self, DeviceError> {
-        let spec = BlendSpec {
-            table,
-            has_covariances: !here.covariances.is_empty(),
-            dense_priors: here.dense_priors,
-            sparse_priors: here.sparse_priors,
-            forgetting: FORGETTING,
-            mixture: [MIXTURE.rate, MIXTURE.share],
-        };
-        let mut table = BlendTable::new(stream, spec)?;
+        let mut table = BlendTable::new(stream, here.spec(table))?;
         table.send(stream, here)?;
         Ok(table)
     }
 
     fn fetch(stream: &Stream, cells: &BlendCells, here: &mut Blend) -> Result<(), DeviceError> {
+        here.fetch(stream, cells)
+    }
+
+    fn send(&mut self, stream: &Stream, here: &Blend) -> Result<(), DeviceError> {
+        here.send(stream, self.cells_mut())?;
+        self.look_at_mixture(stream)
+    }
+
+    fn expert_weights(&self) -> Option<[f32; EXPERTS]> {
+        Some(self.mixture())
+    }
+}
+
+impl Blend {
+    /// What tables on a device are made for.
+    pub(crate) fn spec(&self, table: TableSpec) -> BlendSpec {
+        BlendSpec {
+            table,
+            has_covariances: !self.covariances.is_empty(),
+            dense_priors: self.dense_priors,
+            sparse_priors: self.sparse_priors,
+            forgetting: FORGETTING,
+            mixture: [MIXTURE.rate, MIXTURE.share],
+        }
+    }
+
+    /// Reads cells of a device.
+    pub(crate) fn fetch(&mut self, stream: &Stream, cells: &BlendCells) -> Result<(), DeviceError> {
+        let here = self;
         stream.read(&cells.dense, &mut here.dense)?;
         stream.read(&cells.sparse, &mut here.sparse)?;
         stream.read(&cells.mixture, &mut here.mixture)?;
@@ -44,23 +65,19 @@ impl Twin<Blend> for BlendTable {
         Ok(())
     }
 
-    fn send(&mut self, stream: &Stream, here: &Blend) -> Result<(), DeviceError> {
+    /// Writes the cells of a device.
+    pub(crate) fn send(&self, stream: &Stream, cells: &mut BlendCells) -> Result<(), DeviceError> {
+        let here = self;
         let (mut values, mut variances) = (Vec::new(), Vec::new());
         for covariance in &here.covariances {
             values.extend_from_slice(&covariance.values());
             variances.extend_from_slice(covariance.variances());
         }
-        let cells = self.cells_mut();
         stream.write(&mut cells.dense, &here.dense)?;
         stream.write(&mut cells.sparse, &here.sparse)?;
         stream.write(&mut cells.covariances, &values)?;
         stream.write(&mut cells.variances, &variances)?;
         stream.write(&mut cells.mixture, &here.mixture)?;
-        stream.write(&mut cells.running, &[here.link.target_state()])?;
-        self.look_at_mixture(stream)
-    }
-
-    fn expert_weights(&self) -> Option<[f32; EXPERTS]> {
-        Some(self.mixture())
+        stream.write(&mut cells.running, &[here.link.target_state()])
     }
 }

@@ -1,0 +1,376 @@
+//! A network on a GPU: parameters, embeddings and what is remembered of them live there.
+//!
+//! Scores, learned numbers and saved bytes are those of the CPU, bit for bit, so that a checkpoint
+//! moves between devices. What needs no number of the network stays here: which rows make a
+//! mini-batch, what is learned again, the deviation of targets, and which index has which embedding
+//! ([`crate::index_table`]): that is a clock in the order of the stream, a short list of changes
+//! for each mini-batch, and it costs what it costs a CPU, a small part of learning. So learning is
+//! given to the GPU without waiting for it, as a walk of many mini-batches at once
+//! ([`pelton_kernels::network::Walk`]). Earlier states are those of [`crate::kept`]: copies as
+//! bytes, and the rows since.
+//!
+//! Memory on the GPU is that of [`pelton_kernels::network::device`]. Where it does not suffice for
+//! what a call may need, the call is refused before anything is learned.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use pelton_kernels::coordinate::device::{RowBuffers, RowsThere, Task as DeviceTask};
+use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Stream};
+use pelton_kernels::network::device::{DeviceNetwork, NetworkState};
+use pelton_kernels::network::{Lesson, NetworkSpec, Walk};
+
+use super::replay::{REPLAYS, Row};
+use super::{Neural, NeuralConfig};
+use crate::kept::Kept;
+use crate::linear::link::Link;
+use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
+
+/// Rows of a walk that are scored or come to wait; few in tests, so that there are several walks.
+const CHUNK: usize = if cfg!(test) { 150 } else { 1024 };
+
+/// What lives on a GPU, and the way there.
+pub(crate) struct There {
+    stream: Stream,
+    network: DeviceNetwork,
+    rows: RowBuffers,
+    predictions: Buffer<f32>,
+    predictions_here: Pinned<f32>,
+    plan: Walking,
+}
+
+/// What is to be done there next.
+#[derive(Default)]
+struct Walking {
+    walk: Walk,
+    /// Rows of the table of the rows that are scored.
+    places: Vec<u32>,
+    /// What was known of targets when each of them was scored (regression).
+    links: Vec<Link>,
+    /// The row that is learned: its rows of the table, and those that begin.
+    own: Vec<u32>,
+    begins: Vec<[u32; 2]>,
+}
+
+/// The network as the kernels know it.
+fn spec_of(config: &NeuralConfig, shape: FeatureShape, scale: f32) -> NetworkSpec {
+    NetworkSpec {
+        task: match config.task {
+            Task::Binary => DeviceTask::Binary,
+            Task::MultiClass { .. } => DeviceTask::Classes,
+            Task::Regression => DeviceTask::Regression,
+        },
+        rule: config.optimizer,
+        rate: config.rate(),
+        dense: shape.dense_width,
+        sparse: shape.sparse_width,
+        factors: config.embedding,
+        outputs: config.task.outputs(),
+        hidden: config.hidden,
+        is_deep: config.form == super::Form::Deep,
+        scale,
+        rows_max: config.rows_max(shape),
+    }
+}
+
+impl There {
+    /// Room for a network like `here` on a GPU.
+    pub fn new(gpu: &Arc<Gpu>, here: &Neural) -> Result<There, ModelError> {
+        let stream = Stream::new(gpu)?;
+        let spec = spec_of(&here.config, here.shape, here.plan.scale());
+        Ok(There {
+            network: DeviceNetwork::new(&stream, spec)?,
+            rows: RowBuffers::new(gpu, spec.dense, spec.sparse)?,
+            predictions: Buffer::new(gpu, 0)?,
+            predictions_here: Pinned::ordinary(0),
+            plan: Walking::default(),
+            stream,
+        })
+    }
+
+    /// Takes all that `here` has learned; its embeddings are given up there.
+    pub fn send(&mut self, here: &mut Neural) -> Result<(), DeviceError> {
+        let keys: Vec<u32> = here.embeddings.indices().collect();
+        let mut residual = here.link.target_state().residual;
+        let (numbers, squares) = here.embeddings.numbers_mut(keys.len());
+        let state = NetworkState {
+            parameters: &mut here.parameters,
+            descent: &mut here.descent,
+            residual: &mut residual,
+            numbers,
+            squares,
+        };
+        self.network.send(&self.stream, &state, &keys)?;
+        here.embeddings.give_up_numbers();
+        Ok(())
+    }
+
+    /// Reads what was learned there into `here`, which has the same table.
+    fn fetch(&self, here: &mut Neural) -> Result<(), DeviceError> {
+        let rows = here.embeddings.counts().0;
+        let mut running = here.link.target_state();
+        let (numbers, squares) = here.embeddings.numbers_mut(rows);
+        let mut state = NetworkState {
+            parameters: &mut here.parameters,
+            descent: &mut here.descent,
+            residual: &mut running.residual,
+            numbers,
+            squares,
+        };
+        self.network.fetch(&self.stream, &mut state)?;
+        here.link.set_target_state(&running);
+        Ok(())
+    }
+
+    /// What is on the GPU.
+    pub fn network(&self) -> &DeviceNetwork {
+        &self.network
+    }
+
+    /// The order of its work.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    fn make_room(&mut self, predictions: usize) -> Result<(), DeviceError> {
+        self.predictions.reserve(predictions)?;
+        if self.predictions_here.len() < predictions {
+            let device = Device::Gpu(Arc::clone(self.stream.gpu()));
+            let length = predictions.next_power_of_two();
+            self.predictions_here = Pinned::new(&device, length, Pinning::Both)?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, out: &mut [f32]) -> Result<(), DeviceError> {
+        let from = (&self.predictions, 0);
+        self.stream.download((&mut self.predictions_here, 0), from, out.len())?;
+        self.stream.wait()?;
+        out.copy_from_slice(&self.predictions_here[..out.len()]);
+        Ok(())
+    }
+
+    /// Predictions of rows; of such that lie there already where `there` has them.
+    fn score(
+        &mut self,
+        features: &Features<'_>,
+        (there, unit): (Option<RowsThere<'_>>, [f64; 2]),
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        self.make_room(out.len())?;
+        let There { stream, network, rows, predictions, .. } = self;
+        let rows = match there.filter(|rows| rows.is_on(stream.gpu())) {
+            Some(rows) => rows,
+            None => {
+                rows.give(stream, (features.dense, features.sparse), features.rows, None)?;
+                rows.all()
+            }
+        };
+        network.score(stream, (rows, unit), predictions)?;
+        Ok(self.read(out)?)
+    }
+
+    /// Gives the GPU what was planned, of which these rows are scored where `out` takes it; waits
+    /// for scores alone.
+    fn go(&mut self, features: &Features<'_>, out: Option<&mut [f32]>) -> Result<(), ModelError> {
+        let Some(out) = out else {
+            let There { stream, network, plan, .. } = self;
+            let given = network.walk(stream, &plan.walk, None);
+            plan.clear();
+            return Ok(given?);
+        };
+        self.make_room(out.len())?;
+        let There { stream, network, rows, predictions, plan, .. } = self;
+        rows.give(stream, (features.dense, &plan.places), features.rows, None)?;
+        let given = network.walk(stream, &plan.walk, Some((rows.all(), predictions)));
+        plan.places.clear();
+        plan.walk.clear();
+        given?;
+        self.read(out)?;
+        let outputs = out.len() / features.rows;
+        for (link, out) in self.plan.links.drain(..).zip(out.chunks_exact_mut(outputs)) {
+            link.predict(out);
+        }
+        Ok(())
+    }
+}
+
+impl Walking {
+    fn clear(&mut self) {
+        self.walk.clear();
+        self.places.clear();
+        self.links.clear();
+    }
+}
+
+impl Neural {
+    /// An untrained model on a device.
+    ///
+    /// # Errors
+    /// [`ModelError::Kernel`] for a setting or shape outside its range; [`ModelError::Device`] when
+    /// the network does not fit the device.
+    pub fn on(
+        device: &Device,
+        config: NeuralConfig,
+        shape: FeatureShape,
+    ) -> Result<Neural, ModelError> {
+        let mut own = Neural::new(config, shape)?;
+        if let Device::Gpu(gpu) = device {
+            let mut there = There::new(gpu, &own)?;
+            there.send(&mut own)?;
+            own.there = Some(Box::new(RefCell::new(there)));
+        }
+        Ok(own)
+    }
+
+    /// This model on the CPU, where it lies on a device: all of it is copied.
+    pub(super) fn fetched(&self) -> Result<Option<Neural>, DeviceError> {
+        let Some(there) = &self.there else { return Ok(None) };
+        let mut own = Neural {
+            config: self.config,
+            shape: self.shape,
+            learned: self.learned,
+            steps: self.steps,
+            weights: self.weights,
+            link: self.link.clone(),
+            plan: self.plan.clone(),
+            parameters: self.parameters.clone(),
+            descent: self.descent.clone(),
+            embeddings: self.embeddings.clone(),
+            replay: self.replay.clone(),
+            kept: Kept::new(self.shape, 0),
+            gradient: Vec::new(),
+            room: Cell::default(),
+            there: None,
+        };
+        there.borrow().fetch(&mut own)?;
+        Ok(Some(own))
+    }
+
+    /// Scores rows where the model lies on a device.
+    pub(super) fn score_by(
+        &self,
+        there: &RefCell<There>,
+        (features, rows): (&Features<'_>, Option<RowsThere<'_>>),
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        if features.rows == 0 {
+            return Ok(());
+        }
+        there.borrow_mut().score(features, (rows, self.link.target_unit()), out)
+    }
+
+    /// Makes room for learning so many rows where the model lies on a device: what fails behind it
+    /// is lost for good.
+    pub(super) fn reserve(&self, rows: usize) -> Result<(), DeviceError> {
+        self.there.as_ref().map_or(Ok(()), |there| there.borrow_mut().reserve(self, rows))
+    }
+
+    /// Learns rows by a device, and scores each before it where `out` takes it.
+    pub(super) fn learn_by(
+        &mut self,
+        mut there: Box<RefCell<There>>,
+        batch: &LabeledBatch<'_>,
+        out: Option<&mut [f32]>,
+    ) -> Result<LearnOutcome, ModelError> {
+        let before = self.learned;
+        let walked = self.walk(there.get_mut(), batch, out);
+        self.there = Some(there);
+        let learned = self.learned - before;
+        walked.map(|()| LearnOutcome { learned, refused: batch.features.rows as u64 - learned })
+    }
+
+    fn walk(
+        &mut self,
+        there: &mut There,
+        batch: &LabeledBatch<'_>,
+        mut out: Option<&mut [f32]>,
+    ) -> Result<(), ModelError> {
+        let (rows, outputs) = (batch.features.rows, self.outputs());
+        let [dense, sparse] = [self.shape.dense_width, self.shape.sparse_width];
+        for from in (0..rows).step_by(CHUNK) {
+            let to = rows.min(from + CHUNK);
+            for row in from..to {
+                if out.is_some() {
+                    let indices = &batch.features.sparse[row * sparse..][..sparse];
+                    there.plan.score(row - from, indices, self);
+                }
+                if self.let_wait(batch, row) {
+                    self.plan_pending(&mut there.plan);
+                }
+            }
+            let features = Features {
+                rows: to - from,
+                dense: &batch.features.dense[from * dense..to * dense],
+                sparse: &batch.features.sparse[from * sparse..to * sparse],
+                notes: &[],
+            };
+            let out = out.as_deref_mut().map(|out| &mut out[from * outputs..to * outputs]);
+            there.go(&features, out)?;
+        }
+        Ok(())
+    }
+
+    /// Plans the mini-batch that is whole: what [`Neural::learn_pending`] does here.
+    fn plan_pending(&mut self, plan: &mut Walking) {
+        let pending = self.take_pending();
+        plan.walk.open(pending.offset, &pending.biases);
+        for row in (0..pending.rows.len()).map(|at| pending.rows.row(at)) {
+            plan.seat(row, self);
+            let target = match self.config.task {
+                Task::Regression => self.link.target(row.label),
+                _ => row.label,
+            };
+            plan.walk.lesson(&Lesson {
+                dense: row.dense,
+                places: &plan.own,
+                begins: &plan.begins,
+                target,
+                share: pending.share(row),
+            });
+        }
+        plan.walk.close();
+        self.give_back(pending);
+    }
+}
+
+impl There {
+    /// Makes room for learning so many rows, with all that may be learned beside them.
+    fn reserve(&mut self, here: &Neural, rows: usize) -> Result<(), DeviceError> {
+        let [waiting, waiting_max] = here.replay.waiting();
+        let again = if here.config.replay_rows > 0 { 1 + REPLAYS } else { 1 };
+        let chunk = rows.min(CHUNK);
+        let lessons = (chunk + if rows > CHUNK { waiting_max } else { waiting }) * again;
+        let begins = (rows + waiting) * again * here.shape.sparse_width;
+        let (there, rows_max) = (here.embeddings.counts().0, self.network.spec().rows_max);
+        let table = rows_max.min(there + begins);
+        self.rows.reserve(chunk)?;
+        self.make_room(chunk * here.config.task.outputs())?;
+        self.network.reserve(&self.stream, table, [lessons, chunk])
+    }
+}
+
+impl Walking {
+    /// Plans that a row is scored, as the model is now.
+    fn score(&mut self, row: usize, indices: &[u32], model: &Neural) {
+        self.walk.score(row);
+        self.places.extend(indices.iter().map(|index| model.embeddings.find(*index)));
+        if model.config.task == Task::Regression {
+            self.links.push(model.link.clone());
+        }
+    }
+
+    /// Finds the rows of the table of a row that is learned, which may begin with it.
+    fn seat(&mut self, row: Row<'_>, model: &mut Neural) {
+        self.own.clear();
+        self.begins.clear();
+        for index in row.sparse {
+            if let Some(place) = model.embeddings.seat(*index, model.learned) {
+                // Where all rows are taken one may be given away as soon as it was begun.
+                self.begins.retain(|[own, _]| *own != place);
+                self.begins.push([place, *index]);
+            }
+        }
+        self.own.extend(row.sparse.iter().map(|index| model.embeddings.find(*index)));
+    }
+}
