@@ -76,9 +76,8 @@ pub fn run(
     let (cutting, deliveries, writer) = start_writer(cutter, writing, (config, stop));
     let consumed_before = recovery.totals.consumed;
     let state = State { pipeline: recovery.pipeline, totals: recovery.totals, cutting };
-    let (to_compute, from_ingest) = bounded(1);
-    let (to_emit, from_compute) = bounded(1);
-    let mut meter = Meter::new(&config.batch);
+    let [(to_compute, from_ingest), (to_emit, from_compute)] = [bounded(1), bounded(1)];
+    let meter = Meter::new(&config.batch);
     let batcher = Batcher::paced(source, meter.pace()).watched_by(&hearts.ingest);
     let ended = Arc::new(AtomicBool::new(false));
     let ingest = {
@@ -91,7 +90,7 @@ pub fn run(
         let heart = hearts.compute.clone();
         spawn("compute", move || {
             let (_guard, shown) = (guard, (&*live, partition, &heart));
-            compute((state, &mut meter), (&ring, &ended), shown, &from_ingest, &to_emit)
+            compute((state, meter), (&ring, &ended), shown, &from_ingest, &to_emit)
         })
     };
     let emit = {
@@ -222,7 +221,7 @@ const SHOW_EVERY: Duration = Duration::from_millis(250);
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 
 fn compute(
-    (mut state, meter): (State, &mut Meter),
+    (mut state, mut meter): (State, Meter),
     (ring, ended): (&Ring, &AtomicBool),
     (live, partition, heart): (&Live, Option<i32>, &Heart),
     from_ingest: &Receiver<Box<Slot>>,

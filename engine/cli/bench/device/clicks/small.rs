@@ -12,7 +12,7 @@ use pelton::generate::clicks::{CATEGORIES, NUMBERS};
 use pelton_kernels::assemble::Columns;
 use pelton_kernels::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
 use pelton_kernels::coordinate::device::RowBuffers;
-use pelton_kernels::device::{Device, Gpu, Stream};
+use pelton_kernels::device::{Device, Gpu, Pinned, Pinning, Stream};
 use pelton_kernels::moments::device::DeviceMoments;
 use pelton_kernels::recorded::{Makers, RecordedBatch};
 use pelton_kernels::window::device::DeviceWindows;
@@ -30,6 +30,9 @@ struct There {
     windows: DeviceWindows,
     columns: ColumnBuffers,
     rows: RowBuffers,
+    /// Where they come back to, as in the engine.
+    dense: Pinned<f32>,
+    sparse: Pinned<u32>,
     recorded: RecordedBatch,
     model: Linear,
 }
@@ -105,7 +108,8 @@ impl There {
         let mut state = Vec::new();
         let failed = |source| Error::State { section: "model".to_owned(), source };
         here.model.write_state(&mut state).map_err(failed)?;
-        let mut model = Linear::on(&Device::Gpu(Arc::clone(gpu)), config, shape)?;
+        let device = Device::Gpu(Arc::clone(gpu));
+        let mut model = Linear::on(&device, config, shape)?;
         model.read_state(&mut &state[..])?;
         let widths = [NUMBERS, CATEGORIES, 0];
         Ok(There {
@@ -114,6 +118,8 @@ impl There {
             windows: DeviceWindows::new(&stream, Vec::new())?,
             columns: ColumnBuffers::new(gpu, widths, rows)?,
             rows: RowBuffers::new(gpu, NUMBERS, CATEGORIES)?,
+            dense: Pinned::new(&device, rows * NUMBERS, Pinning::Both)?,
+            sparse: Pinned::new(&device, rows * CATEGORIES, Pinning::Both)?,
             recorded: RecordedBatch::new(&stream, rows, widths, [NUMBERS, CATEGORIES])?,
             model,
             stream,
@@ -130,9 +136,10 @@ impl There {
         self.columns.give(&self.stream, pinned, rows)?;
         self.assembler.run(&self.stream, &self.columns, &mut self.rows)?;
         self.moments.standardize(&self.stream, &mut self.rows, 0)?;
+        self.rows.download(&self.stream, &mut self.dense, &mut self.sparse)?;
         self.stream.wait()?;
-        let none = Features { rows, dense: &[], sparse: &[], notes: &[] };
-        Ok(self.model.score_there(&none, self.rows.all(), scores)?)
+        let features = Features { rows, dense: &self.dense, sparse: &self.sparse, notes: &[] };
+        Ok(self.model.score_there(&features, self.rows.all(), scores)?)
     }
 
     fn launch_once(&mut self, slot: &Slot, scores: &mut [f32]) -> Result<(), Error> {
