@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(linear(&format!("model.optimizer = 'ftrl'\n{wide}")), None);
         for kind in ["auto", "boost", "forest", "fm"] {
             let other = format!("learn.step_rows = 256\nmodel.kind = '{kind}'");
-            assert!(why(&other).is_some_and(|why| why.contains("learns there")));
+            assert!(why(&other).is_some_and(|why| why.contains("quicker place")));
         }
     }
 }

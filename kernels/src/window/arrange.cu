@@ -18,7 +18,7 @@ NUMBERS T joined_before(T own, T none, T* of_threads, Join join) {
   return thread > 0 ? of_threads[thread - 1] : none;
 }
 
-struct Sooner {
+struct Later {
   NUMBERS long long operator()(long long a, long long b) const { return a > b ? a : b; }
 };
 struct Plus {
@@ -70,7 +70,7 @@ NUMBERS void accept_calls(const KeyedTable& t, Word* counts, long long* of_threa
     const long long time_ms = time_of(t, t.sources[i]);
     if (is_usable(time_ms) && time_ms > newest_ms) newest_ms = time_ms;
   }
-  long long watermark_ms = joined_before(newest_ms, NEVER_MS, of_threads, Sooner());
+  long long watermark_ms = joined_before(newest_ms, NEVER_MS, of_threads, Later());
   if (t.standing->watermark_ms > watermark_ms) watermark_ms = t.standing->watermark_ms;
   Word missing = 0, late = 0;
   for (unsigned i = own.from; i < own.to; ++i) {
