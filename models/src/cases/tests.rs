@@ -8,11 +8,7 @@ use pelton_kernels::device::double::tested;
 use super::*;
 
 /// The first case whose results differ, and how, of the kernels whose names begin so.
-pub(super) fn first_difference(
-    gpu: &Arc<Gpu>,
-    sizes: &[usize],
-    family: &str,
-) -> Option<String> {
+pub(super) fn first_difference(gpu: &Arc<Gpu>, sizes: &[usize], family: &str) -> Option<String> {
     let stream = Stream::new(gpu).expect("a stream");
     for case in all().filter(|case| case.kernel.starts_with(family)) {
         for &rows in sizes {
