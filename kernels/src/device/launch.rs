@@ -33,7 +33,8 @@ impl Launch {
     }
 }
 
-/// An argument of a kernel: a number, an address ([`super::Buffer::address`]) or a structure of them.
+/// An argument of a kernel: a number, an address ([`super::Buffer::address`]) or a structure of
+/// them.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument<'a>(*mut c_void, usize, PhantomData<&'a ()>);
 
