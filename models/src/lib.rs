@@ -22,6 +22,7 @@ mod kept;
 pub mod linear;
 mod memory;
 pub mod neural;
+mod predictions;
 mod residual;
 pub mod standardized;
 #[cfg(test)]

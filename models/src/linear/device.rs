@@ -14,7 +14,7 @@ use std::sync::Arc;
 use pelton_kernels::coordinate::device::{
     Outcome, RowBuffers, RowsThere, Rule, Table, TableError, TableSpec, Task as TableTask,
 };
-use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Stream};
+use pelton_kernels::device::{DeviceError, Gpu, Stream};
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::config::{LinearConfig, Optimizer};
@@ -24,6 +24,7 @@ use super::kept;
 use super::link::Link;
 use super::rows::{Batches, Layout, RowLearner};
 use crate::graph::{Graph, Inputs, Value};
+use crate::predictions::Predictions;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError, Task};
 
 /// A table on a GPU that learns as the learner `H` does here.
@@ -56,8 +57,7 @@ struct There<T> {
     stream: Stream,
     table: T,
     rows: RowBuffers,
-    predictions: Buffer<f32>,
-    predictions_here: Pinned<f32>,
+    predictions: Predictions,
 }
 
 impl From<TableError> for ModelError {
@@ -106,8 +106,7 @@ impl<H: RowLearner, T: Twin<H>> DeviceRows<H, T> {
         let there = There {
             table: T::new(&stream, spec, &here)?,
             rows: RowBuffers::new(gpu, spec.dense_width, spec.sparse_width)?,
-            predictions: Buffer::new(gpu, 0)?,
-            predictions_here: Pinned::ordinary(0),
+            predictions: Predictions::new(gpu)?,
             stream,
         };
         let (kept, free) = (VecDeque::new(), Vec::new());
@@ -150,24 +149,6 @@ impl<T> There<T> {
         let given = (features.dense, features.sparse);
         self.rows.give(&self.stream, given, features.rows, labels)
     }
-
-    fn make_room(&mut self, predictions: usize) -> Result<(), DeviceError> {
-        self.predictions.reserve(predictions)?;
-        if self.predictions_here.len() < predictions {
-            let device = Device::Gpu(Arc::clone(self.stream.gpu()));
-            let length = predictions.next_power_of_two();
-            self.predictions_here = Pinned::new(&device, length, Pinning::Both)?;
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, out: &mut [f32]) -> Result<(), DeviceError> {
-        let from = (&self.predictions, 0);
-        self.stream.download((&mut self.predictions_here, 0), from, out.len())?;
-        self.stream.wait()?;
-        out.copy_from_slice(&self.predictions_here[..out.len()]);
-        Ok(())
-    }
 }
 
 fn outcome([learned, refused]: Outcome) -> LearnOutcome {
@@ -185,14 +166,14 @@ impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
             return Ok(());
         }
         let own = &mut *self.there.borrow_mut();
-        own.make_room(out.len())?;
         if let Some(rows) = there.filter(|rows| rows.is_on(own.stream.gpu())) {
-            own.table.score(&own.stream, rows, &mut own.predictions)?;
+            own.table.score(&own.stream, rows, own.predictions.room(out.len())?)?;
         } else {
             own.give(features, None)?;
-            own.table.score(&own.stream, own.rows.all(), &mut own.predictions)?;
+            let room = own.predictions.room(out.len())?;
+            own.table.score(&own.stream, own.rows.all(), room)?;
         }
-        Ok(own.read(out)?)
+        Ok(own.predictions.read(&own.stream, out)?)
     }
 
     /// By the learner here, which takes all cells for it.
@@ -232,10 +213,9 @@ impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
             return Ok(LearnOutcome::default());
         }
         there.give(&batch.features, Some((batch.labels, batch.weights)))?;
-        there.make_room(out.len())?;
-        let predictions = Some(&mut there.predictions);
-        let learned = there.table.each(&there.stream, there.rows.all(), predictions)?;
-        there.read(out)?;
+        let There { stream, table, rows, predictions } = there;
+        let learned = table.each(stream, rows.all(), Some(predictions.room(out.len())?))?;
+        predictions.read(stream, out)?;
         Ok(outcome(learned))
     }
 

@@ -16,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use pelton_kernels::coordinate::device::{RowBuffers, RowsThere, Task as DeviceTask};
-use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Stream};
+use pelton_kernels::device::{Device, DeviceError, Gpu, Stream};
 use pelton_kernels::network::device::{DeviceNetwork, NetworkState};
 use pelton_kernels::network::{Lesson, NetworkSpec, Walk};
 
@@ -24,6 +24,7 @@ use super::replay::{REPLAYS, Row};
 use super::{Neural, NeuralConfig};
 use crate::kept::Kept;
 use crate::linear::link::Link;
+use crate::predictions::Predictions;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 
 /// Rows of a walk that are scored or come to wait; few in tests, so that there are several walks.
@@ -34,8 +35,7 @@ pub(crate) struct There {
     stream: Stream,
     network: DeviceNetwork,
     rows: RowBuffers,
-    predictions: Buffer<f32>,
-    predictions_here: Pinned<f32>,
+    predictions: Predictions,
     plan: Walking,
 }
 
@@ -81,8 +81,7 @@ impl There {
         Ok(There {
             network: DeviceNetwork::new(&stream, spec)?,
             rows: RowBuffers::new(gpu, spec.dense, spec.sparse)?,
-            predictions: Buffer::new(gpu, 0)?,
-            predictions_here: Pinned::ordinary(0),
+            predictions: Predictions::new(gpu)?,
             plan: Walking::default(),
             stream,
         })
@@ -132,24 +131,6 @@ impl There {
         &self.stream
     }
 
-    fn make_room(&mut self, predictions: usize) -> Result<(), DeviceError> {
-        self.predictions.reserve(predictions)?;
-        if self.predictions_here.len() < predictions {
-            let device = Device::Gpu(Arc::clone(self.stream.gpu()));
-            let length = predictions.next_power_of_two();
-            self.predictions_here = Pinned::new(&device, length, Pinning::Both)?;
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, out: &mut [f32]) -> Result<(), DeviceError> {
-        let from = (&self.predictions, 0);
-        self.stream.download((&mut self.predictions_here, 0), from, out.len())?;
-        self.stream.wait()?;
-        out.copy_from_slice(&self.predictions_here[..out.len()]);
-        Ok(())
-    }
-
     /// Predictions of rows; of such that lie there already where `there` has them.
     fn score(
         &mut self,
@@ -157,7 +138,6 @@ impl There {
         (there, unit): (Option<RowsThere<'_>>, [f64; 2]),
         out: &mut [f32],
     ) -> Result<(), ModelError> {
-        self.make_room(out.len())?;
         let There { stream, network, rows, predictions, .. } = self;
         let rows = match there.filter(|rows| rows.is_on(stream.gpu())) {
             Some(rows) => rows,
@@ -166,8 +146,8 @@ impl There {
                 rows.all()
             }
         };
-        network.score(stream, (rows, unit), predictions)?;
-        Ok(self.read(out)?)
+        network.score(stream, (rows, unit), predictions.room(out.len())?)?;
+        Ok(predictions.read(stream, out)?)
     }
 
     /// Gives the GPU what was planned, of which these rows are scored where `out` takes it; waits
@@ -179,16 +159,16 @@ impl There {
             plan.clear();
             return Ok(given?);
         };
-        self.make_room(out.len())?;
         let There { stream, network, rows, predictions, plan, .. } = self;
+        let room = predictions.room(out.len())?;
         rows.give(stream, (features.dense, &plan.places), features.rows, None)?;
-        let given = network.walk(stream, &plan.walk, Some((rows.all(), predictions)));
+        let given = network.walk(stream, &plan.walk, Some((rows.all(), room)));
         plan.places.clear();
         plan.walk.clear();
         given?;
-        self.read(out)?;
+        predictions.read(stream, out)?;
         let outputs = out.len() / features.rows;
-        for (link, out) in self.plan.links.drain(..).zip(out.chunks_exact_mut(outputs)) {
+        for (link, out) in plan.links.drain(..).zip(out.chunks_exact_mut(outputs)) {
             link.predict(out);
         }
         Ok(())
@@ -345,7 +325,7 @@ impl There {
         let (there, rows_max) = (here.embeddings.counts().0, self.network.spec().rows_max);
         let table = rows_max.min(there + begins);
         self.rows.reserve(chunk)?;
-        self.make_room(chunk * here.config.task.outputs())?;
+        self.predictions.room(chunk * here.config.task.outputs())?;
         self.network.reserve(&self.stream, table, [lessons, chunk])
     }
 }
