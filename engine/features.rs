@@ -19,6 +19,7 @@ use pelton_kernels::coordinate::device::RowsThere;
 use pelton_kernels::device::{Device, Pinned, Pinning};
 use pelton_kernels::hash;
 use pelton_kernels::moments::Moments;
+use pelton_kernels::window::WindowTable;
 use pelton_models::{FeatureShape, Features};
 
 use crate::config::Config;
@@ -140,13 +141,18 @@ impl FeatureStage {
     /// Takes the tables off a GPU that cannot be kept there through the next batch.
     fn bring_home(&mut self, rows: usize) -> Result<(), Error> {
         while let Some((gone, table)) = self.place.leaving(rows)? {
-            let mut table = Some(table);
-            let labels = self.labels.iter_mut().map(|table| &mut table.inner);
-            for own in self.events.iter_mut().chain(labels) {
-                own.move_home(gone, &mut table);
-            }
+            self.move_home(gone, table);
         }
         Ok(())
+    }
+
+    /// The table of number `gone` on the GPU is not there any more, and is kept here from now on.
+    fn move_home(&mut self, gone: usize, table: WindowTable) {
+        let mut table = Some(table);
+        let labels = self.labels.iter_mut().map(|table| &mut table.inner);
+        for own in self.events.iter_mut().chain(labels) {
+            own.move_home(gone, &mut table);
+        }
     }
 
     /// The features of rows `from..to` of the batch last run, without notes.

@@ -57,7 +57,7 @@ pub(super) struct There {
     moments_spec: MomentsSpec,
     windows: DeviceWindows,
     /// Whether some of what is given comes from tables here.
-    has_more: bool,
+    has_known: bool,
     rows: RowBuffers,
     dense: Pinned<f32>,
     sparse: Pinned<u32>,
@@ -96,7 +96,7 @@ impl Place {
             assembler: Assembler::new(&stream, &spec)?,
             moments,
             moments_spec,
-            has_more: tables.len() < plan.event_tables.len() + plan.label_tables.len(),
+            has_known: tables.len() < plan.event_tables.len() + plan.label_tables.len(),
             windows: DeviceWindows::new(&stream, tables)?,
             rows: RowBuffers::new(gpu, plan.width(), plan.sparse.len())?,
             dense: Pinned::ordinary(0),
@@ -130,7 +130,7 @@ impl Place {
     pub fn leaving(&mut self, rows: usize) -> Result<Option<(usize, WindowTable)>, Error> {
         let Place::There(there) = self else { return Ok(None) };
         let Some(index) = there.windows.prepare(&there.stream, rows)? else { return Ok(None) };
-        there.has_more = true;
+        there.has_known = true;
         let table = there.windows.take_home(&there.stream, index);
         let failed = |source| Error::State { section: "windows".to_owned(), source };
         Ok(Some((index, table.map_err(failed)?)))
@@ -152,12 +152,16 @@ impl Place {
         }
     }
 
-    /// Reads it back.
-    pub fn read_windows(&mut self, index: usize, from: &mut dyn Read) -> io::Result<()> {
-        match self {
-            Place::Here(_) => Ok(()),
-            Place::There(there) => there.windows.read_state(&there.stream, index, from),
+    /// Lets table `index` of those on a GPU be `read`. Where the GPU has no memory for it, it is not
+    /// there any more, and those behind it move up: false.
+    pub fn take_in(&mut self, index: usize, read: &WindowTable) -> io::Result<bool> {
+        let Place::There(there) = self else { return Ok(false) };
+        let is_in = there.windows.take_in(&there.stream, index, read)?;
+        if !is_in {
+            there.has_known = true;
+            there.windows.let_go(&there.stream, index).map_err(io::Error::other)?;
         }
+        Ok(is_in)
     }
 
     /// Makes the features of the batch; `given` has the aggregates of the windows that are kept
@@ -305,7 +309,8 @@ impl There {
         slot: &Slot,
         given: &mut Pinned<f32>,
     ) -> Result<(), Error> {
-        let There { stream, assembler, windows, moments, small, widths, rows, has_more, .. } = self;
+        let There { stream, assembler, windows, moments, small, widths, rows, has_known, .. } =
+            self;
         let small = match &mut small[shape] {
             Some(small) => small,
             none => {
@@ -313,7 +318,7 @@ impl There {
                 none.insert(RecordedBatch::new(stream, SHAPES[shape], *widths, made)?)
             }
         };
-        let (moments, has_known) = (moments.as_mut(), *has_more);
+        let (moments, has_known) = (moments.as_mut(), *has_known);
         let makers = Makers { stream, assembler, windows, moments, has_known };
         let columns = columns_of(slot);
         Ok(small.make(makers, &columns, &mut given[..slot.rows * widths[2]])?)
@@ -322,7 +327,7 @@ impl There {
     fn make_wide(&mut self, given: &mut Pinned<f32>) -> Result<(), Error> {
         let There { stream, columns, assembler, windows, moments, rows, dense, sparse, .. } = self;
         let columns = columns.as_mut().expect("a batch is begun before its features are made");
-        if self.has_more {
+        if self.has_known {
             columns.give_known(stream, given)?;
         }
         windows.run(stream, columns)?;

@@ -33,14 +33,28 @@ impl FeatureStage {
     /// Those of the reader; `InvalidData` for what cannot have been written.
     pub fn read_state(&mut self, from: &mut dyn Read) -> io::Result<()> {
         StateReader::new(from).expect(&self.identity(), "there were other features")?;
-        let labels = self.labels.iter_mut().map(|table| &mut table.inner);
-        for table in self.events.iter_mut().chain(labels) {
+        for number in 0..self.events.len() + self.labels.len() {
+            let table = self.table_mut(number);
+            let read = WindowTable::read_state(&table.plan.spec, from)?;
             match &mut table.home {
-                Home::Here(own) => **own = WindowTable::read_state(&table.plan.spec, from)?,
-                Home::There(index) => self.place.read_windows(*index, from)?,
+                Home::Here(own) => **own = read,
+                Home::There(index) => {
+                    let index = *index;
+                    if !self.place.take_in(index, &read)? {
+                        self.move_home(index, read);
+                    }
+                }
             }
         }
         self.place.read_moments(from)
+    }
+
+    /// Tables over events first, as they are written.
+    fn table_mut(&mut self, number: usize) -> &mut EventTable {
+        match number.checked_sub(self.events.len()) {
+            None => &mut self.events[number],
+            Some(number) => &mut self.labels[number].inner,
+        }
     }
 
     fn tables(&self) -> impl Iterator<Item = &EventTable> {

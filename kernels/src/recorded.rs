@@ -171,8 +171,11 @@ impl RecordedBatch {
         // SAFETY: all that is addressed lies in this, in the makers, which live as long, or in
         // tables that a batch is armed for; memory here is touched again behind the next wait.
         let graph = unsafe { stream.graph(give) }?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         self.graph = Some(graph);
-        failed.map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// Gives all of it, for a batch of the whole shape.

@@ -147,7 +147,7 @@ impl ColumnBuffers {
         self.rows
     }
 
-    /// Goes on with the first `rows` rows of those that are there, or on their way.
+    /// Says that there are so many rows: of those that are there, on their way or made by a kernel.
     ///
     /// # Panics
     /// If there is no room for as many.
@@ -220,11 +220,6 @@ impl ColumnBuffers {
         stream.download((given, 0), (&self.given, 0), length)
     }
 
-    /// Where times, numbers and categories are, and what is given, which is to be written.
-    pub(crate) fn all_addresses(&mut self) -> [u64; 4] {
-        self.argument().addresses
-    }
-
     /// Copies the columns of the rows there are back, without waiting; of the same shape.
     ///
     /// # Errors
@@ -245,14 +240,9 @@ impl ColumnBuffers {
         Ok(())
     }
 
-    /// Says that a kernel fills so many rows, at most those there is room for.
-    pub(crate) fn hold(&mut self, rows: usize) {
-        self.rows = rows.min(self.stride);
-    }
-
-    /// Where times, numbers and categories lie.
-    pub(crate) fn addresses(&self) -> [u64; 3] {
-        [self.times_ms.address(), self.numbers.address(), self.categories.address()]
+    /// Where times, numbers and categories are, and what is given: for kernels that write them.
+    pub(crate) fn addresses(&self) -> [u64; 4] {
+        self.argument().addresses
     }
 
     pub(crate) fn argument(&self) -> ColumnsArgument {

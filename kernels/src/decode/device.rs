@@ -218,7 +218,7 @@ impl DecodedBuffers {
     }
 
     fn argument(&self) -> OutArgued {
-        let [times_ms, numbers, categories] = self.columns.addresses();
+        let [times_ms, numbers, categories, _] = self.columns.addresses();
         [
             times_ms,
             numbers,
@@ -300,7 +300,7 @@ impl DeviceDecoder {
             let argument = "stride";
             return Err(KernelError::Shape { kernel, argument, expected: rows, given: room }.into());
         }
-        out.columns.hold(rows);
+        out.columns.keep(rows);
         if rows == 0 {
             return Ok(());
         }

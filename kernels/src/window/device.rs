@@ -141,9 +141,18 @@ impl DeviceWindows {
         let mut bytes = Vec::new();
         self.tables[index].room.shed(stream).map_err(io::Error::other)?;
         self.write_state(stream, index, &mut bytes)?;
-        let gone = self.tables.remove(index);
-        self.tell_standings(stream).map_err(io::Error::other)?;
-        WindowTable::read_state(&gone.spec, &mut &bytes[..])
+        let table = WindowTable::read_state(&self.tables[index].spec, &mut &bytes[..])?;
+        self.let_go(stream, index).map_err(io::Error::other)?;
+        Ok(table)
+    }
+
+    /// Gives up a table with all that it holds; those behind it move up by one. Waits.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn let_go(&mut self, stream: &Stream, index: usize) -> Result<(), DeviceError> {
+        self.tables.remove(index);
+        self.tell_standings(stream)
     }
 
     /// Answers the rows of the batch in `columns` into its given columns, and enters them or the
@@ -176,7 +185,7 @@ impl DeviceWindows {
             table.room.give_labels(stream, &mut table.labels)?;
             let mut argument = table.argument(self.standings.address(), index);
             (argument.rows, argument.labels) = (small(rows), small(table.labels.count));
-            let [times_ms, numbers, categories, given] = columns.all_addresses();
+            let [times_ms, numbers, categories, given] = columns.addresses();
             argument.rows_at[..3].copy_from_slice(&[times_ms, numbers, categories]);
             argument.rows_at[4] = given;
             argument.stride = small(columns.rows_max());

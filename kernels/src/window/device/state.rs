@@ -10,6 +10,7 @@ use super::room::Room;
 use super::{DeviceWindows, Labels, WARPS};
 use crate::device::{Argument, Buffer, DeviceError, Launch, Stream};
 use crate::state::{StateReader, StateWriter};
+use crate::window::WindowTable;
 use crate::window::state::{Header, check_times};
 
 /// Words of entries that are moved at a time.
@@ -100,6 +101,25 @@ impl DeviceWindows {
         self.load(stream, index, &mut loaded).map_err(io::Error::other)
     }
 
+    /// Lets a table be what `here` is; false where there is no memory for it, and it is to be let go
+    /// ([`DeviceWindows::let_go`]).
+    ///
+    /// # Errors
+    /// [`DeviceError`] as one of another kind.
+    pub fn take_in(
+        &mut self,
+        stream: &Stream,
+        index: usize,
+        here: &WindowTable,
+    ) -> io::Result<bool> {
+        let mut bytes = Vec::new();
+        here.write_state(&mut bytes)?;
+        match self.read_state(stream, index, &mut &bytes[..]) {
+            Err(error) if is_of_memory(&error) => Ok(false),
+            taken => taken.map(|()| true),
+        }
+    }
+
     /// Empties a table and takes over what a state says beside its entries.
     fn begin(&mut self, stream: &Stream, index: usize, header: &Header) -> Result<(), DeviceError> {
         let table = &mut self.tables[index];
@@ -153,6 +173,11 @@ impl DeviceWindows {
     ) -> Result<Buffer<TableArgued>, DeviceError> {
         stream.buffer_of(&[self.tables[index].argument(self.standings.address(), index)])
     }
+}
+
+fn is_of_memory(error: &io::Error) -> bool {
+    let device = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(device, Some(DeviceError::Memory { .. }))
 }
 
 /// How many of the keys make a piece: one at least.

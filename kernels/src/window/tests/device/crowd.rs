@@ -232,3 +232,38 @@ fn walk_alone(
     windows.run(on, columns).expect("the shapes fit");
     windows.settle(on)
 }
+
+#[test]
+fn a_saved_table_that_does_not_fit_is_told_and_let_go() {
+    let (spec, columns) = specs().swap_remove(0);
+    let mut table = WindowTable::new(&spec).expect("legal");
+    let (mut draw, mut now_ms) = (Draw::new(13), 0);
+    for _ in 0..8 {
+        let stream = batch(&mut draw, &mut now_ms);
+        let values = [&stream.numbers[0][..], &stream.numbers[1][..]];
+        let codes = [&stream.categories[2][..]];
+        let (keys, times_ms) = (&stream.categories[0][..], &stream.times_ms[..]);
+        let rows = Rows { keys, times_ms, values: &values, codes: &codes };
+        let (mut out, stride) = (vec![0.0; ROWS * given_width()], given_width());
+        let mut target = Target { out: &mut out, stride, offset: 0 };
+        table.process(&rows, 0..ROWS, &mut target).expect("the shapes fit");
+    }
+    let mut taken = 0;
+    for memory_kib in [150, 300, 600, 1200, 4000] {
+        let on = Stream::new(&Double::of_memory(memory_kib << 10)).expect("a stream");
+        let both = vec![(spec.clone(), columns.clone()); 2];
+        let mut windows = DeviceWindows::new(&on, both).expect("memory for what is empty");
+        if windows.take_in(&on, 0, &table).expect("own bytes") {
+            taken += 1;
+            let mut bytes = Vec::new();
+            windows.write_state(&on, 0, &mut bytes).expect("a vector takes all bytes");
+            assert!(bytes == save(&table), "{memory_kib} KiB");
+        } else {
+            windows.let_go(&on, 0).expect("a working GPU");
+            // What it had taken is free again, and the other one works on.
+            assert_eq!(windows.prepare(&on, 10).expect("a working GPU"), None, "{memory_kib} KiB");
+            assert_eq!(windows.len(), 1);
+        }
+    }
+    assert!((1..5).contains(&taken), "{taken} of five fitted");
+}
