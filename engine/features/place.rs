@@ -152,8 +152,8 @@ impl Place {
         }
     }
 
-    /// Lets table `index` of those on a GPU be `read`. Where the GPU has no memory for it, it is not
-    /// there any more, and those behind it move up: false.
+    /// Lets table `index` of those on a GPU be `read`. Where the GPU has no memory for it, it is
+    /// not there any more, and those behind it move up: false.
     pub fn take_in(&mut self, index: usize, read: &WindowTable) -> io::Result<bool> {
         let Place::There(there) = self else { return Ok(false) };
         let is_in = there.windows.take_in(&there.stream, index, read)?;

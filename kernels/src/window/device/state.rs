@@ -101,8 +101,8 @@ impl DeviceWindows {
         self.load(stream, index, &mut loaded).map_err(io::Error::other)
     }
 
-    /// Lets a table be what `here` is; false where there is no memory for it, and it is to be let go
-    /// ([`DeviceWindows::let_go`]).
+    /// Lets a table be what `here` is; false where there is no memory for it, and it is to be let
+    /// go ([`DeviceWindows::let_go`]).
     ///
     /// # Errors
     /// [`DeviceError`] as one of another kind.
