@@ -4,17 +4,26 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ptr::null_mut;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::device::DeviceError;
 use crate::device::driver::{Driver, Handle};
 
+/// The most arguments a kernel here has.
+const ARGUMENTS_MAX: usize = 64;
+
 /// Work that was noted.
-#[derive(Clone)]
 enum Work {
     Copy { to: u64, from: u64, bytes: usize },
     Fill { to: u64, byte: u8, bytes: usize },
-    Launch { kernel: &'static str, shape: (u32, u32, u32), arguments: Vec<Vec<u64>> },
+    Launch { kernel: &'static str, shape: (u32, u32, u32), arguments: Arguments },
+}
+
+/// Values of the arguments of a launch, and how many bytes each has.
+struct Arguments {
+    values: Vec<Vec<u64>>,
+    sizes: Vec<usize>,
 }
 
 /// What is being recorded, and what was.
@@ -24,7 +33,7 @@ pub(super) struct Graphs(Mutex<Noted>);
 #[derive(Default)]
 struct Noted {
     recording: Option<Vec<Work>>,
-    graphs: BTreeMap<Handle, Vec<Work>>,
+    graphs: BTreeMap<Handle, Arc<[Work]>>,
     made: Handle,
 }
 
@@ -52,7 +61,7 @@ impl Graphs {
         let work = noted.recording.take().unwrap_or_default();
         noted.made += 1;
         let handle = noted.made;
-        noted.graphs.insert(handle, work);
+        noted.graphs.insert(handle, work.into());
         handle
     }
 
@@ -80,6 +89,7 @@ impl Graphs {
         shape: (u32, u32, u32),
         (arguments, sizes): (&[*mut c_void], &[usize]),
     ) -> bool {
+        assert!(arguments.len() <= ARGUMENTS_MAX, "{kernel} has no more than {ARGUMENTS_MAX}");
         self.records(|| {
             let copied = arguments.iter().zip(sizes).map(|(argument, &size)| {
                 let mut words = vec![0_u64; size.div_ceil(8)];
@@ -90,7 +100,8 @@ impl Graphs {
                 }
                 words
             });
-            Work::Launch { kernel, shape, arguments: copied.collect() }
+            let arguments = Arguments { values: copied.collect(), sizes: sizes.to_vec() };
+            Work::Launch { kernel, shape, arguments }
         })
     }
 
@@ -104,18 +115,22 @@ impl Graphs {
         driver: &dyn Driver,
         stream: Handle,
     ) -> Result<(), DeviceError> {
-        let work = self.noted().graphs.get(&graph).cloned().unwrap_or_default();
-        work.into_iter().try_for_each(|work| match work {
+        let Some(work) = self.noted().graphs.get(&graph).cloned() else { return Ok(()) };
+        work.iter().try_for_each(|work| match work {
             // SAFETY: the caller's. Memory of the double is memory here: one copy serves all ways.
-            Work::Copy { to, from, bytes } => unsafe { driver.copy(stream, to, from, bytes) },
+            &Work::Copy { to, from, bytes } => unsafe { driver.copy(stream, to, from, bytes) },
             // SAFETY: as above.
-            Work::Fill { to, byte, bytes } => unsafe { driver.fill(stream, to, byte, bytes) },
-            Work::Launch { kernel, shape, mut arguments } => {
-                let sizes: Vec<usize> = arguments.iter().map(|words| words.len() * 8).collect();
-                let mut places: Vec<*mut c_void> =
-                    arguments.iter_mut().map(|words| words.as_mut_ptr().cast()).collect();
-                // SAFETY: the caller's; the arguments are copies of those of the kernel.
-                unsafe { driver.launch(stream, kernel, shape, (&mut places, &sizes)) }
+            &Work::Fill { to, byte, bytes } => unsafe { driver.fill(stream, to, byte, bytes) },
+            Work::Launch { kernel, shape, arguments: Arguments { values, sizes } } => {
+                // As CUDA does, a graph asks for no memory when it is launched.
+                let mut places = [null_mut::<c_void>(); ARGUMENTS_MAX];
+                for (place, value) in places.iter_mut().zip(values) {
+                    *place = value.as_ptr().cast_mut().cast();
+                }
+                let places = &mut places[..values.len()];
+                // SAFETY: the caller's; the arguments are copies of those of the kernel, which a
+                // launch only reads.
+                unsafe { driver.launch(stream, kernel, *shape, (places, sizes)) }
             }
         })
     }
