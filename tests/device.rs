@@ -1,5 +1,6 @@
 //! The engine on a device: the bits of the CPU, checkpoints that move between the two, and nothing
-//! lost when the device goes away. The device is the double, which runs the same kernels here.
+//! lost when the device goes away. The device is the double, which runs the same kernels here, or
+//! the GPU that a run of the tests asks for.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -8,7 +9,7 @@ use pelton::config::Config;
 use pelton::device::Device;
 use pelton::pipeline::{Pipeline, SECTIONS};
 use pelton::ring::Slot;
-use pelton_kernels::device::double::{Double, ENVIRONMENT};
+use pelton_kernels::device::double::{ENVIRONMENT, tested};
 use serde_json::Value;
 
 use crate::checkpoint::job::Job;
@@ -73,7 +74,7 @@ fn run(
 
 #[test]
 fn a_device_gives_the_scores_and_the_state_of_the_cpu() {
-    let gpu = Device::Gpu(Double::open(0));
+    let gpu = Device::Gpu(tested().remove(0));
     // Labels that are flipped for a while make the guard go back to a kept model.
     let records = records(31, 5000, 3000..3400);
     for optimizer in ["auto", "ftrl", "adagrad", "sgd"] {
@@ -98,7 +99,7 @@ fn a_device_gives_the_scores_and_the_state_of_the_cpu() {
 
 #[test]
 fn networks_and_machines_learn_there_as_here() {
-    let gpu = Device::Gpu(Double::open(0));
+    let gpu = Device::Gpu(tested().remove(0));
     let records = records(33, 900, 500..560);
     for kind in ["mlp", "deep", "fm", "ffm"] {
         let text = format!("model.kind = '{kind}'\nlearn.step_rows = 40\n{CONFIG}");
@@ -113,7 +114,7 @@ fn networks_and_machines_learn_there_as_here() {
 
 #[test]
 fn tables_at_their_limits_come_home_and_go_on() {
-    let gpu = Device::Gpu(Double::open(0));
+    let gpu = Device::Gpu(tested().remove(0));
     let records = records(32, 4000, 0..0);
     // Seven shops, of which five are held: somebody is evicted all the time.
     let text = format!(

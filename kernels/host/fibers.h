@@ -173,7 +173,12 @@ inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes,
   gridDim = grid;
   blockDim = block;
   for (unsigned index = 0; index < grid.x; ++index) {
+#ifdef HOST_CUDA_BACKWARDS
+    // Blocks are in no order: what one leaves to the next shows as another result.
+    blockIdx.x = grid.x - 1 - index;
+#else
     blockIdx.x = index;
+#endif
     // Shared memory holds nothing of use when a block begins.
     shared_words.assign(shared_bytes / 8 + 1, 0xcbcbcbcbcbcbcbcbu);
     run_block(block.x);

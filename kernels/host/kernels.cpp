@@ -67,6 +67,13 @@ void launch(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, un
     call(kernel, arguments, std::index_sequence_for<Parameters...>{});
   });
 }
+// Bytes of each argument.
+template <class... Parameters>
+int sizes_of(void (*)(Parameters...), unsigned* sizes, unsigned room) {
+  if (sizeof...(Parameters) > room) return -1;
+  ((*sizes++ = static_cast<unsigned>(sizeof(Parameters))), ...);
+  return int(sizeof...(Parameters));
+}
 }  // namespace
 
 #define KERNEL(name)                                                \
@@ -80,4 +87,14 @@ extern "C" int pelton_host_launch(const char* kernel, unsigned blocks, unsigned 
                                   unsigned shared_bytes, void** arguments) {
 #include "kernels.list"
   return 1;
+}
+
+#undef KERNEL
+#define KERNEL(name) \
+  if (std::strcmp(kernel, #name) == 0) return sizes_of(name, sizes, room);
+
+// How many arguments a kernel takes, and how large each is; -1 when there is none of that name.
+extern "C" int pelton_host_parameters(const char* kernel, unsigned* sizes, unsigned room) {
+#include "kernels.list"
+  return -1;
 }

@@ -20,6 +20,8 @@ mod driver;
 mod error;
 mod image;
 mod launch;
+#[cfg(all(test, feature = "double"))]
+mod order_tests;
 mod pinned;
 #[cfg(all(test, feature = "double"))]
 mod probes;

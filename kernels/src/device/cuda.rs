@@ -7,8 +7,7 @@ mod opening;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
-use std::sync::{Mutex, PoisonError};
+use std::ffi::c_void;
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
@@ -23,13 +22,11 @@ pub(super) struct Cuda {
     device: sys::CUdevice,
     context: sys::CUcontext,
     description: Description,
-    /// Bytes of shared memory that a block may ask for.
-    shared_bytes_max: i32,
     modules: Vec<sys::CUmodule>,
-    functions: Mutex<HashMap<&'static str, Function>>,
+    /// All kernels, by name.
+    functions: HashMap<&'static str, Function>,
 }
 
-#[derive(Clone, Copy)]
 struct Function(sys::CUfunction);
 
 // SAFETY: CUDA's driver may be called by any thread; contexts, modules and functions are handles
@@ -37,8 +34,6 @@ struct Function(sys::CUfunction);
 unsafe impl Send for Cuda {}
 // SAFETY: as above.
 unsafe impl Sync for Cuda {}
-// SAFETY: a handle, as above.
-unsafe impl Send for Function {}
 
 thread_local! {
     /// The context that is current in this thread, as a number.
@@ -96,28 +91,9 @@ impl Cuda {
         Ok(())
     }
 
-    fn function(&self, kernel: &'static str) -> Result<Function, DeviceError> {
-        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(function) = functions.get(kernel) {
-            return Ok(*function);
-        }
-        let name = CString::new(kernel).expect("names have no zero bytes");
-        // SAFETY: the modules are loaded in this context.
-        let mut found = self
-            .modules
-            .iter()
-            .map(|module| unsafe { result::module::get_function(*module, name.clone()) });
-        let function = found.find_map(Result::ok).ok_or(DeviceError::Kernel { kernel })?;
-        let wanted = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        let own = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
-        // SAFETY: the function was found above.
-        let used = unsafe { result::function::get_function_attribute(function, own) };
-        let left = self.shared_bytes_max - lost("cuFuncGetAttribute", used)?;
-        // SAFETY: as above.
-        let set = unsafe { result::function::set_function_attribute(function, wanted, left) };
-        lost("cuFuncSetAttribute", set)?;
-        functions.insert(kernel, Function(function));
-        Ok(Function(function))
+    fn function(&self, kernel: &'static str) -> Result<sys::CUfunction, DeviceError> {
+        let found = self.functions.get(kernel);
+        found.map(|function| function.0).ok_or(DeviceError::Kernel { kernel })
     }
 }
 
@@ -290,7 +266,7 @@ impl Driver for Cuda {
         (arguments, _): (&mut [*mut c_void], &[usize]),
     ) -> Result<(), DeviceError> {
         self.bind()?;
-        let Function(function) = self.function(kernel)?;
+        let function = self.function(kernel)?;
         let (grid, block) = ((blocks, 1, 1), (threads, 1, 1));
         let stream = stream_of(stream);
         // SAFETY: the caller's: the arguments are the kernel's.

@@ -47,17 +47,18 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Says that tests must find a GPU: a missing one is a failure then.
 pub const GPU_REQUIRED: &str = "PELTON_GPU_REQUIRED";
 
-/// The GPUs that tests hold to the CPU: the double, and the first real one where there is one.
+/// The GPUs that tests hold to the CPU: the double, and the first real one where there is one; that
+/// one alone where it is asked for.
 ///
 /// # Panics
 /// If [`GPU_REQUIRED`] is set and there is none.
 #[must_use]
 pub fn tested() -> Vec<std::sync::Arc<Gpu>> {
-    let double = Double::open(0);
-    match Gpu::open(0) {
-        Ok(gpu) => vec![double, gpu],
-        Err(error) if std::env::var_os(GPU_REQUIRED).is_some() => panic!("no GPU: {error}"),
-        Err(_) => vec![double],
+    match (Gpu::open(0), std::env::var_os(GPU_REQUIRED)) {
+        (Ok(gpu), Some(_)) => vec![gpu],
+        (Err(error), Some(_)) => panic!("no GPU: {error}"),
+        (Ok(gpu), None) => vec![Double::open(0), gpu],
+        (Err(_), None) => vec![Double::open(0)],
     }
 }
 

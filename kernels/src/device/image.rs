@@ -13,6 +13,14 @@ pub(super) struct Image {
     pub sm_90: &'static [u8],
 }
 
+impl Image {
+    /// Names of the kernels in it.
+    pub fn kernels(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let entries = self.ptx.split(".entry ").skip(1);
+        entries.filter_map(|entry| entry.split(['(', '\n']).next()).map(str::trim)
+    }
+}
+
 macro_rules! image {
     ($name:literal) => {
         Image {
@@ -81,9 +89,7 @@ mod tests {
             let image = image.unwrap_or_else(|| panic!("{name} is not in the list of images"));
             assert!(!image.sm_90.is_empty() && image.ptx.contains(".target sm_80"), "{name}");
             let declared = kernels(&std::fs::read_to_string(source).expect("a source"));
-            let entries = image.ptx.split(".entry ").skip(1);
-            let entries = entries.filter_map(|entry| entry.split(['(', '\n']).next());
-            let compiled: BTreeSet<String> = entries.map(|name| name.trim().to_owned()).collect();
+            let compiled: BTreeSet<String> = image.kernels().map(str::to_owned).collect();
             assert_eq!(compiled, declared, "run scripts/kernels: {name}");
             all.extend(declared);
         }

@@ -3,16 +3,16 @@
 //! The driver's library is opened when the first GPU is asked for. A missing or broken one, a GPU
 //! that is not there or too old: each is a reason to be told, and no panic.
 
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::panic::catch_unwind;
-use std::sync::Mutex;
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
 
 use super::super::image::{IMAGES, Image};
 use super::super::{Description, DeviceError};
-use super::{Cuda, lost, name_of};
+use super::{Cuda, Function, lost, name_of};
 
 /// Opens a GPU.
 pub(in super::super) fn open(number: u32) -> Result<Cuda, DeviceError> {
@@ -53,18 +53,42 @@ fn open_or_panic(number: u32) -> Result<Cuda, DeviceError> {
         device,
         context,
         description: describe(device, number)?,
-        shared_bytes_max: attribute(
-            device,
-            Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
-        )?,
         modules: Vec::new(),
-        functions: Mutex::default(),
+        functions: HashMap::new(),
     };
     cuda.bind()?;
+    let shared_bytes_max =
+        attribute(device, Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
     for image in IMAGES {
-        cuda.modules.push(load(image, cuda.description.capability)?);
+        let module = load(image, cuda.description.capability)?;
+        cuda.modules.push(module);
+        // A driver that loads lazily does so now: not in the first batch, nor while it captures.
+        for kernel in image.kernels() {
+            cuda.functions.insert(kernel, function(module, kernel, shared_bytes_max)?);
+        }
     }
     Ok(cuda)
+}
+
+/// A kernel, which may have all the shared memory that a block can get.
+fn function(
+    module: sys::CUmodule,
+    kernel: &'static str,
+    shared_bytes_max: i32,
+) -> Result<Function, DeviceError> {
+    let name = CString::new(kernel).expect("names have no zero bytes");
+    // SAFETY: the module is loaded in the context that is current.
+    let function = unsafe { result::module::get_function(module, name) };
+    let function = function.map_err(|_| DeviceError::Kernel { kernel })?;
+    let wanted = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+    let own = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
+    // SAFETY: the function was found above.
+    let used = unsafe { result::function::get_function_attribute(function, own) };
+    let left = shared_bytes_max - lost("cuFuncGetAttribute", used)?;
+    // SAFETY: as above.
+    let set = unsafe { result::function::set_function_attribute(function, wanted, left) };
+    lost("cuFuncSetAttribute", set)?;
+    Ok(Function(function))
 }
 
 fn attribute(device: sys::CUdevice, attribute: Attribute) -> Result<i32, DeviceError> {

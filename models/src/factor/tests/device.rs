@@ -1,6 +1,6 @@
 //! Machines on a device against those here: every score and every saved byte, whatever is done.
 
-use pelton_kernels::device::double::Double;
+use pelton_kernels::device::double::{Double, tested};
 use pelton_kernels::device::{Device, DeviceError};
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::tests::device::{Act, act, compare};
 
 #[test]
 fn a_device_has_the_bits_of_the_cpu() {
-    let device = Device::Gpu(Double::open(0));
+    let device = Device::Gpu(tested().remove(0));
     let tasks = prop_oneof![
         2 => Just(Task::Binary),
         1 => Just(Task::MultiClass { classes: 3 }),
@@ -102,7 +102,7 @@ fn a_device_that_goes_away_is_an_error() {
 /// Rows that are too wide for a block are refused where the model is made.
 #[test]
 fn a_row_that_is_too_wide_is_told() {
-    let device = Device::Gpu(Double::open(0));
+    let device = Device::Gpu(tested().remove(0));
     let shape = FeatureShape { dense_width: 20_000, ..SHAPE };
     let config = FactorConfig::new(Task::Binary, Interaction::Shared);
     assert!(Factor::on(&device, config, shape).is_err());
@@ -111,7 +111,7 @@ fn a_row_that_is_too_wide_is_told() {
 /// States with few rows between them: what changed after each is told by when rows were needed.
 #[test]
 fn kept_states_of_single_rows_are_those_of_the_cpu() {
-    let device = Device::Gpu(Double::open(0));
+    let device = Device::Gpu(tested().remove(0));
     for (interaction, task) in KINDS.into_iter().flat_map(|kind| TASKS.map(|task| (kind, task))) {
         let config = FactorConfig { memory_bytes: 0, ..FactorConfig::new(task, interaction) };
         let mut here = Factor::new(config, SHAPE).expect("possible");

@@ -1,7 +1,7 @@
 //! The model on a device against the one here: every score and every saved byte, whatever is done.
 
 use pelton_kernels::device::Device;
-use pelton_kernels::device::double::Double;
+use pelton_kernels::device::double::tested;
 use proptest::prelude::*;
 
 use super::*;
@@ -9,7 +9,7 @@ use crate::tests::device::{Act, act, compare};
 
 #[test]
 fn a_device_has_the_bits_of_the_cpu() {
-    let device = Device::Gpu(Double::open(0));
+    let device = Device::Gpu(tested().remove(0));
     let tasks = prop_oneof![
         Just(Task::Binary),
         Just(Task::MultiClass { classes: 3 }),

@@ -1,7 +1,7 @@
 //! Networks on a device against those here: every score and every saved byte, whatever is done.
 
 use pelton_kernels::coordinate::device::RowBuffers;
-use pelton_kernels::device::double::Double;
+use pelton_kernels::device::double::{Double, tested};
 use pelton_kernels::device::{Device, DeviceError};
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn settings() -> impl Strategy<Value = Settings> {
 
 #[test]
 fn a_device_has_the_bits_of_the_cpu() {
-    let device = Device::Gpu(Double::open(0));
+    let device = Device::Gpu(tested().remove(0));
     // Beyond 64 indices some lose their embeddings.
     let shapes = (0..9_usize, 0..6_usize, prop_oneof![5..7_u32, 9..13_u32]);
     let acts = (prop::collection::vec(act(), 1..10), any::<u64>());
@@ -137,7 +137,7 @@ fn a_device_that_goes_away_is_an_error() {
 
 #[test]
 fn rows_that_lie_there_already_have_the_same_scores() {
-    let gpu = Double::open(0);
+    let gpu = tested().remove(0);
     let config = NeuralConfig::new(Task::Binary, Form::Deep);
     let mut model = Neural::on(&Device::Gpu(gpu.clone()), config, SHAPE).expect("possible");
     let stream = Stream::new(12, 500, |x, y, _| f32::from(u8::from(x > y)));
