@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 pub mod contest;
+pub mod decode;
 pub mod drift;
 pub mod emit;
 pub mod event;
@@ -30,6 +31,7 @@ use crate::device::DeviceChoice;
 use crate::error::Error;
 use checkpoint::CheckpointConfig;
 use contest::ContestConfig;
+use decode::DecodeBy;
 use drift::DriftConfig;
 use emit::{EmitConfig, SinkConfig};
 use event::EventConfig;
@@ -51,6 +53,8 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// `[source]`
     pub source: SourceConfig,
+    /// `[source] decode`
+    pub decode: DecodeBy,
     /// `[event]`, `[fields]`, `[[filter]]`
     pub event: EventConfig,
     /// `[labels]`
@@ -155,7 +159,7 @@ impl Config {
         let mut root = Section::new("", table, findings);
         let device = run::read_device(&mut root);
         let kafka = KafkaConfig::read(&mut root);
-        let source = SourceConfig::read(&mut root);
+        let (source, decode) = SourceConfig::read(&mut root);
         let mut event = EventConfig::read(&mut root);
         let labels = LabelsConfig::read(&mut root, &mut event);
         let batch = BatchConfig::read(&mut root);
@@ -176,11 +180,13 @@ impl Config {
         let metrics = MetricsConfig::read(&mut root);
         let run = RunConfig::read(&mut root);
         shard::check(&mut root, &source, &checkpoint);
+        decode::check(&mut root, decode, &event);
         root.finish();
         Config {
             device,
             kafka,
             source,
+            decode,
             event,
             labels,
             batch,

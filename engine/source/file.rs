@@ -106,6 +106,8 @@ struct Cursor {
     next: u64,
     end: Option<u64>,
     batch_bytes_max: usize,
+    /// Bytes read for the batch.
+    bytes: usize,
     /// Whether it may have nothing now and more later.
     is_pipe: bool,
     heart: Heart,
@@ -121,6 +123,7 @@ impl Cursor {
             next: options.from_row,
             end: options.limit.map(|limit| options.from_row.saturating_add(limit)),
             batch_bytes_max: options.batch_bytes_max,
+            bytes: 0,
             is_pipe: std::fs::metadata(path).is_ok_and(|about| !about.is_file()),
             heart: Heart::default(),
         }
@@ -131,9 +134,30 @@ impl Cursor {
         self.end.is_some_and(|end| self.next >= end)
     }
 
+    /// A batch, or a part of one, begins.
+    fn begin(&mut self) {
+        self.bytes = 0;
+    }
+
+    /// Whether the slot takes a further record.
+    fn has_room(&self, slot: &Slot) -> bool {
+        !slot.is_full() && !slot.is_full_of_rejects() && self.bytes < self.batch_bytes_max
+    }
+
+    /// [`Cursor::go_on`] from the beginning.
+    fn fill(
+        &mut self,
+        slot: &mut Slot,
+        until: Instant,
+        record: impl FnMut(&mut Slot, Position) -> Result<Option<usize>, Error>,
+    ) -> Result<Progress, Error> {
+        self.begin();
+        self.go_on(slot, until, record)
+    }
+
     /// Calls `record` with the position of each record until it says that the file has ended, or
     /// the slot is full, or `until` has passed. `record` returns the bytes it has read.
-    fn fill(
+    fn go_on(
         &mut self,
         slot: &mut Slot,
         until: Instant,
@@ -143,13 +167,11 @@ impl Cursor {
         slot.mark_arrival();
         let span = slot.span_index(&self.topic, 0);
         let first = self.next;
-        let mut bytes = 0;
         let progress = loop {
             if self.is_at_end() {
                 break Progress::Ended;
             }
-            let is_full = slot.is_full() || slot.rejects.len() >= slot.rows_max();
-            if is_full || bytes >= self.batch_bytes_max {
+            if !self.has_room(slot) {
                 break Progress::Full;
             }
             let count = self.next - first;
@@ -158,7 +180,7 @@ impl Cursor {
             }
             let offset = i64::try_from(self.next).expect("fewer records than bytes on any disk");
             match record(slot, Position { span, offset })? {
-                Some(read) => bytes += read,
+                Some(read) => self.bytes += read,
                 None => break Progress::Ended,
             }
             self.next += 1;

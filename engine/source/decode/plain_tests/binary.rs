@@ -3,6 +3,7 @@
 use pelton_kernels::decode::{BinaryField, BinaryKind, Format, PLAIN};
 use proptest::prelude::*;
 
+use super::super::spec::of_format;
 use super::*;
 use crate::source::rows::RowWriter;
 
@@ -83,11 +84,11 @@ proptest! {
         }
         let (schema, layout) = packed(UNITS[unit], meanings()[meaning].clone());
         let fields = schema.fields.iter().zip(&layout).map(|(field, &(offset, kind, missing))| {
-            let targets = field.targets.iter().map(|&of| target(of)).collect();
+            let targets = field.targets.clone();
             BinaryField { offset, kind, missing_bits: missing, targets }
         });
         let format = Format::Binary { fields: fields.collect(), record_bytes: record.len() };
-        let rows = plainly(&spec(&schema, format), &[&*record]);
+        let rows = plainly(&of_format(&schema, format), &[&*record]);
         if rows.marks[0] == PLAIN {
             let mut slot = Slot::new(&schema, 1);
             let span = slot.span_index(&"topic".into(), 0);
