@@ -351,3 +351,6 @@ impl Counts {
         }
     }
 }
+
+#[cfg(all(test, feature = "double"))]
+mod tests;

@@ -238,7 +238,7 @@ fn value() -> impl Strategy<Value = String> {
 }
 
 /// Records that are nearly as they should be, most with a usable id and time.
-fn record(unit: TimeUnit) -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn record(unit: TimeUnit) -> impl Strategy<Value = Vec<u8>> {
     let name = prop::sample::select(vec![
         "id",
         "ts",
