@@ -3,9 +3,9 @@
 
 mod agreement;
 mod corpus;
-mod files;
+pub mod files;
 mod formats;
-mod hostile;
+pub mod hostile;
 
 use std::time::Instant;
 

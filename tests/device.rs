@@ -1,6 +1,8 @@
 //! The engine on a device: the bits of the CPU, checkpoints that move between the two, and nothing
 //! lost when the device goes away. The device is the double, which runs the same kernels here.
 
+mod decode;
+
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
@@ -132,7 +134,7 @@ const WIDE: &str = "dir = DIR\nevery = '30ms'\n\
     [model]\nkind = 'linear'\noptimizer = 'ftrl'\n[learn]\nstep_rows = 512";
 
 /// The scores of a run by what they say, each once, and its report.
-fn outcome(job: &Job, name: &str) -> (BTreeMap<String, u64>, Value) {
+pub fn outcome(job: &Job, name: &str) -> (BTreeMap<String, u64>, Value) {
     let lines = std::fs::read_to_string(job.path(&format!("{name}.jsonl"))).expect("scores");
     let mut scores = BTreeMap::new();
     for line in lines.lines() {

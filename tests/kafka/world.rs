@@ -98,6 +98,18 @@ impl Writer {
         self.0.flush(Duration::from_secs(20)).unwrap();
     }
 
+    /// Writes bodies under these keys; no body is a tombstone.
+    pub fn write_keyed(&self, topic: &str, partition: i32, key: &[u8], body: Option<&[u8]>) {
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition);
+        let record = record.key(key).timestamp(700);
+        let record = if let Some(body) = body { record.payload(body) } else { record };
+        self.0.send(record).map_err(|(error, _)| error).unwrap();
+    }
+
+    pub fn flush(&self) {
+        self.0.flush(Duration::from_secs(20)).unwrap();
+    }
+
     pub fn write_with_header(&self, topic: &str, body: &str, amount: &str, time_ms: i64) {
         let headers = OwnedHeaders::new()
             .insert(Header { key: "amount", value: Some("0") })

@@ -181,11 +181,24 @@ pub fn device(world: &World) -> Option<String> {
     })
 }
 
+/// What `pelton check` says.
+pub fn checked(world: &World) -> Option<String> {
+    let told = command(world, "check").output().expect("the program starts");
+    assert!(told.status.success());
+    Some(String::from_utf8(told.stdout).expect("a text"))
+}
+
 fn program(world: &World, arguments: &[&str]) -> Command {
+    let mut program = command(world, "run");
+    program.args(arguments).stdout(Stdio::null());
+    program
+}
+
+fn command(world: &World, name: &str) -> Command {
     let path = world.folder.path().join("config.toml");
     std::fs::write(&path, &world.text).expect("written");
     let mut program = Command::new(env!("CARGO_BIN_EXE_pelton"));
-    program.arg("run").arg(path).args(arguments).env("RUST_LOG", "warn").stdout(Stdio::null());
+    program.arg(name).arg(path).env("RUST_LOG", "warn");
     program
 }
 
