@@ -14,6 +14,7 @@ pub mod family;
 pub mod features;
 pub mod guard;
 pub mod imported;
+pub mod layout;
 pub mod learn;
 mod listing;
 pub mod read;
@@ -55,7 +56,7 @@ pub struct Config {
     pub source: SourceConfig,
     /// `[source] decode`
     pub decode: DecodeBy,
-    /// `[event]`, `[fields]`, `[[filter]]`
+    /// `[event]`, `[layout]`, `[fields]`, `[[filter]]`
     pub event: EventConfig,
     /// `[labels]`
     pub labels: LabelsConfig,
@@ -130,6 +131,7 @@ impl Config {
             fields.NUMBER.type = 'number'
             fields.CATEGORY.type = 'category'
             filter = [{ field = 'NUMBER' }]
+            layout.NUMBER = { offset = 0 }
             features = [{ number = 'NUMBER' }, { category = 'CATEGORY' }, { calendar = ['hour'] },
                         { window = 'CATEGORY', widths = ['1h', '1d'], aggregates = ['count'] }]
             challengers = [{ name = 'NAME' }]";
@@ -180,6 +182,7 @@ impl Config {
         let metrics = MetricsConfig::read(&mut root);
         let run = RunConfig::read(&mut root);
         shard::check(&mut root, &source, &checkpoint);
+        layout::check(&mut root, &event);
         decode::check(&mut root, decode, &event);
         root.finish();
         Config {

@@ -2,7 +2,7 @@
 
 use super::event::EventConfig;
 use super::read::{Key, Section};
-use crate::source::decode::spec::{json_spec, refusals};
+use crate::source::decode::spec::{refusals, spec};
 
 /// Who reads event records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,8 +19,8 @@ impl DecodeBy {
     pub fn read(section: &mut Section<'_>) -> DecodeBy {
         let doc = "who reads event records: the CPU, or the GPU where the run has one (else the \
                    CPU), many at once; the same rows and dead letters either way, for a record of \
-                   which the GPU is not sure is read by the CPU. For JSON in topics and .jsonl \
-                   files whose fields are flat: no key, header, or dotted path";
+                   which the GPU is not sure is read by the CPU. For topics, .jsonl and .bin \
+                   files whose fields are flat: no key, header, or dotted path of JSON";
         let choices = [("cpu", DecodeBy::Cpu), ("device", DecodeBy::Device)];
         section.choice(Key("decode", doc), &choices)
     }
@@ -32,8 +32,7 @@ pub fn check(root: &mut Section<'_>, by: DecodeBy, event: &EventConfig) {
     if by == DecodeBy::Cpu {
         return;
     }
-    let spec = json_spec(&event.schema, event.record_bytes_max);
-    for reason in refusals(&event.schema, &spec) {
+    for reason in refusals(event, &spec(event)) {
         root.problem("source.decode", format!("cannot be \"device\": {reason}"));
     }
 }

@@ -5,6 +5,7 @@ use toml::Value;
 
 use crate::schema::{Field, LabelMeaning, Place, Schema, Target, TimeFrom, TimeUnit};
 
+use super::layout::{self, Layout};
 use super::read::{Key, Section, as_single};
 
 /// What to do with a missing number.
@@ -77,6 +78,8 @@ pub struct EventConfig {
     pub duplicates_within_ms: i64,
     /// Largest record in bytes.
     pub record_bytes_max: usize,
+    /// Where the fields of binary records lie; none where records are JSON.
+    pub layout: Option<Layout>,
     /// Rows for which one of these does not hold are left out.
     pub filter: Vec<FilterRule>,
 }
@@ -130,7 +133,9 @@ impl EventConfig {
             1 << 20,
             64..=1 << 28,
         );
+        let record_bytes = layout::read_format(&mut section);
         section.finish();
+        let layout = layout::read(root, record_bytes);
         if duplicates_within_ms > 0 && id.is_none() {
             root.problem("event.duplicates_within", "needs event.id");
         }
@@ -155,6 +160,7 @@ impl EventConfig {
             ahead_max_ms,
             duplicates_within_ms,
             record_bytes_max,
+            layout,
             filter,
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! [`event`] makes a row or a reject of an event record, [`label`] a label or a reject of a label
 //! record. [`events`] lets a GPU read the plain ones of many event records at once. Invariant: every record handed over is accounted for exactly once, whatever its bytes
-//! are, and its neighbours are not touched. What is accepted as a body is said in [`json`]; framing
+//! are, and its neighbours are not touched. What is accepted as a body is said in [`json`] and [`binary`]; framing
 //! (lines, messages) is the business of the sources.
 
+pub mod binary;
 pub mod device;
 pub mod events;
 pub mod json;
@@ -201,7 +202,10 @@ pub(crate) fn read_message<C: Cells>(
             }
         }
     }
-    json::decode_record(message.payload, names, cells)
+    match names.layout() {
+        Some(fields) => binary::decode_record(message.payload, fields, cells),
+        None => json::decode_record(message.payload, names, cells),
+    }
 }
 
 /// Sets a field that arrived as bytes, which have to be a text.

@@ -18,13 +18,15 @@ use pelton_kernels::decode::{DecodedRows, Decoder, PLAIN, Records};
 use pelton_kernels::device::{Device, Gpu, Stream};
 
 use crate::config::Config;
+use crate::config::event::EventConfig;
+use crate::config::layout::Laid;
 use crate::error::Error;
 use crate::ring::{Position, Slot};
-use crate::schema::{Place, Scalar, Schema, TimeFrom, canonical_integer};
+use crate::schema::{Place, Scalar, Schema, Target, TimeFrom, canonical_integer};
 use crate::source::rows::{Cells, Fault, position_identity, render};
 
-use super::spec::json_spec;
-use super::{MessageParts, Names, event, json, keep_beside};
+use super::spec::spec;
+use super::{MessageParts, Names, binary, event, json, keep_beside};
 
 /// Most bytes of raw records that are read together.
 const BYTES_MAX: usize = 32 << 20;
@@ -44,6 +46,8 @@ pub struct DeviceReader {
     /// What else each record came with.
     waiting: Vec<Waiting>,
     keys: Vec<u8>,
+    /// Of binary records: the field that each text comes from.
+    texts: Option<Vec<Laid>>,
     /// Rejects and labels of the slot before the first of these records.
     rejects_before: usize,
     labels_before: usize,
@@ -71,8 +75,7 @@ impl DeviceReader {
     /// [`Error::Device`]; [`Error::Kernel`] where kernels cannot read them, which the configuration
     /// rules out.
     pub fn new(config: &Config, gpu: &Arc<Gpu>) -> Result<DeviceReader, Error> {
-        let schema = &config.event.schema;
-        let spec = json_spec(schema, config.event.record_bytes_max);
+        let spec = spec(&config.event);
         let (rows, bytes) = (config.batch.rows_max, config.batch.bytes_max.min(BYTES_MAX));
         let device = Device::Gpu(Arc::clone(gpu));
         Ok(DeviceReader {
@@ -85,10 +88,17 @@ impl DeviceReader {
             rows: DecodedRows::new(&device, &spec, rows)?,
             waiting: Vec::with_capacity(rows),
             keys: Vec::new(),
+            texts: texts_of(&config.event),
             rejects_before: 0,
             labels_before: 0,
             counts: Counts::new(),
         })
+    }
+
+    /// Whether the records are binary ones.
+    #[must_use]
+    pub fn is_binary(&self) -> bool {
+        self.texts.is_some()
     }
 
     /// Takes a record, which counts as a row of the slot from now on; false where there is no room.
@@ -220,8 +230,10 @@ impl DeviceReader {
         let record = self.records.record(row);
         for column in 0..schema.texts.len() {
             let [at, length] = self.rows.texts[column * self.rows.stride + row];
-            let spelling = &record[at as usize..][..length as usize];
-            slot.texts.push_with(|bytes| render_spelling(spelling, bytes));
+            slot.texts.push_with(|bytes| match &self.texts {
+                Some(laid) => render_laid(record, &laid[column], bytes),
+                None => render_spelling(&record[at as usize..][..length as usize], bytes),
+            });
         }
         slot.positions[to] = of.position;
         slot.arrived_ns[to] = slot.arriving_ns;
@@ -267,6 +279,23 @@ fn message<'a>(payload: &'a [u8], of: &Waiting, keys: &'a [u8]) -> MessageParts<
         headers: &[],
         timestamp_ms: of.message_ms,
     }
+}
+
+/// The field of a binary record that each text comes from; nothing of JSON, which spells them.
+fn texts_of(event: &EventConfig) -> Option<Vec<Laid>> {
+    let layout = event.layout.as_ref()?;
+    let field_of = |column| {
+        let mut fields = event.schema.fields.iter();
+        fields.find(|field| field.targets.contains(&Target::Text(column)))
+    };
+    let columns = 0..event.schema.texts.len();
+    columns.map(|column| layout.find(field_of(column)?.name()).cloned()).collect()
+}
+
+/// Appends a value as score records repeat it, from its place in a plain record.
+fn render_laid(record: &[u8], laid: &Laid, bytes: &mut Vec<u8>) {
+    let is_value = binary::with_scalar(record, laid, |value| render(value, bytes));
+    debug_assert!(is_value.is_some(), "the kernels have seen that it is one");
 }
 
 /// Appends a value as score records repeat it, from its own spelling in a plain record; nothing for

@@ -30,9 +30,12 @@ impl Events {
         Events { schema, names, there: None }
     }
 
-    /// Lets a GPU read records from now on.
-    pub fn read_by(&mut self, reader: DeviceReader) {
-        self.there = Some(Box::new(reader));
+    /// Lets a GPU read records from now on; false where these are spelled in another way than the
+    /// settings say, as recordings may be.
+    pub fn read_by(&mut self, reader: DeviceReader) -> bool {
+        let can_read = reader.is_binary() == self.names.layout().is_some();
+        self.there = can_read.then(|| Box::new(reader));
+        can_read
     }
 
     /// The columns of the rows.

@@ -46,21 +46,13 @@ impl JsonLines {
 impl Source for JsonLines {
     fn read(&mut self, slot: &mut Slot, until: Instant) -> Result<Progress, Error> {
         let JsonLines { events, lines, cursor } = self;
-        cursor.begin();
-        loop {
-            let progress = cursor
-                .go_on(slot, until, |slot, position| add_line(events, lines, slot, position))?;
-            events.finish(slot)?;
-            // Records that became rejects leave room.
-            if progress != Progress::Full || !cursor.has_room(slot) {
-                return Ok(progress);
-            }
-        }
+        cursor.fill_by(events, slot, until, |events, slot, position| {
+            add_line(events, lines, slot, position)
+        })
     }
 
     fn read_by(&mut self, reader: DeviceReader) -> bool {
-        self.events.read_by(reader);
-        true
+        self.events.read_by(reader)
     }
 
     fn watched_by(&mut self, heart: &Heart) {

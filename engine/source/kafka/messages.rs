@@ -5,6 +5,7 @@
 //! are gone through by the decoder. It is not looked for while only one partition has anything.
 
 use crate::config::Config;
+use crate::config::layout::Layout;
 use crate::config::stream::LabelsConfig;
 use crate::error::Error;
 use crate::ring::{Position, Reason, Slot};
@@ -33,7 +34,9 @@ impl Messages {
         let schema = config.event.schema.clone();
         let fields = label_fields(&config.labels);
         let event_time = match schema.time {
-            TimeFrom::Field => TimeOf::field(time_place(&schema), bytes_max),
+            TimeFrom::Field => {
+                TimeOf::field(time_place(&schema), bytes_max).laid_out(config.event.layout.as_ref())
+            }
             TimeFrom::Row { .. } => TimeOf::Nothing,
             TimeFrom::Message => TimeOf::Message,
         };
@@ -43,10 +46,7 @@ impl Messages {
         };
         Messages {
             labels: LabelNames::new(fields, bytes_max),
-            events: {
-                let names = Names::new(&schema).limit(bytes_max);
-                Events::new(schema, names)
-            },
+            events: Events::new(schema, Names::of_event(&config.event)),
             event_time,
             label_time,
         }
@@ -84,8 +84,7 @@ impl Decode for Messages {
     }
 
     fn read_by(&mut self, reader: DeviceReader) -> bool {
-        self.events.read_by(reader);
-        true
+        self.events.read_by(reader)
     }
 }
 
@@ -116,6 +115,19 @@ impl TimeOf {
             };
             TimeOf::Field(Box::new(TimeField { names, name, unit }))
         })
+    }
+
+    /// The same in binary records.
+    fn laid_out(self, layout: Option<&Layout>) -> TimeOf {
+        match (self, layout) {
+            (TimeOf::Field(mut field), Some(layout)) => {
+                let name = field.name.take();
+                let fields = name.as_deref().into_iter().map(|name| (0, name));
+                field.names = field.names.laid_out(layout, fields);
+                TimeOf::Field(field)
+            }
+            (time, _) => time,
+        }
     }
 
     fn read(&self, record: &Record<'_>) -> Option<i64> {

@@ -53,13 +53,12 @@ fn configs() -> Vec<Config> {
 }
 
 fn events(config: &Config) -> Events {
-    let names = Names::new(&config.event.schema).limit(config.event.record_bytes_max);
-    Events::new(config.event.schema.clone(), names)
+    Events::new(config.event.schema.clone(), Names::of_event(&config.event))
 }
 
 fn events_there(config: &Config) -> Events {
     let mut events = events(config);
-    events.read_by(DeviceReader::new(config, &Double::open(0)).expect("a double"));
+    assert!(events.read_by(DeviceReader::new(config, &Double::open(0)).expect("a double")));
     events
 }
 
@@ -165,6 +164,82 @@ proptest! {
     }
 }
 
+const BINARY: &str = "
+    event = { id = 'id', time = 'ts', format = 'binary', record_bytes = 44 }
+    layout.id = { offset = 0, type = 'u64', missing = 3 }
+    layout.ts = { offset = 8, type = 'f64' }
+    layout.amount = { offset = 16, type = 'f32' }
+    layout.card = { offset = 21, type = 'text', bytes = 15 }
+    layout.merchant_of_payment = { offset = 36, type = 'i32', missing = -1 }
+    layout.label = { offset = 40, type = 'u32', missing = 7 }
+    dead_letters.topic = 'dead'";
+
+/// A record of that layout, or nearly.
+fn binary_record() -> impl Strategy<Value = Vec<u8>> {
+    let card = prop_oneof!["[a-zé]{0,7}", "[0-9]{1,15}", "a\0{0,3}b", "-0"];
+    let id = prop_oneof![0..9_u64, any::<u64>()];
+    let rest = (-1..3_i32, prop_oneof![4 => 0..2_u32, 1 => Just(7), 1 => any::<u32>()]);
+    let time = prop_oneof![6 => 0.0..1e12_f64, 1 => any::<f64>()];
+    (id, time, any::<f32>(), card, rest, 0..12_usize).prop_map(
+        |(id, time, amount, card, (shop, label), kind)| {
+            let mut record = Vec::new();
+            record.extend(id.to_le_bytes());
+            record.extend(time.to_le_bytes());
+            record.extend(amount.to_le_bytes());
+            record.push(0xfe);
+            record.extend(card.as_bytes());
+            record.resize(36, 0);
+            record.extend(shop.to_le_bytes());
+            record.extend(label.to_le_bytes());
+            match kind {
+                0 => record.truncate(43),
+                1 => record.push(0),
+                2 => record[23] = 0xff,
+                _ => {}
+            }
+            record
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn binary_slots_are_those_of_the_decoder_of_the_stream(
+        steps in prop::collection::vec(prop_oneof![
+            4 => binary_record().prop_map(|record| Step::Event(record, None, Some(1))),
+            1 => step(),
+        ], 0..60),
+        rows_max in prop_oneof![1..4_usize, Just(64)],
+    ) {
+        let config = config(BINARY);
+        let here = filled(&config, events(&config), &steps, rows_max);
+        let there = filled(&config, events_there(&config), &steps, rows_max);
+        prop_assert_eq!(here, there);
+    }
+}
+
+#[test]
+fn binary_records_are_plain() {
+    let config = config(BINARY);
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let records: Vec<Step> = (0..50_u64)
+        .map(|id| {
+            let mut record = vec![0; 44];
+            record[..8].copy_from_slice(&(10 + id).to_le_bytes());
+            record[8..16].copy_from_slice(&5.5_f64.to_le_bytes());
+            record[21..25].copy_from_slice("née".as_bytes());
+            Step::Event(record, None, None)
+        })
+        .collect();
+    metrics::with_local_recorder(&recorder, || {
+        filled(&config, events_there(&config), &records, 64);
+    });
+    let page = recorder.handle().render();
+    assert!(page.contains("pelton_decoded_records_total{read=\"plain\"} 50"), "{page}");
+}
+
 /// A record with something nested is one that kernels leave to others.
 #[test]
 fn records_that_are_all_hard_and_records_that_are_all_plain_are_counted() {
@@ -191,7 +266,7 @@ fn a_gpu_that_goes_away_ends_the_reading() {
     for call in 1..200 {
         let Ok(reader) = DeviceReader::new(config, &Double::open(call)) else { continue };
         let mut events = events(config);
-        events.read_by(reader);
+        assert!(events.read_by(reader));
         let mut slot = Slot::new(&config.event.schema, 8);
         let span = slot.span_index(&"topic".into(), 3);
         let message = MessageParts { payload: body, ..MessageParts::default() };
