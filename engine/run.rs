@@ -46,7 +46,9 @@ pub struct Outcome {
     pub wall: Duration,
 }
 
-fn ring_of(config: &Config, pipeline: &Pipeline) -> Result<Ring, Error> {
+/// Slots where the engine computes, and a source that fills them from there.
+fn ring_of(config: &Config, pipeline: &Pipeline, source: &mut dyn Source) -> Result<Ring, Error> {
+    events::place(config, pipeline.device(), source)?;
     Ok(Ring::new(pipeline.device(), &config.event.schema, config.batch.rows_max)?)
 }
 
@@ -63,8 +65,7 @@ pub fn run(
     live: &Arc<Live>,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let ring = Arc::new(ring_of(config, &recovery.pipeline)?);
-    events::place(config, recovery.pipeline.device(), &mut *source)?;
+    let ring = Arc::new(ring_of(config, &recovery.pipeline, &mut *source)?);
     let mut emit = Emit::open(config, stop)?;
     let mut read_to = recovery.positions.clone();
     let put_aside = recovery.totals.dead_letters[Reason::Quarantined as usize];

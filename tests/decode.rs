@@ -2,6 +2,7 @@
 //! stream is the same in every file format.
 
 mod agreement;
+mod binary;
 mod corpus;
 pub mod files;
 mod formats;

@@ -2,8 +2,8 @@
 //! `pelton.toml` beside the sources.
 //!
 //! Invariant: the text is TOML, and what it sets is what holds without it. What has no default, or
-//! belongs to tables that the user names (`[fields.NAME]`, `[layout.NAME]`) or repeats (`[[features]]`), is a
-//! comment.
+//! belongs to tables that the user names (`[fields.NAME]`, `[layout.NAME]`) or repeats
+//! (`[[features]]`), is a comment.
 
 use super::read::Setting;
 

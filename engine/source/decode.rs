@@ -1,9 +1,10 @@
 //! Bytes of one record into the columns of a slot: part of the first stage.
 //!
 //! [`event`] makes a row or a reject of an event record, [`label`] a label or a reject of a label
-//! record. [`events`] lets a GPU read the plain ones of many event records at once. Invariant: every record handed over is accounted for exactly once, whatever its bytes
-//! are, and its neighbours are not touched. What is accepted as a body is said in [`json`] and [`binary`]; framing
-//! (lines, messages) is the business of the sources.
+//! record, and [`events`] lets a GPU read the plain ones of many event records at once. Invariant:
+//! every record handed over is accounted for exactly once, whatever its bytes are, and its
+//! neighbours are not touched. What is accepted as a body is said in [`json`] and [`binary`];
+//! framing (lines, messages) is the business of the sources.
 
 pub mod binary;
 pub mod device;

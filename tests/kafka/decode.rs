@@ -3,6 +3,7 @@
 use pelton::checkpoint::recover::Recovery;
 use pelton::config::Config;
 use pelton::device::Device;
+use pelton::metrics::Totals;
 use pelton::source::kafka;
 use pelton_kernels::device::double::Double;
 
@@ -12,7 +13,7 @@ use crate::decode::hostile;
 const CONFIG: &str = "
     kafka.brokers = 'BROKERS'
     source = { topics = ['RUN-events'], alone = true, stop_at_end = true, decode = 'DECODE' }
-    event = { id = 'id', time = 'ts', lateness = '3650d' }
+    event = { id = 'id', time = 'ts', lateness = '3650d'FORMAT }
     labels = { topic = 'RUN-labels', id = 'id', field = 'label', horizon = '30d' }
     fields.amount = { type = 'number' }
     fields.card = { type = 'category' }
@@ -23,22 +24,41 @@ const CONFIG: &str = "
     emit = { file = 'DIR/scores.jsonl', fields = ['amount', 'card'] }
     dead_letters.file = 'DIR/dead.jsonl'";
 
+/// The same events in binary.
+const BINARY: &str = ", format = 'binary', record_bytes = 32";
+const LAYOUT: &str = "
+    layout.id = { offset = 0, type = 'i64' }
+    layout.ts = { offset = 8, type = 'i64' }
+    layout.amount = { offset = 16, type = 'f64' }
+    layout.card = { offset = 24, type = 'text', bytes = 8 }";
+
+fn json(id: i64) -> Vec<u8> {
+    let (time, amount, shop) = (1000 * id, id % 40, id % 9);
+    // Escapes are for the decoder of the stream.
+    let card = if id % 7 == 0 { "\\u0062" } else { "b" };
+    let card = format!("\"card\":\"{card}{shop}\"");
+    format!("{{\"id\":{id},\"ts\":{time},\"amount\":{amount}.5,{card}}}").into_bytes()
+}
+
+fn binary(id: i64) -> Vec<u8> {
+    let mut record = id.to_le_bytes().to_vec();
+    record.extend((1000 * id).to_le_bytes());
+    record.extend(((id % 40) as f64 + 0.5).to_le_bytes());
+    record.extend(format!("b{}", id % 9).as_bytes());
+    record.resize(32, 0);
+    record
+}
+
 /// Events of two partitions, tombstones and hostile records among them, and their labels.
-fn fill(brokers: &str, run: &str) {
+fn fill(brokers: &str, run: &str, is_binary: bool) {
     let [events, labels] = ["events", "labels"].map(|what| format!("{run}-{what}"));
     create(brokers, &[(&events, 2), (&labels, 1)]);
     let writer = Writer::new(brokers);
     let mut hostile = hostile::records().into_iter().filter(|record| record.len() < 100_000);
     for id in 0..700_i64 {
         let (partition, key) = ((id % 2) as i32, [id as u8; 3]);
-        let card = if id % 7 == 0 { "\\u0041" } else { "b" };
-        let body = format!(
-            "{{\"id\":{id},\"ts\":{},\"amount\":{}.5,\"card\":\"{card}{}\"}}",
-            1000 * id,
-            id % 40,
-            id % 9
-        );
-        writer.write_keyed(&events, partition, &key, Some(body.as_bytes()));
+        let body = if is_binary { binary(id) } else { json(id) };
+        writer.write_keyed(&events, partition, &key, Some(&body));
         match id % 6 {
             0 => writer.write_keyed(&events, partition, &key, hostile.next().as_deref()),
             1 => {
@@ -54,30 +74,62 @@ fn fill(brokers: &str, run: &str) {
 #[test]
 fn a_topic_decoded_on_a_device_gives_the_same_scores_and_dead_letters() {
     let Some(brokers) = brokers() else { return };
-    let run = unique("decoded");
-    fill(&brokers, &run);
-    let all = |decode: &str, device: &Device, rows: &str| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let dir = folder.path().to_str().expect("UTF-8");
-        let text = CONFIG.replace("BROKERS", &brokers).replace("RUN", &run).replace("DIR", dir);
-        let text = text.replace("DECODE", decode).replace("ROWS", rows);
-        let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
-        let source = kafka::open(&config, &[], Vec::new()).expect("a source");
-        let recovery = Recovery::none(&config, device).expect("a pipeline");
-        let outcome =
-            pelton::run::run(&config, source, recovery, &Default::default(), &Default::default());
-        let outcome = outcome.expect("a run");
-        let written = ["scores.jsonl", "dead.jsonl"]
-            .map(|name| std::fs::read_to_string(folder.path().join(name)).expect("written"));
-        let learner = outcome.pipeline.learner();
-        let digests = (learner.score_digest(), learner.model_digest().expect("it is there"));
-        (written, digests, outcome.totals, outcome.pipeline.join().counts())
+    let mut scores = Vec::new();
+    for is_binary in [false, true] {
+        let run = unique("decoded");
+        fill(&brokers, &run, is_binary);
+        let config = CONFIG.replace("BROKERS", &brokers).replace("RUN", &run);
+        let config = match is_binary {
+            true => format!("{}{LAYOUT}", config.replace("FORMAT", BINARY)),
+            false => config.replace("FORMAT", ""),
+        };
+        let gpu = Device::Gpu(Double::open(0));
+        for rows in ["13", "256"] {
+            let config = config.replace("ROWS", rows);
+            let here = all(&config.replace("DECODE", "cpu"), &Device::Cpu);
+            assert!(here.totals.scored >= 700, "{:?}", here.totals);
+            assert!(here.totals.dead_letters_total() > 50, "{:?}", here.totals);
+            assert!(here.joined > 50, "{}", here.joined);
+            let there = all(&config.replace("DECODE", "device"), &gpu);
+            assert!(there == here, "batches of {rows} rows, binary: {is_binary}");
+            scores.push(here.scores.replace(&run, "run"));
+        }
+    }
+    // Odd records of JSON are events too: only the others are the same in both.
+    let times = |text: &str| {
+        let time =
+            |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["time"].clone();
+        text.lines().map(|line| time(line).as_i64().unwrap()).collect::<Vec<_>>()
     };
-    let gpu = Device::Gpu(Double::open(0));
-    for rows in ["13", "256"] {
-        let here = all("cpu", &Device::Cpu, rows);
-        assert!(here.2.scored > 600 && here.2.dead_letters_total() > 50, "{:?}", here.2);
-        assert!(here.3.joined > 50, "{:?}", here.3);
-        assert!(all("device", &gpu, rows) == here, "batches of {rows} rows");
+    assert!(times(&scores[2]).is_sorted(), "partitions are merged by the times of binary records");
+    assert!(times(&scores[2]).len() == 700 && times(&scores[0]).len() >= 700);
+}
+
+/// What a run leaves behind.
+#[derive(PartialEq)]
+struct Left {
+    scores: String,
+    dead: String,
+    digests: [String; 2],
+    totals: Totals,
+    joined: u64,
+}
+
+fn all(config: &str, device: &Device) -> Left {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = config.replace("DIR", folder.path().to_str().expect("UTF-8"));
+    let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let source = kafka::open(&config, &[], Vec::new()).expect("a source");
+    let recovery = Recovery::none(&config, device).expect("a pipeline");
+    let (stop, live) = Default::default();
+    let outcome = pelton::run::run(&config, source, recovery, &stop, &live).expect("a run");
+    let read = |name| std::fs::read_to_string(folder.path().join(name)).expect("written");
+    let learner = outcome.pipeline.learner();
+    Left {
+        scores: read("scores.jsonl"),
+        dead: read("dead.jsonl"),
+        digests: [learner.score_digest(), learner.model_digest().expect("it is there")],
+        totals: outcome.totals,
+        joined: outcome.pipeline.join().counts().joined,
     }
 }

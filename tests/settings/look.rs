@@ -12,8 +12,9 @@ use pelton::checkpoint::recover::Recovery;
 use pelton::config::Config;
 use pelton::error::Error;
 use pelton::live::Live;
-use pelton::ring::{Slot, Span};
+use pelton::ring::{Position, Slot, Span};
 use pelton::run::Outcome;
+use pelton::source::decode::{MessageParts, Names, event};
 use pelton::source::file::{self, FileOptions};
 use pelton::source::{Progress, Source};
 use pelton::watchdog::Watch;
@@ -49,6 +50,27 @@ pub fn models(world: &World) -> Option<String> {
 /// Why records were not scored.
 pub fn rejects(world: &World) -> Option<String> {
     Some(format!("{:?}", traced(world).rejects))
+}
+
+/// What is made of records of 36, 37 and 40 bytes.
+pub fn laid_out(world: &World) -> Option<String> {
+    let schema = &world.config.event.schema;
+    let names = Names::of_event(&world.config.event);
+    let mut slot = Slot::new(schema, 9);
+    slot.span_index(&"topic".into(), 0);
+    for bytes in [36, 37, 40] {
+        let mut payload = (bytes as u32).to_le_bytes().to_vec();
+        payload.extend(5_000_i64.to_le_bytes());
+        payload.extend((-1.25_f32).to_le_bytes());
+        payload.extend([0, 0, 1, 192]);
+        payload.extend(*b"1234\0\0\0\0ab");
+        payload.resize(bytes, 0);
+        let message = MessageParts { payload: &payload, ..MessageParts::default() };
+        event(schema, &names, &mut slot, &message, Position::default());
+    }
+    let reasons: Vec<_> = slot.rejects.iter().map(|reject| reject.reason).collect();
+    let rows = (&slot.ids[..slot.rows], &slot.times_ms[..slot.rows]);
+    Some(format!("{rows:?} {:?} {:?} {reasons:?}", slot.number(0), slot.category(0)))
 }
 
 /// How many events the filter left out.

@@ -73,3 +73,69 @@ fn text(bytes: &[u8]) -> Option<Scalar<'_>> {
     let text = std::str::from_utf8(text).ok()?;
     Some(if text.is_empty() { Scalar::Null } else { Scalar::Text(text) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the cells are given, or why nothing: fields `a` and `b` of 16 bytes.
+    fn read(kinds: [BinaryKind; 2], missing_bits: Option<u64>, bytes: &[u8]) -> String {
+        struct Shown(String);
+        impl Cells for Shown {
+            fn set(&mut self, field: usize, value: Scalar<'_>) -> Result<(), Fault> {
+                self.0 += &format!("{field}:{value:?} ");
+                Ok(())
+            }
+        }
+        let laid = ["a", "b"].into_iter().zip(kinds).zip([0, 8]).map(|((name, kind), offset)| {
+            Laid { name: name.to_owned(), offset, kind, missing_bits }
+        });
+        let layout = Layout { record_bytes: 16, fields: laid.collect() };
+        let fields = Fields::new(&layout, [(0, "b"), (1, "other"), (2, "a")].into_iter());
+        let mut shown = Shown(String::new());
+        match decode_record(bytes, &fields, &mut shown) {
+            Ok(()) => shown.0,
+            Err(fault) => format!("{:?} {:?}", fault.reason, fault.field),
+        }
+    }
+
+    fn record(a: impl AsRef<[u8]>, b: impl AsRef<[u8]>) -> Vec<u8> {
+        let mut record = a.as_ref().to_vec();
+        record.resize(8, 0);
+        record.extend_from_slice(b.as_ref());
+        record.resize(16, 0);
+        record
+    }
+
+    const TEXT: BinaryKind = BinaryKind::Text { width: 8 };
+
+    #[test]
+    fn every_type_has_its_scalar() {
+        use BinaryKind::{F32, F64, I32, I64, U32, U64};
+        let le = |bits: u64| bits.to_le_bytes();
+        let numbers = record(1.5_f32.to_le_bytes(), (-0.0_f64).to_le_bytes());
+        assert_eq!(read([F32, F64], None, &numbers), "0:Float(0.0) 2:Float(1.5) ");
+        let nans = record(f32::NAN.to_le_bytes(), (-f64::NAN).to_le_bytes());
+        assert_eq!(read([F32, F64], None, &nans), "0:Null 2:Null ");
+        let ones = record(le(u64::MAX), le(u64::MAX));
+        assert_eq!(read([I32, U32], None, &ones), "0:Int(4294967295) 2:Int(-1) ");
+        let digits = "0:Text(\"18446744073709551615\") 2:Int(-1) ";
+        assert_eq!(read([I64, U64], None, &ones), digits);
+        assert_eq!(read([I64, U64], Some(u64::MAX), &ones), "0:Null 2:Null ");
+        assert_eq!(read([U32, U64], Some(7), &record(le(7), le(8))), "0:Int(8) 2:Null ");
+        let texts = record("né", "12345678");
+        assert_eq!(read([TEXT, TEXT], None, &texts), "0:Text(\"12345678\") 2:Text(\"né\") ");
+        assert_eq!(read([TEXT, TEXT], None, &record("", "-1")), "0:Text(\"-1\") 2:Null ");
+    }
+
+    #[test]
+    fn what_is_no_record_is_unparsable() {
+        let good = record("a", "b");
+        for bytes in [&good[..15], &[&good[..], b"\0"].concat(), b""] {
+            assert_eq!(read([TEXT, TEXT], None, bytes), "Unparsable None");
+        }
+        for text in [&b"a\0b"[..], b"\xff", b"\0a", b"\xc3"] {
+            assert_eq!(read([TEXT, TEXT], None, &record(text, "b")), "Unparsable Some(2)");
+        }
+    }
+}

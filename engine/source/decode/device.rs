@@ -2,8 +2,8 @@
 //!
 //! The kernels say of each record whether it is plain, that is whether they are sure of it
 //! ([`pelton_kernels::decode`]). Hard ones are read here by [`event`], in their turn, which alone
-//! says what is wrong with one. So rows, rejects and labels are in the slot as if [`event`] had read
-//! every record when it came.
+//! says what is wrong with one. So rows, rejects and labels are in the slot as if [`event`] had
+//! read every record when it came.
 //!
 //! # Memory
 //! Page-locked and on the GPU, once each: at most [`BYTES_MAX`] of raw records, and the columns of

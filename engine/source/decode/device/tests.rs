@@ -41,14 +41,17 @@ fn config(text: &str) -> Config {
     Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
+const LIMIT: &str = "record_bytes_max = 300";
+
 /// Settings that change what is made of a record: ids, times, labels, what is kept.
 fn configs() -> Vec<Config> {
     let ways = [
-        "event = { record_bytes_max = 300, id = 'id', time = 'ts' }\nlabels.topic = 'labels'\ndead_letters.topic = 'dead'",
-        "event = { record_bytes_max = 300, id = 'id', time = 'ts' }",
-        "event = { record_bytes_max = 300, time = 'row', row_step = '365d' }\ndead_letters.topic = 'dead'",
-        "event = { record_bytes_max = 300, id = 'id', time = 'message' }\nmodel.task = 'regression'",
+        ("id = 'id', time = 'ts'", "labels.topic = 'labels'\ndead_letters.topic = 'dead'"),
+        ("id = 'id', time = 'ts'", ""),
+        ("time = 'row', row_step = '365d'", "dead_letters.topic = 'dead'"),
+        ("id = 'id', time = 'message'", "model.task = 'regression'"),
     ];
+    let config = |(event, rest)| config(&format!("event = {{ {event}, {LIMIT} }}\n{rest}"));
     ways.map(config).into()
 }
 
