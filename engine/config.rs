@@ -39,6 +39,7 @@ use event::EventConfig;
 use family::Kind;
 use features::FeaturesConfig;
 use guard::{Action, GuardConfig};
+use layout::Layout;
 use learn::{EvaluateConfig, LearnConfig, MetricsConfig, ModelConfig};
 use read::{Findings, Section};
 use run::RunConfig;
@@ -56,8 +57,11 @@ pub struct Config {
     pub source: SourceConfig,
     /// `[source] decode`
     pub decode: DecodeBy,
-    /// `[event]`, `[layout]`, `[fields]`, `[[filter]]`
+    /// `[event]`, `[fields]`, `[[filter]]`
     pub event: EventConfig,
+    /// `[event] format`, `[layout]`: where the fields of binary records lie; none where records are
+    /// JSON.
+    pub layout: Option<Layout>,
     /// `[labels]`
     pub labels: LabelsConfig,
     /// `[batch]`
@@ -162,7 +166,7 @@ impl Config {
         let device = run::read_device(&mut root);
         let kafka = KafkaConfig::read(&mut root);
         let (source, decode) = SourceConfig::read(&mut root);
-        let mut event = EventConfig::read(&mut root);
+        let (mut event, layout) = EventConfig::read(&mut root);
         let labels = LabelsConfig::read(&mut root, &mut event);
         let batch = BatchConfig::read(&mut root);
         let features = FeaturesConfig::read(&mut root, &event.schema);
@@ -182,8 +186,8 @@ impl Config {
         let metrics = MetricsConfig::read(&mut root);
         let run = RunConfig::read(&mut root);
         shard::check(&mut root, &source, &checkpoint);
-        layout::check(&mut root, &event);
-        decode::check(&mut root, decode, &event);
+        layout::check(&mut root, &event, layout.as_ref());
+        decode::check(&mut root, decode, (&event, layout.as_ref()));
         root.finish();
         Config {
             device,
@@ -191,6 +195,7 @@ impl Config {
             source,
             decode,
             event,
+            layout,
             labels,
             batch,
             features,

@@ -78,7 +78,7 @@ pub struct Feed<'a> {
 impl<'a> Feed<'a> {
     /// The stream from its beginning.
     pub fn new(config: &'a Config, records: &'a [Record]) -> Feed<'a> {
-        let names = Names::of_event(&config.event);
+        let names = Names::of_events(config);
         let labels = LabelNames::new(
             LabelFields {
                 id: Place::Body(config.labels.id_field.clone()),

@@ -1,6 +1,7 @@
 //! `[source] decode`: who reads event records, and whether a GPU can.
 
 use super::event::EventConfig;
+use super::layout::Layout;
 use super::read::{Key, Section};
 use crate::source::decode::spec::{refusals, spec};
 
@@ -28,11 +29,15 @@ impl DecodeBy {
 
 /// Fields that kernels cannot read are problems wherever the run is, so that a configuration is
 /// legal on every machine or on none.
-pub fn check(root: &mut Section<'_>, by: DecodeBy, event: &EventConfig) {
+pub fn check(
+    root: &mut Section<'_>,
+    by: DecodeBy,
+    (event, layout): (&EventConfig, Option<&Layout>),
+) {
     if by == DecodeBy::Cpu {
         return;
     }
-    for reason in refusals(event, &spec(event)) {
+    for reason in refusals((event, layout), &spec(event, layout)) {
         root.problem("source.decode", format!("cannot be \"device\": {reason}"));
     }
 }

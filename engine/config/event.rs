@@ -78,8 +78,6 @@ pub struct EventConfig {
     pub duplicates_within_ms: i64,
     /// Largest record in bytes.
     pub record_bytes_max: usize,
-    /// Where the fields of binary records lie; none where records are JSON.
-    pub layout: Option<Layout>,
     /// Rows for which one of these does not hold are left out.
     pub filter: Vec<FilterRule>,
 }
@@ -108,8 +106,8 @@ pub enum FilterRule {
 }
 
 impl EventConfig {
-    /// Reads `[event]`, `[fields.*]` and `[[filter]]`.
-    pub fn read(root: &mut Section<'_>) -> EventConfig {
+    /// Reads `[event]`, `[layout.*]`, `[fields.*]` and `[[filter]]`.
+    pub fn read(root: &mut Section<'_>) -> (EventConfig, Option<Layout>) {
         let mut fields = read_fields(root);
         let mut section = root.section("event");
         let id = section.text_maybe(Key("id", "name of the field that identifies an event"));
@@ -151,7 +149,7 @@ impl EventConfig {
             keeps_raw: false,
             keeps_labels: false,
         };
-        EventConfig {
+        let event = EventConfig {
             id,
             schema,
             numbers: fields.numbers,
@@ -160,9 +158,9 @@ impl EventConfig {
             ahead_max_ms,
             duplicates_within_ms,
             record_bytes_max,
-            layout,
             filter,
-        }
+        };
+        (event, layout)
     }
 
     /// Adds a target to the field of that name, adding the field when it is new.

@@ -122,8 +122,8 @@ fn bits(value: i64, kind: BinaryKind) -> Option<u64> {
 }
 
 /// Every field of the body must have its place.
-pub fn check(root: &mut Section<'_>, event: &EventConfig) {
-    let Some(layout) = &event.layout else { return };
+pub fn check(root: &mut Section<'_>, event: &EventConfig, layout: Option<&Layout>) {
+    let Some(layout) = layout else { return };
     if layout.record_bytes > event.record_bytes_max {
         root.problem("event.record_bytes", "is more than event.record_bytes_max");
     }

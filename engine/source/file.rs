@@ -57,7 +57,7 @@ impl FileOptions {
             csv_delimiter: config.batch.csv_delimiter,
             record_bytes_max: config.event.record_bytes_max,
             batch_bytes_max: config.batch.bytes_max,
-            layout: config.event.layout.clone(),
+            layout: config.layout.clone(),
         }
     }
 }

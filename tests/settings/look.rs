@@ -55,7 +55,7 @@ pub fn rejects(world: &World) -> Option<String> {
 /// What is made of records of 36, 37 and 40 bytes.
 pub fn laid_out(world: &World) -> Option<String> {
     let schema = &world.config.event.schema;
-    let names = Names::of_event(&world.config.event);
+    let names = Names::of_events(&world.config);
     let mut slot = Slot::new(schema, 9);
     slot.span_index(&"topic".into(), 0);
     for bytes in [36, 37, 40] {

@@ -18,7 +18,6 @@ use pelton_kernels::decode::{DecodedRows, Decoder, PLAIN, Records};
 use pelton_kernels::device::{Device, Gpu, Stream};
 
 use crate::config::Config;
-use crate::config::event::EventConfig;
 use crate::config::layout::Laid;
 use crate::error::Error;
 use crate::ring::{Position, Slot};
@@ -75,7 +74,7 @@ impl DeviceReader {
     /// [`Error::Device`]; [`Error::Kernel`] where kernels cannot read them, which the configuration
     /// rules out.
     pub fn new(config: &Config, gpu: &Arc<Gpu>) -> Result<DeviceReader, Error> {
-        let spec = spec(&config.event);
+        let spec = spec(&config.event, config.layout.as_ref());
         let (rows, bytes) = (config.batch.rows_max, config.batch.bytes_max.min(BYTES_MAX));
         let device = Device::Gpu(Arc::clone(gpu));
         Ok(DeviceReader {
@@ -88,7 +87,7 @@ impl DeviceReader {
             rows: DecodedRows::new(&device, &spec, rows)?,
             waiting: Vec::with_capacity(rows),
             keys: Vec::new(),
-            texts: texts_of(&config.event),
+            texts: texts_of(config),
             rejects_before: 0,
             labels_before: 0,
             counts: Counts::new(),
@@ -282,8 +281,8 @@ fn message<'a>(payload: &'a [u8], of: &Waiting, keys: &'a [u8]) -> MessageParts<
 }
 
 /// The field of a binary record that each text comes from; nothing of JSON, which spells them.
-fn texts_of(event: &EventConfig) -> Option<Vec<Laid>> {
-    let layout = event.layout.as_ref()?;
+fn texts_of(config: &Config) -> Option<Vec<Laid>> {
+    let (event, layout) = (&config.event, config.layout.as_ref()?);
     let field_of = |column| {
         let mut fields = event.schema.fields.iter();
         fields.find(|field| field.targets.contains(&Target::Text(column)))

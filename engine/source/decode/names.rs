@@ -14,7 +14,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use pelton_kernels::hash;
 
 use super::binary::Fields;
-use crate::config::event::EventConfig;
+use crate::config::Config;
 use crate::config::layout::Layout;
 use crate::schema::{Place, Schema};
 
@@ -81,14 +81,15 @@ impl Names {
 
     /// The same, of the event records of a configuration.
     #[must_use]
-    pub fn of_event(event: &EventConfig) -> Names {
+    pub fn of_events(config: &Config) -> Names {
+        let event = &config.event;
         let names = Names::new(&event.schema).limit(event.record_bytes_max);
         let body = event.schema.fields.iter().map(|field| match &field.place {
             Place::Body(name) => Some(name.as_str()),
             Place::Key | Place::Header(_) => None,
         });
         let body = body.enumerate().filter_map(|(index, name)| Some((index, name?)));
-        match &event.layout {
+        match &config.layout {
             Some(layout) => names.laid_out(layout, body),
             None => names,
         }

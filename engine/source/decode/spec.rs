@@ -11,8 +11,8 @@ const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// The event records of a configuration.
 #[must_use]
-pub fn spec(event: &EventConfig) -> DecodeSpec {
-    match &event.layout {
+pub fn spec(event: &EventConfig, layout: Option<&Layout>) -> DecodeSpec {
+    match layout {
         Some(layout) => binary_spec(&event.schema, layout),
         None => json_spec(&event.schema, event.record_bytes_max),
     }
@@ -56,8 +56,11 @@ fn of_format(schema: &Schema, format: Format) -> DecodeSpec {
 
 /// Why kernels cannot read records of this configuration, field by field; nothing where they can.
 #[must_use]
-pub fn refusals(event: &EventConfig, spec: &DecodeSpec) -> Vec<String> {
-    let (schema, is_json) = (&event.schema, event.layout.is_none());
+pub fn refusals(
+    (event, layout): (&EventConfig, Option<&Layout>),
+    spec: &DecodeSpec,
+) -> Vec<String> {
+    let (schema, is_json) = (&event.schema, layout.is_none());
     let mut reasons: Vec<String> = Vec::new();
     for field in &schema.fields {
         let why = match &field.place {

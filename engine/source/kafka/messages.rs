@@ -35,7 +35,7 @@ impl Messages {
         let fields = label_fields(&config.labels);
         let event_time = match schema.time {
             TimeFrom::Field => {
-                TimeOf::field(time_place(&schema), bytes_max).laid_out(config.event.layout.as_ref())
+                TimeOf::field(time_place(&schema), bytes_max).laid_out(config.layout.as_ref())
             }
             TimeFrom::Row { .. } => TimeOf::Nothing,
             TimeFrom::Message => TimeOf::Message,
@@ -46,7 +46,7 @@ impl Messages {
         };
         Messages {
             labels: LabelNames::new(fields, bytes_max),
-            events: Events::new(schema, Names::of_event(&config.event)),
+            events: Events::new(schema, Names::of_events(config)),
             event_time,
             label_time,
         }

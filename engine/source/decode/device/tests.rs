@@ -56,7 +56,7 @@ fn configs() -> Vec<Config> {
 }
 
 fn events(config: &Config) -> Events {
-    Events::new(config.event.schema.clone(), Names::of_event(&config.event))
+    Events::new(config.event.schema.clone(), Names::of_events(config))
 }
 
 fn events_there(config: &Config) -> Events {
