@@ -12,7 +12,7 @@ use pelton::metrics::Totals;
 use pelton::source::file::{self, FileOptions};
 use pelton_kernels::device::double::{Double, ENVIRONMENT};
 
-use super::outcome;
+use super::{outcome, save};
 use crate::checkpoint::job::Job;
 use crate::decode::{files, hostile};
 use crate::settings::stream;
@@ -23,6 +23,8 @@ struct Left {
     dead: String,
     digests: [String; 2],
     totals: Totals,
+    /// Every section of it.
+    state: Vec<Vec<u8>>,
 }
 
 /// A run over these lines with a GPU that is played by the double, or without.
@@ -52,6 +54,7 @@ fn run(config: &str, (records, folder): (&[Vec<u8>], &Path), gpu: Option<&Device
         dead: take("dead.jsonl"),
         digests: [learner.score_digest(), learner.model_digest().expect("it is there")],
         totals: outcome.totals,
+        state: save(&outcome.pipeline),
     }
 }
 
@@ -70,6 +73,7 @@ fn agree(config: &str, lines: &[Vec<u8>], cuts: &[&str]) -> Left {
         assert!(there.dead == here.dead, "dead letters, {batch}");
         assert_eq!(there.digests, here.digests, "{batch}");
         assert_eq!(there.totals, here.totals, "{batch}");
+        assert!(there.state == here.state, "state, {batch}");
         last = Some(here);
     }
     last.expect("a cut")

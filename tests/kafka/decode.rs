@@ -1,9 +1,12 @@
 //! Records of a topic decoded on a device: what goes out is what went out without it.
 
+use std::path::Path;
+
 use pelton::checkpoint::recover::Recovery;
 use pelton::config::Config;
 use pelton::device::Device;
 use pelton::metrics::Totals;
+use pelton::run::Outcome;
 use pelton::source::kafka;
 use pelton_kernels::device::double::Double;
 
@@ -105,6 +108,50 @@ fn a_topic_decoded_on_a_device_gives_the_same_scores_and_dead_letters() {
     assert!(times(&scores[2]).len() == 700 && times(&scores[0]).len() >= 700);
 }
 
+/// A run whose GPU goes away at some call goes on from its checkpoint with another: the order log
+/// leads records through the decoder.
+#[test]
+fn a_topic_decoded_on_devices_that_go_away_loses_nothing() {
+    let Some(brokers) = brokers() else { return };
+    let run = unique("decoded");
+    fill(&brokers, &run, false);
+    let config = CONFIG.replace("BROKERS", &brokers).replace("RUN", &run).replace("FORMAT", "");
+    let config = config.replace("ROWS", "13");
+    let here = all(&config.replace("DECODE", "cpu"), &Device::Cpu);
+    let config = config.replace("DECODE", "device");
+    let config = format!("checkpoint = {{ dir = 'DIR/state', every = '10ms' }}\n{config}");
+    let mut losses = 0;
+    for calls in [[700, 0, 0], [150, 1500, 0], [2500, 90, 0]] {
+        let there = until_the_end(&config, &mut calls.into_iter().inspect(|_| losses += 1));
+        losses -= 1;
+        assert!(there.scores == here.scores && there.dead == here.dead, "{calls:?}");
+        assert_eq!(there.digests, here.digests, "{calls:?}");
+        assert_eq!(there.totals, here.totals, "{calls:?}");
+    }
+    assert!(losses >= 4, "{losses} GPUs have gone away");
+}
+
+/// Runs with doubles that fail at these calls, one after the other.
+fn until_the_end(config: &str, calls: &mut dyn Iterator<Item = u64>) -> Left {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = config.replace("DIR", folder.path().to_str().expect("UTF-8"));
+    let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    for call in calls {
+        let gpu = Device::Gpu(Double::open(call));
+        let run = || {
+            let mut recovery = Recovery::open(&config, &gpu)?;
+            let script = std::mem::take(&mut recovery.script);
+            let source = kafka::open(&config, &recovery.positions, script)?;
+            pelton::run::run(&config, source, recovery, &Default::default(), &Default::default())
+        };
+        match run() {
+            Ok(outcome) => return left(folder.path(), outcome),
+            Err(error) => assert!(error.is_device_lost(), "{}", error.chain()),
+        }
+    }
+    panic!("the last one does not fail")
+}
+
 /// What a run leaves behind.
 #[derive(PartialEq)]
 struct Left {
@@ -123,7 +170,11 @@ fn all(config: &str, device: &Device) -> Left {
     let recovery = Recovery::none(&config, device).expect("a pipeline");
     let (stop, live) = Default::default();
     let outcome = pelton::run::run(&config, source, recovery, &stop, &live).expect("a run");
-    let read = |name| std::fs::read_to_string(folder.path().join(name)).expect("written");
+    left(folder.path(), outcome)
+}
+
+fn left(folder: &Path, outcome: Outcome) -> Left {
+    let read = |name| std::fs::read_to_string(folder.join(name)).expect("written");
     let learner = outcome.pipeline.learner();
     Left {
         scores: read("scores.jsonl"),
