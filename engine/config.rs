@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 pub mod contest;
+pub mod decode;
 pub mod drift;
 pub mod emit;
 pub mod event;
@@ -13,6 +14,7 @@ pub mod family;
 pub mod features;
 pub mod guard;
 pub mod imported;
+pub mod layout;
 pub mod learn;
 mod listing;
 pub mod read;
@@ -30,12 +32,14 @@ use crate::device::DeviceChoice;
 use crate::error::Error;
 use checkpoint::CheckpointConfig;
 use contest::ContestConfig;
+use decode::DecodeBy;
 use drift::DriftConfig;
 use emit::{EmitConfig, SinkConfig};
 use event::EventConfig;
 use family::Kind;
 use features::FeaturesConfig;
 use guard::{Action, GuardConfig};
+use layout::Layout;
 use learn::{EvaluateConfig, LearnConfig, MetricsConfig, ModelConfig};
 use read::{Findings, Section};
 use run::RunConfig;
@@ -51,8 +55,13 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// `[source]`
     pub source: SourceConfig,
+    /// `[source] decode`
+    pub decode: DecodeBy,
     /// `[event]`, `[fields]`, `[[filter]]`
     pub event: EventConfig,
+    /// `[event] format`, `[layout]`: where the fields of binary records lie; none where records are
+    /// JSON.
+    pub layout: Option<Layout>,
     /// `[labels]`
     pub labels: LabelsConfig,
     /// `[batch]`
@@ -126,6 +135,7 @@ impl Config {
             fields.NUMBER.type = 'number'
             fields.CATEGORY.type = 'category'
             filter = [{ field = 'NUMBER' }]
+            layout.NUMBER = { offset = 0 }
             features = [{ number = 'NUMBER' }, { category = 'CATEGORY' }, { calendar = ['hour'] },
                         { window = 'CATEGORY', widths = ['1h', '1d'], aggregates = ['count'] }]
             challengers = [{ name = 'NAME' }]";
@@ -155,8 +165,8 @@ impl Config {
         let mut root = Section::new("", table, findings);
         let device = run::read_device(&mut root);
         let kafka = KafkaConfig::read(&mut root);
-        let source = SourceConfig::read(&mut root);
-        let mut event = EventConfig::read(&mut root);
+        let (source, decode) = SourceConfig::read(&mut root);
+        let (mut event, layout) = EventConfig::read(&mut root);
         let labels = LabelsConfig::read(&mut root, &mut event);
         let batch = BatchConfig::read(&mut root);
         let features = FeaturesConfig::read(&mut root, &event.schema);
@@ -176,12 +186,16 @@ impl Config {
         let metrics = MetricsConfig::read(&mut root);
         let run = RunConfig::read(&mut root);
         shard::check(&mut root, &source, &checkpoint);
+        layout::check(&mut root, &event, layout.as_ref());
+        decode::check(&mut root, decode, (&event, layout.as_ref()));
         root.finish();
         Config {
             device,
             kafka,
             source,
+            decode,
             event,
+            layout,
             labels,
             batch,
             features,

@@ -304,6 +304,7 @@ fn describe() {
     );
     describe_counter!("pelton_labels_learned_total", "Labels learned");
     describe_counter!("pelton_labels_unlearned_total", "Labels learned and taken back");
+    describe_counter!("pelton_decoded_records_total", "Events given to a GPU, read there or hard");
     describe_gauge!("pelton_device", "1 for the kind of device in use");
     describe_counter!("pelton_device_losses_total", "GPUs that went away while in use");
     describe_gauge!("pelton_guard_state", "1 while the learning breaker has tripped");

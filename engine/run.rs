@@ -29,6 +29,7 @@ use crate::pace::Meter;
 use crate::pipeline::Pipeline;
 use crate::ring::{Reason, Ring, Slot, Span};
 use crate::source::Source;
+use crate::source::decode::events;
 use crate::watchdog::{Doing, Heart};
 
 /// What a run leaves behind.
@@ -45,7 +46,9 @@ pub struct Outcome {
     pub wall: Duration,
 }
 
-fn ring_of(config: &Config, pipeline: &Pipeline) -> Result<Ring, Error> {
+/// Slots where the engine computes, and a source that fills them from there.
+fn ring_of(config: &Config, pipeline: &Pipeline, source: &mut dyn Source) -> Result<Ring, Error> {
+    events::place(config, pipeline.device(), source)?;
     Ok(Ring::new(pipeline.device(), &config.event.schema, config.batch.rows_max)?)
 }
 
@@ -56,13 +59,13 @@ fn ring_of(config: &Config, pipeline: &Pipeline) -> Result<Ring, Error> {
 /// The first error, in the order of the stages.
 pub fn run(
     config: &Config,
-    source: Box<dyn Source>,
+    mut source: Box<dyn Source>,
     recovery: Recovery,
     stop: &Arc<AtomicBool>,
     live: &Arc<Live>,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let ring = Arc::new(ring_of(config, &recovery.pipeline)?);
+    let ring = Arc::new(ring_of(config, &recovery.pipeline, &mut *source)?);
     let mut emit = Emit::open(config, stop)?;
     let mut read_to = recovery.positions.clone();
     let put_aside = recovery.totals.dead_letters[Reason::Quarantined as usize];

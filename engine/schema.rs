@@ -8,6 +8,7 @@
 
 use std::ops::RangeInclusive;
 
+pub use pelton_kernels::decode::{LabelMeaning, Target, TimeUnit};
 use pelton_kernels::hash;
 
 /// One scalar as a record spells it, borrowed from the record.
@@ -34,38 +35,6 @@ pub enum Place {
     Key,
     /// A header of a Kafka message, as text.
     Header(String),
-}
-
-/// The column a field fills.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The identity of the event, by which its label is joined.
-    Id,
-    /// The event's time.
-    Time(TimeUnit),
-    /// Column `.0` of the numbers.
-    Number(usize),
-    /// Column `.0` of the categories.
-    Category(usize),
-    /// The label that a recorded stream carries with the event.
-    Label,
-    /// Column `.0` of the texts that the score record repeats.
-    Text(usize),
-}
-
-/// How a record spells a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeUnit {
-    /// Seconds since the epoch, fractions allowed.
-    Seconds,
-    /// Milliseconds since the epoch.
-    Milliseconds,
-    /// Microseconds since the epoch, floored to milliseconds.
-    Microseconds,
-    /// Nanoseconds since the epoch, floored to milliseconds.
-    Nanoseconds,
-    /// A text as RFC 3339 (`2018-04-01T00:00:31Z`), or the same without a zone, read as UTC.
-    Rfc3339,
 }
 
 /// One named value that is read from every record.
@@ -95,17 +64,6 @@ impl Field {
     pub fn name(&self) -> &str {
         self.place.name()
     }
-}
-
-/// What the scalars of a label mean.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LabelMeaning {
-    /// 0 or 1: numbers, truth values, or the texts `0`, `1`, `true`, `false`.
-    Binary,
-    /// One of the named classes; learned as its index.
-    Classes(Vec<String>),
-    /// The number itself.
-    Number,
 }
 
 /// Where an event's time comes from.
@@ -159,32 +117,30 @@ impl Schema {
     }
 }
 
-impl LabelMeaning {
-    /// The label as the model learns it; `None` when the scalar has no meaning as a label.
-    #[must_use]
-    pub fn parse(&self, value: Scalar<'_>) -> Option<f32> {
-        match self {
-            LabelMeaning::Binary => match value {
-                Scalar::Bool(b) => Some(f32::from(u8::from(b))),
-                Scalar::Int(0) | Scalar::Text("0" | "false") => Some(0.0),
-                Scalar::Int(1) | Scalar::Text("1" | "true") => Some(1.0),
-                Scalar::Float(x) if x == 0.0 || x == 1.0 => Some(x as f32),
+/// A label as the model learns it; `None` when the scalar has no meaning as a label.
+#[must_use]
+pub fn label(value: Scalar<'_>, meaning: &LabelMeaning) -> Option<f32> {
+    match meaning {
+        LabelMeaning::Binary => match value {
+            Scalar::Bool(b) => Some(f32::from(u8::from(b))),
+            Scalar::Int(0) | Scalar::Text("0" | "false") => Some(0.0),
+            Scalar::Int(1) | Scalar::Text("1" | "true") => Some(1.0),
+            Scalar::Float(x) if x == 0.0 || x == 1.0 => Some(x as f32),
+            _ => None,
+        },
+        LabelMeaning::Classes(classes) => {
+            let index = match value {
+                Scalar::Text(text) => classes.iter().position(|c| c == text),
+                Scalar::Int(i) => classes.iter().position(|c| *c == i.to_string()),
+                Scalar::Bool(b) => classes.iter().position(|c| *c == b.to_string()),
+                Scalar::Float(x) if x.fract() == 0.0 && x.abs() < 1e15 => {
+                    classes.iter().position(|c| *c == (x as i64).to_string())
+                }
                 _ => None,
-            },
-            LabelMeaning::Classes(classes) => {
-                let index = match value {
-                    Scalar::Text(text) => classes.iter().position(|c| c == text),
-                    Scalar::Int(i) => classes.iter().position(|c| *c == i.to_string()),
-                    Scalar::Bool(b) => classes.iter().position(|c| *c == b.to_string()),
-                    Scalar::Float(x) if x.fract() == 0.0 && x.abs() < 1e15 => {
-                        classes.iter().position(|c| *c == (x as i64).to_string())
-                    }
-                    _ => None,
-                };
-                index.map(|i| i as f32)
-            }
-            LabelMeaning::Number => number(value).filter(|x| x.is_finite()),
+            };
+            index.map(|i| i as f32)
         }
+        LabelMeaning::Number => number(value).filter(|x| x.is_finite()),
     }
 }
 
@@ -381,12 +337,12 @@ mod tests {
 
     #[test]
     fn labels_mean_what_the_task_says() {
-        assert_eq!(LabelMeaning::Binary.parse(Scalar::Text("true")), Some(1.0));
-        assert_eq!(LabelMeaning::Binary.parse(Scalar::Int(2)), None);
+        assert_eq!(label(Scalar::Text("true"), &LabelMeaning::Binary), Some(1.0));
+        assert_eq!(label(Scalar::Int(2), &LabelMeaning::Binary), None);
         let classes = LabelMeaning::Classes(vec!["0".into(), "b".into()]);
-        assert_eq!(classes.parse(Scalar::Int(0)), Some(0.0));
-        assert_eq!(classes.parse(Scalar::Text("b")), Some(1.0));
-        assert_eq!(classes.parse(Scalar::Text("c")), None);
-        assert_eq!(LabelMeaning::Number.parse(Scalar::Null), None);
+        assert_eq!(label(Scalar::Int(0), &classes), Some(0.0));
+        assert_eq!(label(Scalar::Text("b"), &classes), Some(1.0));
+        assert_eq!(label(Scalar::Text("c"), &classes), None);
+        assert_eq!(label(Scalar::Null, &LabelMeaning::Number), None);
     }
 }

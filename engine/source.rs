@@ -16,6 +16,8 @@ use crate::error::Error;
 use crate::ring::{Slot, Span};
 use crate::watchdog::Heart;
 
+use decode::device::DeviceReader;
+
 /// Where a source stands after a call of [`Source::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -36,6 +38,12 @@ pub trait Source: Send {
     /// Only what ends the run: a broker that refuses the credentials, a file that cannot be read.
     /// Bad records are rejects in the slot; a broker that is away is waited for.
     fn read(&mut self, slot: &mut Slot, until: Instant) -> Result<Progress, Error>;
+
+    /// Lets a GPU read event records from now on; false where this source has none that it reads.
+    fn read_by(&mut self, reader: DeviceReader) -> bool {
+        let _ = reader;
+        false
+    }
 
     /// A batch with these spans has been fully processed and its scores are out.
     ///

@@ -2,10 +2,11 @@
 //! stream is the same in every file format.
 
 mod agreement;
+mod binary;
 mod corpus;
-mod files;
+pub mod files;
 mod formats;
-mod hostile;
+pub mod hostile;
 
 use std::time::Instant;
 

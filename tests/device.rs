@@ -2,6 +2,8 @@
 //! lost when the device goes away. The device is the double, which runs the same kernels here, or
 //! the GPU that a run of the tests asks for.
 
+mod decode;
+
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
@@ -133,7 +135,7 @@ const WIDE: &str = "dir = DIR\nevery = '30ms'\n\
     [model]\nkind = 'linear'\noptimizer = 'ftrl'\n[learn]\nstep_rows = 512";
 
 /// The scores of a run by what they say, each once, and its report.
-fn outcome(job: &Job, name: &str) -> (BTreeMap<String, u64>, Value) {
+pub fn outcome(job: &Job, name: &str) -> (BTreeMap<String, u64>, Value) {
     let lines = std::fs::read_to_string(job.path(&format!("{name}.jsonl"))).expect("scores");
     let mut scores = BTreeMap::new();
     for line in lines.lines() {

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod away;
+#[cfg(feature = "double")]
+mod decode;
 mod degraded;
 mod group;
 mod order;

@@ -17,7 +17,7 @@ mod listing;
 pub mod look;
 mod model;
 pub mod row;
-mod stream;
+pub mod stream;
 
 use std::collections::BTreeSet;
 

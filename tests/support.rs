@@ -78,7 +78,7 @@ pub struct Feed<'a> {
 impl<'a> Feed<'a> {
     /// The stream from its beginning.
     pub fn new(config: &'a Config, records: &'a [Record]) -> Feed<'a> {
-        let names = Names::new(&config.event.schema).limit(config.event.record_bytes_max);
+        let names = Names::of_events(config);
         let labels = LabelNames::new(
             LabelFields {
                 id: Place::Body(config.labels.id_field.clone()),

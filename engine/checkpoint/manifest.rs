@@ -97,3 +97,23 @@ pub fn settings(config: &Config) -> BTreeMap<String, String> {
     let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex().to_string();
     parts.iter().map(|(name, text)| ((*name).to_owned(), digest(text))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_records_are_written_and_who_reads_them_can_change_between_two_runs() {
+        let of = |text: &str| {
+            let rest = "fields.a = { type = 'number' }\nfeatures = [{ number = 'a' }]";
+            settings(&Config::parse(&format!("{text}\n{rest}")).unwrap())
+        };
+        let json = of("event = { id = 'id', time = 't' }\nlabels.topic = 'labels'");
+        let binary = of("source.decode = 'device'
+            event = { id = 'id', time = 't', format = 'binary', record_bytes = 24 }
+            layout = { id.offset = 0, t = { offset = 8, type = 'i64' }, a.offset = 16 }
+            labels.topic = 'labels'");
+        assert_eq!(json, binary);
+        assert_ne!(json, of("event = { id = 'id', time = 't' }"));
+    }
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pelton::config::Config;
 use pelton::config::contest::CHAMPION;
+use pelton::config::decode::DecodeBy;
 use pelton::config::emit::SinkConfig;
 use pelton::config::family::Kind;
 use pelton::config::stream::SourceConfig;
@@ -72,6 +73,18 @@ fn explain_stream(config: &Config) {
     println!("scores   {}", sink(&config.emit.sink));
     println!("dead     {}", sink(&config.dead_letters));
     println!("device   {}", device(config));
+    println!("decode   {}", decode(config));
+}
+
+/// Who would read event records on this machine.
+fn decode(config: &Config) -> &'static str {
+    match (config.decode, device::choose(config)) {
+        (DecodeBy::Cpu, _) => "on the CPU",
+        (DecodeBy::Device, Ok((Device::Gpu(_), _))) => {
+            "on the GPU where records are plain, else on the CPU"
+        }
+        (DecodeBy::Device, _) => "on the CPU (source.decode = \"device\", but no GPU computes)",
+    }
 }
 
 /// What this machine would compute on; what it lacks is no fault of the configuration.

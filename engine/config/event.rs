@@ -5,6 +5,7 @@ use toml::Value;
 
 use crate::schema::{Field, LabelMeaning, Place, Schema, Target, TimeFrom, TimeUnit};
 
+use super::layout::{self, Layout};
 use super::read::{Key, Section, as_single};
 
 /// What to do with a missing number.
@@ -105,8 +106,8 @@ pub enum FilterRule {
 }
 
 impl EventConfig {
-    /// Reads `[event]`, `[fields.*]` and `[[filter]]`.
-    pub fn read(root: &mut Section<'_>) -> EventConfig {
+    /// Reads `[event]`, `[layout.*]`, `[fields.*]` and `[[filter]]`.
+    pub fn read(root: &mut Section<'_>) -> (EventConfig, Option<Layout>) {
         let mut fields = read_fields(root);
         let mut section = root.section("event");
         let id = section.text_maybe(Key("id", "name of the field that identifies an event"));
@@ -130,7 +131,9 @@ impl EventConfig {
             1 << 20,
             64..=1 << 28,
         );
+        let record_bytes = layout::read_format(&mut section);
         section.finish();
+        let layout = layout::read(root, record_bytes);
         if duplicates_within_ms > 0 && id.is_none() {
             root.problem("event.duplicates_within", "needs event.id");
         }
@@ -146,7 +149,7 @@ impl EventConfig {
             keeps_raw: false,
             keeps_labels: false,
         };
-        EventConfig {
+        let event = EventConfig {
             id,
             schema,
             numbers: fields.numbers,
@@ -156,7 +159,8 @@ impl EventConfig {
             duplicates_within_ms,
             record_bytes_max,
             filter,
-        }
+        };
+        (event, layout)
     }
 
     /// Adds a target to the field of that name, adding the field when it is new.

@@ -2,8 +2,8 @@
 //! `pelton.toml` beside the sources.
 //!
 //! Invariant: the text is TOML, and what it sets is what holds without it. What has no default, or
-//! belongs to tables that the user names (`[fields.NAME]`) or repeats (`[[features]]`), is a
-//! comment.
+//! belongs to tables that the user names (`[fields.NAME]`, `[layout.NAME]`) or repeats
+//! (`[[features]]`), is a comment.
 
 use super::read::Setting;
 
@@ -27,7 +27,8 @@ pub fn toml(settings: &[Setting]) -> String {
     }
     let mut out = HEAD.to_owned();
     for table in tables {
-        let is_template = table.starts_with("fields.") || table.contains('[');
+        let is_named = table.starts_with("fields.") || table.starts_with("layout.");
+        let is_template = is_named || table.contains('[');
         let mark = if is_template { "#" } else { "" };
         let header = match table.split_once('[') {
             // What belongs to no table comes first.

@@ -6,6 +6,7 @@ use toml::Value;
 
 use crate::schema::{Target, TimeUnit};
 
+use super::decode::DecodeBy;
 use super::event::EventConfig;
 use super::read::{Key, Section};
 
@@ -166,7 +167,7 @@ fn property(value: &Value) -> Result<String, String> {
 
 impl SourceConfig {
     /// Reads `[source]`.
-    pub fn read(root: &mut Section<'_>) -> SourceConfig {
+    pub fn read(root: &mut Section<'_>) -> (SourceConfig, DecodeBy) {
         let mut section = root.section("source");
         let topics = section.texts(Key("topics", "Kafka topics with events"));
         let file = section.text_maybe(Key("file", "a recorded stream instead of topics"));
@@ -206,8 +207,9 @@ impl SourceConfig {
                 SourceConfig::None
             }
         };
+        let decode = DecodeBy::read(&mut section);
         section.finish();
-        source
+        (source, decode)
     }
 }
 

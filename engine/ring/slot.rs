@@ -78,6 +78,9 @@ pub struct LabelRecord {
 pub struct Slot {
     /// Rows filled.
     pub rows: usize,
+    /// Of these the last so many are still records that wait to be read; none once a source has
+    /// given the slot back.
+    pub unread: usize,
     /// Event ids, `[rows_max]`.
     pub ids: Vec<u128>,
     /// Event times, milliseconds since the epoch, `[rows_max]`.
@@ -153,6 +156,7 @@ impl Slot {
     pub fn on(device: &Device, schema: &Schema, rows_max: usize) -> Result<Slot, DeviceError> {
         Ok(Slot {
             rows: 0,
+            unread: 0,
             ids: vec![0; rows_max],
             times_ms: Pinned::new(device, rows_max, Pinning::Both)?,
             numbers: Columns::new(device, schema.numbers.len(), rows_max, f32::NAN)?,
@@ -202,6 +206,13 @@ impl Slot {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.rows >= self.rows_most.min(self.rows_max())
+    }
+
+    /// Whether it has as many rejects as it could have rows: they have no limit of their own, and a
+    /// long run of them fills it too. What is unread may become one.
+    #[must_use]
+    pub fn is_full_of_rejects(&self) -> bool {
+        self.rejects.len() + self.unread >= self.rows_max()
     }
 
     /// Whether the batch carries nothing at all.
@@ -287,7 +298,7 @@ impl Slot {
 
     /// Makes it an empty batch again; capacities stay.
     pub fn clear(&mut self) {
-        self.rows = 0;
+        (self.rows, self.unread) = (0, 0);
         self.texts.clear();
         self.raw.clear();
         self.envelopes.clear();

@@ -33,7 +33,7 @@ impl Decoder {
     #[must_use]
     pub fn new(config: &Config) -> Decoder {
         let bytes_max = config.event.record_bytes_max;
-        let names = Names::new(&config.event.schema).limit(bytes_max);
+        let names = Names::of_events(config);
         let labels = LabelNames::new(label_fields(&config.labels), bytes_max);
         Decoder { schema: config.event.schema.clone(), names, labels }
     }

@@ -1,15 +1,20 @@
 //! Bytes of one record into the columns of a slot: part of the first stage.
 //!
 //! [`event`] makes a row or a reject of an event record, [`label`] a label or a reject of a label
-//! record. Invariant: every record handed over is accounted for exactly once, whatever its bytes
-//! are, and its neighbours are not touched. What is accepted as a body is said in [`json`]; framing
-//! (lines, messages) is the business of the sources.
+//! record, and [`events`] lets a GPU read the plain ones of many event records at once. Invariant:
+//! every record handed over is accounted for exactly once, whatever its bytes are, and its
+//! neighbours are not touched. What is accepted as a body is said in [`json`] and [`binary`];
+//! framing (lines, messages) is the business of the sources.
 
+pub mod binary;
+pub mod device;
+pub mod events;
 pub mod json;
 mod names;
 pub mod peek;
 #[cfg(test)]
 mod plain_tests;
+pub mod spec;
 
 pub use names::Names;
 
@@ -60,15 +65,22 @@ pub fn event(
     position: Position,
 ) -> bool {
     let is_row = read_event(schema, names, slot, message, position);
-    if is_row && schema.keeps_raw && message.has_envelope() {
+    if is_row {
+        keep_beside(schema, slot, message);
+    } else {
+        slot.rejects.last_mut().expect("it was just pushed").envelope = message.envelope();
+    }
+    is_row
+}
+
+/// Keeps what came along with the last row, where its bytes are kept too.
+fn keep_beside(schema: &Schema, slot: &mut Slot, message: &MessageParts<'_>) {
+    if schema.keeps_raw && message.has_envelope() {
         while slot.envelopes.len() + 1 < slot.rows {
             slot.envelopes.push_with(|_| {});
         }
         slot.envelopes.push_with(|out| message.write_envelope(out));
-    } else if !is_row {
-        slot.rejects.last_mut().expect("it was just pushed").envelope = message.envelope();
     }
-    is_row
 }
 
 fn read_event(
@@ -191,7 +203,10 @@ pub(crate) fn read_message<C: Cells>(
             }
         }
     }
-    json::decode_record(message.payload, names, cells)
+    match names.layout() {
+        Some(fields) => binary::decode_record(message.payload, fields, cells),
+        None => json::decode_record(message.payload, names, cells),
+    }
 }
 
 /// Sets a field that arrived as bytes, which have to be a text.
@@ -242,7 +257,7 @@ impl Cells for LabelCells<'_> {
                 self.id = Some(id);
             }
             LabelCells::LABEL => {
-                let label = self.meaning.parse(value).ok_or(fault(Reason::BadLabel))?;
+                let label = schema::label(value, self.meaning).ok_or(fault(Reason::BadLabel))?;
                 self.value = Some(label);
             }
             _ => {

@@ -5,6 +5,7 @@
 //! [`RowWriter`](super::rows::RowWriter) as a message does, so a stream means the same whatever
 //! it is written in. What was the key or a header of a message is a column of that name here.
 
+mod binary;
 mod csv;
 mod json_lines;
 mod lines;
@@ -19,11 +20,13 @@ use std::time::Instant;
 use flate2::read::MultiGzDecoder;
 
 use crate::config::Config;
+use crate::config::layout::Layout;
 use crate::config::read::distance;
 use crate::error::Error;
 use crate::ring::{Position, Slot};
 use crate::schema::{Schema, TimeFrom};
 use crate::source::decode::Names;
+use crate::source::decode::events::Events;
 use crate::source::{Progress, Source};
 use crate::watchdog::{Doing, Heart};
 
@@ -40,6 +43,8 @@ pub struct FileOptions {
     pub record_bytes_max: usize,
     /// The bytes after which a batch is full.
     pub batch_bytes_max: usize,
+    /// How binary records are laid out.
+    pub layout: Option<Layout>,
 }
 
 impl FileOptions {
@@ -52,6 +57,7 @@ impl FileOptions {
             csv_delimiter: config.batch.csv_delimiter,
             record_bytes_max: config.event.record_bytes_max,
             batch_bytes_max: config.batch.bytes_max,
+            layout: config.layout.clone(),
         }
     }
 }
@@ -64,12 +70,13 @@ impl Default for FileOptions {
             csv_delimiter: b',',
             record_bytes_max: Names::RECORD_BYTES_MAX,
             batch_bytes_max: 64 << 20,
+            layout: None,
         }
     }
 }
 
-/// Opens a recorded stream, by its extension: `.parquet`, `.csv`, `.jsonl`, `.ndjson`, `.json`, the
-/// last four also with `.gz`.
+/// Opens a recorded stream, by its extension: `.parquet`, `.csv`, `.jsonl`, `.ndjson`, `.json`,
+/// `.bin` (binary records as the options lay them out), all but the first also with `.gz`.
 ///
 /// # Errors
 /// [`Error::File`] when it cannot be opened; [`Error::Recording`] when it is not of its format, or
@@ -91,10 +98,16 @@ pub fn open(path: &Path, schema: &Schema, options: &FileOptions) -> Result<Box<d
         "jsonl" | "ndjson" | "json" => {
             Ok(Box::new(json_lines::JsonLines::open(path, schema, options)?))
         }
+        "bin" => match &options.layout {
+            Some(layout) => {
+                Ok(Box::new(binary::BinaryFile::open(path, schema, (options, layout))?))
+            }
+            None => Err(recording(path, "binary records need event.format = \"binary\"")),
+        },
         _ => Err(recording(
             path,
-            "its name should end in .parquet, .csv, .jsonl, .ndjson or .json (all but the first \
-             also with .gz)",
+            "its name should end in .parquet, .csv, .jsonl, .ndjson, .json or .bin (all but the \
+             first also with .gz)",
         )),
     }
 }
@@ -106,6 +119,8 @@ struct Cursor {
     next: u64,
     end: Option<u64>,
     batch_bytes_max: usize,
+    /// Bytes read for the batch.
+    bytes: usize,
     /// Whether it may have nothing now and more later.
     is_pipe: bool,
     heart: Heart,
@@ -121,6 +136,7 @@ impl Cursor {
             next: options.from_row,
             end: options.limit.map(|limit| options.from_row.saturating_add(limit)),
             batch_bytes_max: options.batch_bytes_max,
+            bytes: 0,
             is_pipe: std::fs::metadata(path).is_ok_and(|about| !about.is_file()),
             heart: Heart::default(),
         }
@@ -131,9 +147,49 @@ impl Cursor {
         self.end.is_some_and(|end| self.next >= end)
     }
 
+    /// A batch, or a part of one, begins.
+    fn begin(&mut self) {
+        self.bytes = 0;
+    }
+
+    /// Whether the slot takes a further record.
+    fn has_room(&self, slot: &Slot) -> bool {
+        !slot.is_full() && !slot.is_full_of_rejects() && self.bytes < self.batch_bytes_max
+    }
+
+    /// [`Cursor::go_on`], with rows made by `events`: records that became rejects leave room.
+    fn fill_by(
+        &mut self,
+        events: &mut Events,
+        slot: &mut Slot,
+        until: Instant,
+        mut record: impl FnMut(&mut Events, &mut Slot, Position) -> Result<Option<usize>, Error>,
+    ) -> Result<Progress, Error> {
+        self.begin();
+        loop {
+            let add = |slot: &mut Slot, position| record(events, slot, position);
+            let progress = self.go_on(slot, until, add)?;
+            events.finish(slot)?;
+            if progress != Progress::Full || !self.has_room(slot) {
+                return Ok(progress);
+            }
+        }
+    }
+
+    /// [`Cursor::go_on`] from the beginning.
+    fn fill(
+        &mut self,
+        slot: &mut Slot,
+        until: Instant,
+        record: impl FnMut(&mut Slot, Position) -> Result<Option<usize>, Error>,
+    ) -> Result<Progress, Error> {
+        self.begin();
+        self.go_on(slot, until, record)
+    }
+
     /// Calls `record` with the position of each record until it says that the file has ended, or
     /// the slot is full, or `until` has passed. `record` returns the bytes it has read.
-    fn fill(
+    fn go_on(
         &mut self,
         slot: &mut Slot,
         until: Instant,
@@ -143,13 +199,11 @@ impl Cursor {
         slot.mark_arrival();
         let span = slot.span_index(&self.topic, 0);
         let first = self.next;
-        let mut bytes = 0;
         let progress = loop {
             if self.is_at_end() {
                 break Progress::Ended;
             }
-            let is_full = slot.is_full() || slot.rejects.len() >= slot.rows_max();
-            if is_full || bytes >= self.batch_bytes_max {
+            if !self.has_room(slot) {
                 break Progress::Full;
             }
             let count = self.next - first;
@@ -158,7 +212,7 @@ impl Cursor {
             }
             let offset = i64::try_from(self.next).expect("fewer records than bytes on any disk");
             match record(slot, Position { span, offset })? {
-                Some(read) => bytes += read,
+                Some(read) => self.bytes += read,
                 None => break Progress::Ended,
             }
             self.next += 1;

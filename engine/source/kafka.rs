@@ -10,6 +10,7 @@
 //! for dashboards. While no broker can be reached the source waits, as for records.
 
 mod callbacks;
+mod decode;
 pub mod group;
 pub mod hold;
 mod lane;
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::config::stream::KafkaConfig;
 use crate::error::Error;
 use crate::ring::{Lead, Position, Slot, Span};
+use crate::source::decode::device::DeviceReader;
 use crate::source::{Progress, Source};
 use crate::watchdog::{Doing, Heart};
 
@@ -36,22 +38,11 @@ use hold::Hold;
 use lane::{Lane, is_before};
 use merge::{Merge, Stand};
 use messages::Messages;
-use queue::{Bell, Front, PartitionQueue, Record};
+use queue::{Bell, Front, PartitionQueue};
 use script::{Script, Step};
 
+pub use decode::Decode;
 pub use subscription::Subscription;
-
-/// What makes rows and labels of records.
-pub trait Decode: Send {
-    /// The time of an event record, as far as it can be told without decoding all of it.
-    fn event_time_ms(&mut self, record: &Record<'_>) -> Option<i64>;
-    /// The time of a label record.
-    fn label_time_ms(&mut self, record: &Record<'_>) -> Option<i64>;
-    /// Appends a row or a reject to the slot, which is not full.
-    fn event(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot);
-    /// Appends a label or a reject to the slot.
-    fn label(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot);
-}
 
 /// Opens the source of a configuration; partitions that `resume` names are read on from there, at
 /// first in the order of `script`.
@@ -259,7 +250,7 @@ impl<D: Decode> KafkaSource<D> {
             match self.script.step(place, |rank| self.lanes[rank].next, Instant::now()) {
                 Step::Read(rank) => {
                     self.stand(rank)?;
-                    if !self.decode_front(rank, slot) {
+                    if !self.decode_front(rank, slot)? {
                         break;
                     }
                     has_read = true;
@@ -286,9 +277,9 @@ impl<D: Decode> KafkaSource<D> {
         {
             self.name_new_lanes(slot);
             has_read = true;
-            self.decode_front(rank, slot);
+            self.decode_front(rank, slot)?;
             if self.merge.is_alone() {
-                while !self.is_full(slot) && self.decode_front(rank, slot) {}
+                while !self.is_full(slot) && self.decode_front(rank, slot)? {}
             }
             self.tell(rank)?;
         }
@@ -296,22 +287,22 @@ impl<D: Decode> KafkaSource<D> {
     }
 
     /// Decodes the partition's record at hand; false when there is none.
-    fn decode_front(&mut self, rank: usize, slot: &mut Slot) -> bool {
+    fn decode_front(&mut self, rank: usize, slot: &mut Slot) -> Result<bool, Error> {
         let lane = &mut self.lanes[rank];
-        let Some(Front::Record(record)) = lane.queue.front() else { return false };
+        let Some(Front::Record(record)) = lane.queue.front() else { return Ok(false) };
         let span = *lane.span.get_or_insert_with(|| slot.span_index(&lane.name.0, lane.name.1));
         let position = Position { span, offset: record.offset() };
         if lane.is_label {
             self.decode.label(&record, position, slot);
         } else {
-            self.decode.event(&record, position, slot);
+            self.decode.event(&record, position, slot)?;
         }
         self.batch_bytes += record.body().len();
         let first = std::mem::replace(&mut lane.next, position.offset + 1);
         slot.spans[span as usize].next = lane.next;
         slot.note_run(span, first, lane.next);
         lane.queue.pass();
-        true
+        Ok(true)
     }
 
     /// Partitions that no checkpoint can know yet are named along with the first record, so that a
@@ -326,10 +317,9 @@ impl<D: Decode> KafkaSource<D> {
         }
     }
 
-    /// Labels and rejects have no limit of their own in a slot; a long run of them fills it too.
+    /// Labels have no limit of their own in a slot; a long run of them fills it too.
     fn is_full(&self, slot: &Slot) -> bool {
-        let rows_max = slot.rows_max();
-        let is_long = slot.labels.len() >= rows_max || slot.rejects.len() >= rows_max;
+        let is_long = slot.labels.len() >= slot.rows_max() || slot.is_full_of_rejects();
         slot.is_full() || is_long || self.batch_bytes >= self.batch_bytes_max
     }
 
@@ -352,13 +342,14 @@ impl<D: Decode> Source for KafkaSource<D> {
         if slot.is_empty() {
             self.batch_bytes = 0;
         }
+        let mut has_read = false;
         loop {
             self.serve_group()?;
             if self.lag_at.elapsed() >= LAG_EVERY {
                 self.show_lag();
             }
             slot.mark_arrival();
-            let has_read = if self.script.is_done() {
+            has_read |= if self.script.is_done() {
                 self.look()?;
                 self.fill(slot)?
             } else {
@@ -367,8 +358,14 @@ impl<D: Decode> Source for KafkaSource<D> {
             if has_read {
                 self.group.heard();
             }
+            let was_full = self.is_full(slot);
+            self.decode.finish(slot)?;
             if self.is_full(slot) || slot.is_cut {
                 return Ok(Progress::Full);
+            }
+            // Records that became rejects leave room.
+            if was_full {
+                continue;
             }
             if self.script.is_done() && self.has_ended() && !has_read {
                 return Ok(Progress::Ended);
@@ -382,6 +379,10 @@ impl<D: Decode> Source for KafkaSource<D> {
 
     fn watched_by(&mut self, heart: &Heart) {
         self.heart = heart.clone();
+    }
+
+    fn read_by(&mut self, reader: DeviceReader) -> bool {
+        self.decode.read_by(reader)
     }
 
     fn acknowledge(&mut self, spans: &[Span]) -> Result<(), Error> {

@@ -142,7 +142,7 @@ impl<'a> RowWriter<'a> {
             Target::Label => {
                 self.slot.recorded_labels[row] = match value {
                     Scalar::Null => f32::NAN,
-                    other => self.schema.label.parse(other).ok_or(Reason::BadLabel)?,
+                    other => schema::label(other, &self.schema.label).ok_or(Reason::BadLabel)?,
                 };
             }
         }
@@ -175,7 +175,7 @@ pub fn reject_event(schema: &Schema, slot: &mut Slot, fault: Fault, at: Position
 }
 
 /// A record without an id of its own is identified by topic, partition and offset, under tag 3.
-fn position_identity(slot: &Slot, position: Position) -> u128 {
+pub(super) fn position_identity(slot: &Slot, position: Position) -> u128 {
     let span = &slot.spans[position.span as usize];
     let topic = u128::from(hash::hash_bytes(span.topic.as_bytes()) & 0xffff_ffff);
     let partition = u128::from(span.partition.cast_unsigned() & 0x00ff_ffff);

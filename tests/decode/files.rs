@@ -113,7 +113,7 @@ fn parquet_times_are_in_the_file_s_unit_and_bad_rows_alone() {
 }
 
 /// A recorded stream, or a loud word that it is not there.
-fn recorded(name: &str) -> Option<PathBuf> {
+pub fn recorded(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("PELTON_DATA").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
         PathBuf::from,

@@ -116,6 +116,13 @@ const ODD: [&[u8]; 9] = [
     br#"{"id":1,"ts":1,"":[[],{"a":[{"":"]}"}]}],"x":"\"\\\/\b\f\n\r\t\ud83d\ude00"}"#,
 ];
 
+/// All of them, and some that are fine.
+pub fn records() -> Vec<Vec<u8>> {
+    let unusable = UNUSABLE.iter().map(|(bytes, ..)| bytes);
+    let small = unusable.chain(&ODD).chain([&BEFORE, &AFTER]).map(|bytes| bytes.to_vec());
+    small.chain(broken().into_iter().map(|(_, bytes)| bytes)).collect()
+}
+
 fn assert_rejected(bytes: &[u8], reason: Reason, field: Option<&str>) {
     let (schema, names) = (payments(), Names::new(&payments()));
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(100)]).into_owned();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use pelton::config::stream::{KafkaConfig, Start};
+use pelton::error::Error;
 use pelton::kafka::create_topics;
 use pelton::ring::{Envelope, LabelRecord, Position, Reason, Reject, Slot, Span};
 use pelton::schema::{
@@ -97,6 +98,18 @@ impl Writer {
         self.0.flush(Duration::from_secs(20)).unwrap();
     }
 
+    /// Writes bodies under these keys; no body is a tombstone.
+    pub fn write_keyed(&self, topic: &str, partition: i32, key: &[u8], body: Option<&[u8]>) {
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition);
+        let record = record.key(key).timestamp(700);
+        let record = if let Some(body) = body { record.payload(body) } else { record };
+        self.0.send(record).map_err(|(error, _)| error).unwrap();
+    }
+
+    pub fn flush(&self) {
+        self.0.flush(Duration::from_secs(20)).unwrap();
+    }
+
     pub fn write_with_header(&self, topic: &str, body: &str, amount: &str, time_ms: i64) {
         let headers = OwnedHeaders::new()
             .insert(Header { key: "amount", value: Some("0") })
@@ -148,7 +161,12 @@ impl Decode for Words {
         words(record.body())[1]
     }
 
-    fn event(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot) {
+    fn event(
+        &mut self,
+        record: &Record<'_>,
+        position: Position,
+        slot: &mut Slot,
+    ) -> Result<(), Error> {
         let [id, time, amount] = words(record.body());
         let header = record.headers().filter(|(name, _)| *name == AMOUNT_HEADER).last();
         let header = header.and_then(|(_, value)| std::str::from_utf8(value).ok());
@@ -157,7 +175,7 @@ impl Decode for Words {
         let mut row = RowWriter::begin(&self.0, slot);
         let (Some(id), Some(time)) = (id, time) else {
             row.reject(Fault::record(Reason::Unparsable), position, record.body());
-            return;
+            return Ok(());
         };
         let cells =
             [Scalar::Int(id), Scalar::Int(time), amount, key.map_or(Scalar::Null, Scalar::Text)];
@@ -165,6 +183,7 @@ impl Decode for Words {
             row.set(field, value).unwrap();
         }
         row.finish(position, record.time_ms(), record.body());
+        Ok(())
     }
 
     fn label(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot) {

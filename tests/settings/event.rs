@@ -1,6 +1,6 @@
 //! Rows of `[event]`, `[fields.*]` and `[[filter]]`.
 
-use super::look::{features, filtered, ids, rejects};
+use super::look::{features, filtered, ids, laid_out, rejects};
 use super::row::{NONE, Row, row};
 
 /// A numeric label window, so that times of labels show in features.
@@ -8,6 +8,18 @@ const RANGE: (&str, &str) = ("fields.NUMBER.range", "[0, 90]");
 /// Without the features that a change of types would make impossible.
 const NO_CATEGORY: &[(&str, &str)] = &[("features", "[{ number = 'NUMBER' }]")];
 const NO_NUMBER: &[(&str, &str)] = &[("features", "[{ calendar = ['hour'] }]")];
+
+/// Records of 36 bytes.
+const BINARY: &str = "
+    event = { id = 'id', time = 't', format = 'binary', record_bytes = 36 }
+    labels.topic = 'labels'
+    layout.id = { offset = 0, type = 'u32' }
+    layout.t = { offset = 4, type = 'i64' }
+    layout.NUMBER = { offset = 12, type = 'i32' }
+    layout.CATEGORY = { offset = 28, type = 'text', bytes = 4 }
+    fields.NUMBER = { type = 'number' }
+    fields.CATEGORY = { type = 'category' }
+    features = [{ number = 'NUMBER' }]";
 
 pub const ROWS: &[Row] = &[
     row("event.id", &["'id'", "'other_id'"], "5", ids),
@@ -21,6 +33,20 @@ pub const ROWS: &[Row] = &[
     row("event.ahead_max", &["'30d'", "'1m'"], "30", rejects),
     row("event.duplicates_within", &["'0ms'", "'1h'"], "'1y'", rejects),
     row("event.record_bytes_max", &["1048576", "300"], "1", rejects),
+    row("event.format", &["'json'", "'binary'"], "'xml'", laid_out).on(BINARY),
+    row("event.record_bytes", &["36", "40", "37"], "0", laid_out).on(BINARY),
+    row("layout.NUMBER.offset", &["12", "13"], "-1", laid_out).on(BINARY),
+    row(
+        "layout.NUMBER.type",
+        &["'i32'", "'f32'", "'u32'", "'i64'", "'f64'", "'u64'"],
+        "'i16'",
+        laid_out,
+    )
+    .on(BINARY),
+    row("layout.NUMBER.bytes", &["4", "3"], "0", laid_out)
+        .on(BINARY)
+        .with(&[("layout.NUMBER.type", "'text'"), ("layout.NUMBER.offset", "20")]),
+    row("layout.NUMBER.missing", &[NONE, "-1080033280"], "2147483648", laid_out).on(BINARY),
     row("fields.CATEGORY.type", &["'category'", "'number'"], "'text'", rejects).with(NO_CATEGORY),
     row(
         "fields.CATEGORY.from",

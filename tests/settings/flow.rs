@@ -2,8 +2,8 @@
 //! can show.
 
 use super::look::{
-    cuts, cuts_of_a_trickle, device, features, joins, page, reported, scores, semicolons, watching,
-    written,
+    checked, cuts, cuts_of_a_trickle, device, features, joins, page, reported, scores, semicolons,
+    watching, written,
 };
 use super::row::{NONE, Row, row};
 
@@ -45,6 +45,7 @@ pub const ROWS: &[Row] = &[
     row("dead_letters.file", &[NONE, "'{dir}/a.jsonl'", "'{dir}/b.jsonl'"], "5", written)
         .with(&[RECORDED]),
     row("source.file", &["'{dir}/a.jsonl'", "'{dir}/b.jsonl'"], "5", reported).with(&[RECORDED]),
+    row("source.decode", &["'cpu'", "'device'"], "'gpu'", checked),
     row("metrics.listen", &[NONE, "'127.0.0.1:{port}'"], "'9464'", page)
         .with(&[RECORDED, ("source.file", "'{dir}/endless.jsonl'")]),
     row("device", &["'auto'", "'cpu'", "'cuda:99'"], "'gpu'", device),

@@ -12,8 +12,9 @@ use pelton::checkpoint::recover::Recovery;
 use pelton::config::Config;
 use pelton::error::Error;
 use pelton::live::Live;
-use pelton::ring::{Slot, Span};
+use pelton::ring::{Position, Slot, Span};
 use pelton::run::Outcome;
+use pelton::source::decode::{MessageParts, Names, event};
 use pelton::source::file::{self, FileOptions};
 use pelton::source::{Progress, Source};
 use pelton::watchdog::Watch;
@@ -49,6 +50,27 @@ pub fn models(world: &World) -> Option<String> {
 /// Why records were not scored.
 pub fn rejects(world: &World) -> Option<String> {
     Some(format!("{:?}", traced(world).rejects))
+}
+
+/// What is made of records of 36, 37 and 40 bytes.
+pub fn laid_out(world: &World) -> Option<String> {
+    let schema = &world.config.event.schema;
+    let names = Names::of_events(&world.config);
+    let mut slot = Slot::new(schema, 9);
+    slot.span_index(&"topic".into(), 0);
+    for bytes in [36, 37, 40] {
+        let mut payload = (bytes as u32).to_le_bytes().to_vec();
+        payload.extend(5_000_i64.to_le_bytes());
+        payload.extend((-1.25_f32).to_le_bytes());
+        payload.extend([0, 0, 1, 192]);
+        payload.extend(*b"1234\0\0\0\0ab");
+        payload.resize(bytes, 0);
+        let message = MessageParts { payload: &payload, ..MessageParts::default() };
+        event(schema, &names, &mut slot, &message, Position::default());
+    }
+    let reasons: Vec<_> = slot.rejects.iter().map(|reject| reject.reason).collect();
+    let rows = (&slot.ids[..slot.rows], &slot.times_ms[..slot.rows]);
+    Some(format!("{rows:?} {:?} {:?} {reasons:?}", slot.number(0), slot.category(0)))
 }
 
 /// How many events the filter left out.
@@ -181,11 +203,24 @@ pub fn device(world: &World) -> Option<String> {
     })
 }
 
+/// What `pelton check` says.
+pub fn checked(world: &World) -> Option<String> {
+    let told = command(world, "check").output().expect("the program starts");
+    assert!(told.status.success());
+    Some(String::from_utf8(told.stdout).expect("a text"))
+}
+
 fn program(world: &World, arguments: &[&str]) -> Command {
+    let mut program = command(world, "run");
+    program.args(arguments).stdout(Stdio::null());
+    program
+}
+
+fn command(world: &World, name: &str) -> Command {
     let path = world.folder.path().join("config.toml");
     std::fs::write(&path, &world.text).expect("written");
     let mut program = Command::new(env!("CARGO_BIN_EXE_pelton"));
-    program.arg("run").arg(path).args(arguments).env("RUST_LOG", "warn").stdout(Stdio::null());
+    program.arg(name).arg(path).env("RUST_LOG", "warn");
     program
 }
 

@@ -13,6 +13,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use pelton_kernels::hash;
 
+use super::binary::Fields;
+use crate::config::Config;
+use crate::config::layout::Layout;
 use crate::schema::{Place, Schema};
 
 /// The wanted names of a kind of record.
@@ -24,6 +27,8 @@ pub struct Names {
     keys: Vec<usize>,
     headers: Vec<(Box<str>, usize)>,
     record_bytes_max: usize,
+    /// Of a binary record.
+    layout: Option<Fields>,
 }
 
 /// One object of the tree.
@@ -74,6 +79,22 @@ impl Names {
         Names::of_places(schema.fields.iter().map(|field| &field.place))
     }
 
+    /// The same, of the event records of a configuration.
+    #[must_use]
+    pub fn of_events(config: &Config) -> Names {
+        let event = &config.event;
+        let names = Names::new(&event.schema).limit(event.record_bytes_max);
+        let body = event.schema.fields.iter().map(|field| match &field.place {
+            Place::Body(name) => Some(name.as_str()),
+            Place::Key | Place::Header(_) => None,
+        });
+        let body = body.enumerate().filter_map(|(index, name)| Some((index, name?)));
+        match &config.layout {
+            Some(layout) => names.laid_out(layout, body),
+            None => names,
+        }
+    }
+
     /// The fields of a schema, as they are found in recordings: what was the key or a header of a
     /// message is in the body under the field's name.
     ///
@@ -100,6 +121,7 @@ impl Names {
             keys: Vec::new(),
             headers: Vec::new(),
             record_bytes_max: Names::RECORD_BYTES_MAX,
+            layout: None,
         };
         for (field, place) in places.into_iter().enumerate() {
             match place {
@@ -116,6 +138,23 @@ impl Names {
     pub fn limit(mut self, record_bytes_max: usize) -> Names {
         self.record_bytes_max = record_bytes_max;
         self
+    }
+
+    /// The same for bodies that are binary, with these fields by their indices.
+    #[must_use]
+    pub fn laid_out<'a>(
+        mut self,
+        layout: &Layout,
+        fields: impl Iterator<Item = (usize, &'a str)>,
+    ) -> Names {
+        self.layout = Some(Fields::new(layout, fields));
+        self
+    }
+
+    /// Where the fields of a binary body are.
+    #[must_use]
+    pub fn layout(&self) -> Option<&Fields> {
+        self.layout.as_ref()
     }
 
     /// The most bytes a record may have.

@@ -3,13 +3,13 @@
 
 mod binary;
 
-use pelton_kernels::decode as plain;
-use pelton_kernels::decode::{DecodeSpec, DecodedRows, Decoder, Format, JsonField, PLAIN, Records};
+use pelton_kernels::decode::{DecodeSpec, DecodedRows, Decoder, PLAIN, Records};
 use pelton_kernels::device::Device;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use super::spec::json_spec;
 use super::*;
 use crate::generate::clicks::{ClickGenerator, ClickRecord, ClickSpec};
 use crate::generate::fraud::{FraudGenerator, FraudRecord, FraudSpec};
@@ -38,41 +38,6 @@ fn schema(fields: Vec<Field>, label: LabelMeaning) -> Schema {
         keeps_labels: false,
         fields,
     }
-}
-
-fn target(target: Target) -> plain::Target {
-    match target {
-        Target::Id => plain::Target::Id,
-        Target::Time(unit) => plain::Target::Time(match unit {
-            TimeUnit::Seconds => plain::TimeUnit::Seconds,
-            TimeUnit::Milliseconds => plain::TimeUnit::Milliseconds,
-            TimeUnit::Microseconds => plain::TimeUnit::Microseconds,
-            TimeUnit::Nanoseconds => plain::TimeUnit::Nanoseconds,
-            TimeUnit::Rfc3339 => plain::TimeUnit::Rfc3339,
-        }),
-        Target::Number(column) => plain::Target::Number(column),
-        Target::Category(column) => plain::Target::Category(column),
-        Target::Label => plain::Target::Label,
-        Target::Text(column) => plain::Target::Text(column),
-    }
-}
-
-fn spec(schema: &Schema, format: Format) -> DecodeSpec {
-    let label = match &schema.label {
-        LabelMeaning::Binary => plain::LabelMeaning::Binary,
-        LabelMeaning::Classes(classes) => plain::LabelMeaning::Classes(classes.clone()),
-        LabelMeaning::Number => plain::LabelMeaning::Number,
-    };
-    let (numbers, categories) = (schema.numbers.len(), schema.categories.len());
-    DecodeSpec { format, numbers, categories, texts: schema.texts.len(), label }
-}
-
-fn json_spec(schema: &Schema, record_bytes_max: usize) -> DecodeSpec {
-    let fields = schema.fields.iter().map(|field| JsonField {
-        name: field.name().to_owned(),
-        targets: field.targets.iter().map(|&of| target(of)).collect(),
-    });
-    spec(schema, Format::Json { fields: fields.collect(), record_bytes_max })
 }
 
 /// The rows as the decoder of plain ones has them.
@@ -273,7 +238,7 @@ fn value() -> impl Strategy<Value = String> {
 }
 
 /// Records that are nearly as they should be, most with a usable id and time.
-fn record(unit: TimeUnit) -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn record(unit: TimeUnit) -> impl Strategy<Value = Vec<u8>> {
     let name = prop::sample::select(vec![
         "id",
         "ts",

@@ -8,17 +8,18 @@ use std::time::Instant;
 use super::lines::Lines;
 use super::{Cursor, FileOptions};
 use crate::error::Error;
-use crate::ring::{Reason, Slot};
+use crate::ring::{Position, Reason, Slot};
 use crate::schema::Schema;
-use crate::source::decode::{MessageParts, Names, event};
+use crate::source::decode::device::DeviceReader;
+use crate::source::decode::events::Events;
+use crate::source::decode::{MessageParts, Names};
 use crate::source::rows::{Fault, reject_event};
 use crate::source::{Progress, Source};
 use crate::watchdog::Heart;
 
 /// A file of JSON lines.
 pub struct JsonLines {
-    schema: Schema,
-    names: Names,
+    events: Events,
     lines: Lines,
     cursor: Cursor,
 }
@@ -38,32 +39,47 @@ impl JsonLines {
         }
         let names = Names::of_recording(schema).limit(options.record_bytes_max);
         let cursor = Cursor::new(path, options);
-        Ok(JsonLines { schema: schema.clone(), names, lines, cursor })
+        Ok(JsonLines { events: Events::new(schema.clone(), names), lines, cursor })
     }
 }
 
 impl Source for JsonLines {
     fn read(&mut self, slot: &mut Slot, until: Instant) -> Result<Progress, Error> {
-        let JsonLines { schema, names, lines, cursor } = self;
-        cursor.fill(slot, until, |slot, position| {
-            let Some(line) = pass_blank_lines(lines)? else {
-                return Ok(None);
-            };
-            let payload = lines.bytes(0, line.length);
-            if line.is_whole {
-                let message = MessageParts { payload, ..MessageParts::default() };
-                event(schema, names, slot, &message, position);
-                lines.advance(line.step);
-                Ok(Some(line.step))
-            } else {
-                reject_event(schema, slot, Fault::record(Reason::TooLarge), position, payload);
-                lines.pass().map(Some)
-            }
+        let JsonLines { events, lines, cursor } = self;
+        cursor.fill_by(events, slot, until, |events, slot, position| {
+            add_line(events, lines, slot, position)
         })
+    }
+
+    fn read_by(&mut self, reader: DeviceReader) -> bool {
+        self.events.read_by(reader)
     }
 
     fn watched_by(&mut self, heart: &Heart) {
         self.cursor.heart = heart.clone();
+    }
+}
+
+/// Adds the next record to the slot; its bytes in the file, or `None` at the end.
+fn add_line(
+    events: &mut Events,
+    lines: &mut Lines,
+    slot: &mut Slot,
+    position: Position,
+) -> Result<Option<usize>, Error> {
+    let Some(line) = pass_blank_lines(lines)? else {
+        return Ok(None);
+    };
+    let payload = lines.bytes(0, line.length);
+    if line.is_whole {
+        let message = MessageParts { payload, ..MessageParts::default() };
+        events.add(slot, &message, position)?;
+        lines.advance(line.step);
+        Ok(Some(line.step))
+    } else {
+        let fault = Fault::record(Reason::TooLarge);
+        reject_event(events.schema(), slot, fault, position, payload);
+        lines.pass().map(Some)
     }
 }
 

@@ -5,9 +5,13 @@
 //! are gone through by the decoder. It is not looked for while only one partition has anything.
 
 use crate::config::Config;
+use crate::config::layout::Layout;
 use crate::config::stream::LabelsConfig;
+use crate::error::Error;
 use crate::ring::{Position, Reason, Slot};
 use crate::schema::{self, Place, Scalar, Schema, Target, TimeFrom, TimeUnit};
+use crate::source::decode::device::DeviceReader;
+use crate::source::decode::events::Events;
 use crate::source::decode::{self, LabelFields, LabelNames, MessageParts, Names, peek};
 use crate::source::rows::{Cells, Fault};
 
@@ -16,8 +20,7 @@ use super::queue::Record;
 
 /// Decodes the messages of a configuration.
 pub struct Messages {
-    schema: Schema,
-    names: Names,
+    events: Events,
     labels: LabelNames,
     event_time: TimeOf,
     label_time: TimeOf,
@@ -31,7 +34,9 @@ impl Messages {
         let schema = config.event.schema.clone();
         let fields = label_fields(&config.labels);
         let event_time = match schema.time {
-            TimeFrom::Field => TimeOf::field(time_place(&schema), bytes_max),
+            TimeFrom::Field => {
+                TimeOf::field(time_place(&schema), bytes_max).laid_out(config.layout.as_ref())
+            }
             TimeFrom::Row { .. } => TimeOf::Nothing,
             TimeFrom::Message => TimeOf::Message,
         };
@@ -40,9 +45,8 @@ impl Messages {
             None => TimeOf::Message,
         };
         Messages {
-            names: Names::new(&schema).limit(bytes_max),
             labels: LabelNames::new(fields, bytes_max),
-            schema,
+            events: Events::new(schema, Names::of_events(config)),
             event_time,
             label_time,
         }
@@ -58,16 +62,29 @@ impl Decode for Messages {
         self.label_time.read(record)
     }
 
-    fn event(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot) {
-        with_parts(record, self.names.has_headers(), |parts| {
-            decode::event(&self.schema, &self.names, slot, parts, position);
-        });
+    fn event(
+        &mut self,
+        record: &Record<'_>,
+        position: Position,
+        slot: &mut Slot,
+    ) -> Result<(), Error> {
+        let events = &mut self.events;
+        with_parts(record, events.has_headers(), |parts| events.add(slot, parts, position))
     }
 
     fn label(&mut self, record: &Record<'_>, position: Position, slot: &mut Slot) {
+        let meaning = &self.events.schema().label;
         with_parts(record, self.labels.has_headers(), |parts| {
-            decode::label(&self.schema.label, &self.labels, slot, parts, position);
+            decode::label(meaning, &self.labels, slot, parts, position);
         });
+    }
+
+    fn finish(&mut self, slot: &mut Slot) -> Result<(), Error> {
+        self.events.finish(slot)
+    }
+
+    fn read_by(&mut self, reader: DeviceReader) -> bool {
+        self.events.read_by(reader)
     }
 }
 
@@ -98,6 +115,19 @@ impl TimeOf {
             };
             TimeOf::Field(Box::new(TimeField { names, name, unit }))
         })
+    }
+
+    /// The same in binary records.
+    fn laid_out(self, layout: Option<&Layout>) -> TimeOf {
+        match (self, layout) {
+            (TimeOf::Field(mut field), Some(layout)) => {
+                let name = field.name.take();
+                let fields = name.as_deref().into_iter().map(|name| (0, name));
+                field.names = field.names.laid_out(layout, fields);
+                TimeOf::Field(field)
+            }
+            (time, _) => time,
+        }
     }
 
     fn read(&self, record: &Record<'_>) -> Option<i64> {
@@ -137,14 +167,18 @@ impl Cells for TimeCell {
     }
 }
 
-fn with_parts(record: &Record<'_>, has_headers: bool, read: impl FnOnce(&MessageParts<'_>)) {
+fn with_parts<T>(
+    record: &Record<'_>,
+    has_headers: bool,
+    read: impl FnOnce(&MessageParts<'_>) -> T,
+) -> T {
     let headers: Vec<_> = if has_headers { record.headers().collect() } else { Vec::new() };
     read(&MessageParts {
         payload: record.body(),
         key: record.key(),
         headers: &headers,
         timestamp_ms: record.time_ms(),
-    });
+    })
 }
 
 fn time_place(schema: &Schema) -> Option<(Place, TimeUnit)> {

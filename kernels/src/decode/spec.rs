@@ -132,8 +132,9 @@ pub enum TimeUnit {
     Microseconds,
     /// Nanoseconds since the epoch, floored to milliseconds.
     Nanoseconds,
-    /// A text. Plain are `2018-04-01T00:00:31`, with a space for the `T`, with a `Z` at the end,
-    /// and after 1970 with up to 9 digits of a fraction; years are 1 to 9998.
+    /// A text as RFC 3339 (`2018-04-01T00:00:31Z`), or the same without a zone, read as UTC. Plain
+    /// are `2018-04-01T00:00:31`, with a space for the `T`, with a `Z` at the end, and after 1970
+    /// with up to 9 digits of a fraction; years are 1 to 9998.
     Rfc3339,
 }
 

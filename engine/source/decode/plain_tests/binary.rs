@@ -1,13 +1,14 @@
-//! Binary records: read here field by field, by the pen of the decoder of the stream.
+//! Binary records: the plain ones are those of the decoder of the stream.
 
-use pelton_kernels::decode::{BinaryField, BinaryKind, Format, PLAIN};
+use pelton_kernels::decode::{BinaryKind, PLAIN};
 use proptest::prelude::*;
 
+use super::super::spec::binary_spec;
 use super::*;
-use crate::source::rows::RowWriter;
+use crate::config::layout::{Laid, Layout};
 
-/// The fields of a record of 64 bytes, and what the decoder of the stream would take from them.
-fn packed(unit: TimeUnit, label: LabelMeaning) -> (Schema, Vec<(usize, BinaryKind, Option<u64>)>) {
+/// The fields of a record of 64 bytes, and where they lie.
+fn packed(unit: TimeUnit, label: LabelMeaning) -> (Schema, Layout) {
     let schema = schema(
         vec![
             field("id", &[Target::Id]),
@@ -20,7 +21,7 @@ fn packed(unit: TimeUnit, label: LabelMeaning) -> (Schema, Vec<(usize, BinaryKin
         ],
         label,
     );
-    let layout = vec![
+    let places = [
         (0, BinaryKind::Text { width: 16 }, None),
         (16, BinaryKind::F64, None),
         (24, BinaryKind::F64, None),
@@ -29,31 +30,14 @@ fn packed(unit: TimeUnit, label: LabelMeaning) -> (Schema, Vec<(usize, BinaryKin
         (52, BinaryKind::I32, Some(0xffff_ffff)),
         (57, BinaryKind::F32, None),
     ];
+    let laid = schema.fields.iter().zip(places).map(|(field, (offset, kind, missing_bits))| Laid {
+        name: field.name().to_owned(),
+        offset,
+        kind,
+        missing_bits,
+    });
+    let layout = Layout { record_bytes: 64, fields: laid.collect() };
     (schema, layout)
-}
-
-/// The scalar of a field: `None` where it is no value at all.
-fn scalar(bytes: &[u8], kind: BinaryKind, missing: Option<u64>) -> Option<Scalar<'_>> {
-    let bits = |count: usize| {
-        let mut all = [0; 8];
-        all[..count].copy_from_slice(bytes);
-        u64::from_le_bytes(all)
-    };
-    let float = |x: f64| if x.is_nan() { Scalar::Null } else { Scalar::Float(x + 0.0) };
-    match kind {
-        BinaryKind::F32 => Some(float(f64::from(f32::from_bits(bits(4) as u32)))),
-        BinaryKind::F64 => Some(float(f64::from_bits(bits(8)))),
-        BinaryKind::Text { .. } => {
-            let text = std::str::from_utf8(bytes).ok()?.trim_end_matches('\0');
-            let is_one = !text.contains('\0');
-            is_one.then_some(if text.is_empty() { Scalar::Null } else { Scalar::Text(text) })
-        }
-        _ if missing == Some(bits(kind.bytes())) => Some(Scalar::Null),
-        BinaryKind::I32 => Some(Scalar::Int(i64::from(bits(4) as u32 as i32))),
-        BinaryKind::U32 => Some(Scalar::Int(i64::from(bits(4) as u32))),
-        BinaryKind::I64 => Some(Scalar::Int(bits(8) as i64)),
-        BinaryKind::U64 => i64::try_from(bits(8)).ok().map(Scalar::Int),
-    }
 }
 
 proptest! {
@@ -82,22 +66,14 @@ proptest! {
             record[52..56].copy_from_slice(&label.to_le_bytes());
         }
         let (schema, layout) = packed(UNITS[unit], meanings()[meaning].clone());
-        let fields = schema.fields.iter().zip(&layout).map(|(field, &(offset, kind, missing))| {
-            let targets = field.targets.iter().map(|&of| target(of)).collect();
-            BinaryField { offset, kind, missing_bits: missing, targets }
-        });
-        let format = Format::Binary { fields: fields.collect(), record_bytes: record.len() };
-        let rows = plainly(&spec(&schema, format), &[&*record]);
+        let rows = plainly(&binary_spec(&schema, &layout), &[&*record]);
         if rows.marks[0] == PLAIN {
+            let fields = schema.fields.iter().map(Field::name).enumerate();
+            let names = Names::new(&schema).laid_out(&layout, fields);
             let mut slot = Slot::new(&schema, 1);
             let span = slot.span_index(&"topic".into(), 0);
-            let mut row = RowWriter::begin(&schema, &mut slot);
-            for (index, &(offset, kind, missing)) in layout.iter().enumerate() {
-                let value = scalar(&record[offset..offset + kind.bytes()], kind, missing);
-                row.set(index, value.expect("a value")).expect("of use");
-            }
-            let is_finished = row.finish(Position { span, offset: 0 }, None, record);
-            prop_assert!(is_finished);
+            let message = MessageParts { payload: record, ..MessageParts::default() };
+            event(&schema, &names, &mut slot, &message, Position { span, offset: 0 });
             is_row(&schema, &rows, 0, &slot, record);
         }
     }
