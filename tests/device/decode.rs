@@ -10,7 +10,7 @@ use pelton::config::Config;
 use pelton::device::Device;
 use pelton::metrics::Totals;
 use pelton::source::file::{self, FileOptions};
-use pelton_kernels::device::double::{Double, ENVIRONMENT};
+use pelton_kernels::device::double::{ENVIRONMENT, tested};
 
 use super::{outcome, save};
 use crate::checkpoint::job::Job;
@@ -60,7 +60,7 @@ fn run(config: &str, (records, folder): (&[Vec<u8>], &Path), gpu: Option<&Device
 
 /// The runs with and without are the same in every cut; the last one.
 fn agree(config: &str, lines: &[Vec<u8>], cuts: &[&str]) -> Left {
-    let gpu = Device::Gpu(Double::open(0));
+    let gpu = Device::Gpu(tested().remove(0));
     let mut last = None;
     // The name of the input is part of what is written.
     let folder = tempfile::tempdir().expect("a folder");

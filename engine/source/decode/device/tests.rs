@@ -2,7 +2,7 @@
 //! fills alone: rows, rejects and labels, their order, and what came along with them.
 
 use metrics_exporter_prometheus::PrometheusBuilder;
-use pelton_kernels::device::double::Double;
+use pelton_kernels::device::double::{Double, tested};
 use proptest::prelude::*;
 
 use crate::config::Config;
@@ -61,7 +61,7 @@ fn events(config: &Config) -> Events {
 
 fn events_there(config: &Config) -> Events {
     let mut events = events(config);
-    assert!(events.read_by(DeviceReader::new(config, &Double::open(0)).expect("a double")));
+    assert!(events.read_by(DeviceReader::new(config, &tested().remove(0)).expect("a GPU")));
     events
 }
 
