@@ -60,6 +60,9 @@ fn explain_stream(config: &Config) {
         SourceConfig::File { path } => println!("events   {}", path.display()),
         SourceConfig::None => println!("events   from `pelton replay --input`"),
     }
+    if let Some(layout) = &config.layout {
+        println!("records  binary, {} bytes each", layout.record_bytes);
+    }
     let labels = &config.labels;
     let horizon = duration(labels.horizon_ms);
     match &labels.topic {

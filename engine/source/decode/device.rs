@@ -6,8 +6,8 @@
 //! read every record when it came.
 //!
 //! # Memory
-//! Page-locked and on the GPU, once each: at most [`BYTES_MAX`] of raw records, and the columns of
-//! `batch.rows_max` rows. A batch of more bytes is read in parts.
+//! Page-locked and on the GPU, once each: `batch.bytes_max` of raw records, but at most 32 MiB, and
+//! the columns of `batch.rows_max` rows. A batch of more bytes is read in parts.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use metrics::Counter;
 use pelton_kernels::decode::device::{DecodedBuffers, DeviceDecoder, RecordBuffers};
 use pelton_kernels::decode::{DecodedRows, Decoder, PLAIN, Records};
-use pelton_kernels::device::{Device, Gpu, Stream};
+use pelton_kernels::device::{Device, DeviceError, Gpu, Stream};
 
 use crate::config::Config;
 use crate::config::layout::Laid;
@@ -36,8 +36,9 @@ const SAMPLE: u64 = 10_000;
 pub struct DeviceReader {
     stream: Stream,
     decoder: Decoder,
-    /// Made for the first record, which tells in what order names come.
-    there: Option<DeviceDecoder>,
+    there: DeviceDecoder,
+    /// Whether it knows from a record in what order names come.
+    has_followed: bool,
     records: Records,
     sent: RecordBuffers,
     read: DecodedBuffers,
@@ -77,10 +78,12 @@ impl DeviceReader {
         let spec = spec(&config.event, config.layout.as_ref());
         let (rows, bytes) = (config.batch.rows_max, config.batch.bytes_max.min(BYTES_MAX));
         let device = Device::Gpu(Arc::clone(gpu));
+        let (stream, decoder) = (Stream::new(gpu)?, Decoder::new(&spec)?);
         Ok(DeviceReader {
-            stream: Stream::new(gpu)?,
-            decoder: Decoder::new(&spec)?,
-            there: None,
+            there: DeviceDecoder::new(&stream, &decoder)?,
+            stream,
+            decoder,
+            has_followed: false,
             records: Records::new(&device, rows, bytes)?,
             sent: RecordBuffers::new(gpu, rows, bytes)?,
             read: DecodedBuffers::new(gpu, [spec.numbers, spec.categories, spec.texts], rows)?,
@@ -172,14 +175,18 @@ impl DeviceReader {
 
     /// The kernels' part: the rows of all records that wait, with their marks.
     fn run(&mut self) -> Result<(), Error> {
-        let DeviceReader { stream, decoder, there, records, sent, read, rows, .. } = self;
-        let there = match there {
-            Some(there) => there,
-            none => {
-                decoder.follow(records.record(0));
-                none.insert(DeviceDecoder::new(stream, decoder)?)
+        let DeviceReader {
+            stream, decoder, there, has_followed, records, sent, read, rows, ..
+        } = self;
+        if !std::mem::replace(has_followed, true) {
+            decoder.follow(records.record(0));
+            match DeviceDecoder::new(stream, decoder) {
+                Ok(quicker) => *there = quicker,
+                // The one that is there reads the same.
+                Err(DeviceError::Memory { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
-        };
+        }
         sent.give(stream, records)?;
         there.run(stream, sent, read)?;
         read.fetch(stream, rows.memory())?;

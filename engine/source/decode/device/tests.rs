@@ -1,6 +1,8 @@
 //! Slots filled by way of a GPU, which the double plays, are those that the decoder of the stream
 //! fills alone: rows, rejects and labels, their order, and what came along with them.
 
+use std::time::Instant;
+
 use metrics_exporter_prometheus::PrometheusBuilder;
 use pelton_kernels::device::double::{Double, tested};
 use proptest::prelude::*;
@@ -8,10 +10,11 @@ use proptest::prelude::*;
 use crate::config::Config;
 use crate::ring::{Arena, Reason, Slot};
 use crate::schema::{Place, TimeUnit};
-use crate::source::decode::events::Events;
+use crate::source::decode::events::{Events, place};
 use crate::source::decode::plain_tests::record;
 use crate::source::decode::{LabelFields, LabelNames, label};
 use crate::source::rows::reject_event;
+use crate::source::{Progress, Source};
 
 use super::*;
 
@@ -241,6 +244,9 @@ fn binary_records_are_plain() {
     });
     let page = recorder.handle().render();
     assert!(page.contains("pelton_decoded_records_total{read=\"plain\"} 50"), "{page}");
+    // A recording of the stream as JSON lines is not for that reader.
+    let reader = DeviceReader::new(&config, &Double::open(0)).expect("a double");
+    assert!(!events(&configs()[0]).read_by(reader));
 }
 
 /// A record with something nested is one that kernels leave to others.
@@ -283,6 +289,36 @@ fn a_gpu_that_goes_away_ends_the_reading() {
         }
     }
     assert!(ends > 5, "{ends}");
+}
+
+/// A source that is asked whether a GPU may read its records.
+struct Asked(usize);
+
+impl Source for Asked {
+    fn read(&mut self, _: &mut Slot, _: Instant) -> Result<Progress, Error> {
+        Ok(Progress::Ended)
+    }
+
+    fn read_by(&mut self, _: DeviceReader) -> bool {
+        self.0 += 1;
+        true
+    }
+}
+
+#[test]
+fn only_a_gpu_with_the_memory_is_given_to_a_source() {
+    let mut config = configs().remove(0);
+    let mut asked = Asked(0);
+    for device in [Device::Cpu, Device::Gpu(Double::of_memory(100_000))] {
+        place(&config, &device, &mut asked).expect("the CPU decodes");
+    }
+    assert_eq!(asked.0, 0);
+    let gpu = Device::Gpu(Double::open(0));
+    place(&config, &gpu, &mut asked).expect("there is memory");
+    assert_eq!(asked.0, 1);
+    config.decode = crate::config::decode::DecodeBy::Cpu;
+    place(&config, &gpu, &mut asked).expect("the CPU decodes");
+    assert_eq!(asked.0, 1, "the CPU is asked for");
 }
 
 #[test]
