@@ -17,9 +17,9 @@
 //! The tiled layout stays on the CPU. A table whose limits on keys or bytes may be reached by the
 //! next batch has to be brought home ([`DeviceWindows::prepare`]): whom a limit evicts depends on
 //! the order of all rows of all keys, and is left to the CPU. A table larger than the memory of the
-//! GPU has its idle keys on the host (`device/moves.rs`, which has the limits of that). A batch has at most 2^24 calls, a key
-//! at most 2^31 entries. `min`, `max` and `distinct` look through their window, eight entries at a
-//! time (`distinct` one), where the CPU keeps what it knows of them.
+//! GPU has its idle keys on the host (`device/moves.rs`, which has the limits of that). A batch has
+//! at most 2^24 calls, a key at most 2^31 entries. `min`, `max` and `distinct` look through their
+//! window, eight entries at a time (`distinct` one), where the CPU keeps what it knows of them.
 
 mod cold;
 mod layout;
@@ -212,6 +212,7 @@ impl DeviceWindows {
             calls_max = calls_max.max(calls);
             table.room.has_given(&table.standing, entering);
             table.labels.count = 0;
+            table.batch = table.batch.wrapping_add(1);
         }
         Ok(calls_max)
     }

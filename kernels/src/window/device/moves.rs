@@ -1,10 +1,11 @@
-//! Which keys of a table are on the GPU: those of the batch, and of the others the ones that were
-//! written to last, as far as its memory goes.
+//! Which keys of a table are on the GPU: those of the batch, and of the others the ones that a batch
+//! had last, as far as its memory goes.
 //!
-//! As long as a table grows, all of its keys are there. When it can grow no more, idle keys are
-//! forgotten, and those whose newest entry is the oldest move out to the host (`cold.rs`), a
-//! quarter of the room at a time, so that looking for them is rare. A key that a batch has comes in
-//! before the batch, whether it asks or enters; the host knows which, for it has the columns.
+//! As long as a table grows, all of its keys are there. When it can grow no more, keys that no
+//! window reaches are forgotten, and those that no batch had for the longest move out to the host
+//! (`cold.rs`), a quarter of the room at a time, so that looking for them is rare. A key that a
+//! batch has comes in before the batch, whether it asks or enters; the host knows which, for it has
+//! the columns.
 //!
 //! # Limits
 //! A sixteenth of the GPU's memory is left free by whatever grows here. Growing is a copy, so a
@@ -62,15 +63,14 @@ impl DeviceWindows {
         }
     }
 
-    /// Moves keys out until a table has at most `keys` on the GPU: those whose newest entry is the
-    /// oldest (ties: the smaller key) first. Waits.
+    /// Moves keys out until a table has at most `keys` on the GPU: those that no batch had for the
+    /// longest first. Waits.
     ///
     /// # Errors
     /// [`DeviceError`].
     pub fn cool(&mut self, stream: &Stream, index: usize, keys: usize) -> Result<(), DeviceError> {
         self.settle(stream)?;
-        let mut hot = self.hot(stream, index, |_| true)?;
-        sort_idle_first(&mut hot);
+        let mut hot = self.hot_by_use(stream, index, |_| true)?;
         hot.truncate(hot.len().saturating_sub(keys));
         self.push(stream, index, &hot)
     }
@@ -140,8 +140,8 @@ impl DeviceWindows {
         keys.sort_unstable();
         let mut coming = Coming::of_calls(table.entering(batch.rows));
         table.wanted(batch).iter().for_each(|held| coming.add_key(held.len as usize));
-        let mut hot = self.hot(stream, index, |held| keys.binary_search(&held.key).is_err())?;
-        sort_idle_first(&mut hot);
+        let is_other = |held: &Held| keys.binary_search(&held.key).is_err();
+        let hot = self.hot_by_use(stream, index, is_other)?;
         let table = &mut self.tables[index];
         table.cold.has_looked_at(table.standing.slots as usize);
         let mut leaving = Coming::default();
@@ -238,8 +238,4 @@ impl DeviceTable {
         });
         held.collect()
     }
-}
-
-fn sort_idle_first(keys: &mut [Held]) {
-    keys.sort_unstable_by_key(|held| (held.newest_ms, held.key));
 }

@@ -168,6 +168,30 @@ impl DeviceWindows {
         self.settle(stream)
     }
 
+    /// The keys on the GPU for which `is_meant` holds, those no batch had for the longest first (of
+    /// them, those whose newest entry is the oldest; then the smaller key). The table is settled.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub(super) fn hot_by_use(
+        &self,
+        stream: &Stream,
+        index: usize,
+        is_meant: impl Fn(&Held) -> bool,
+    ) -> Result<Vec<Held>, DeviceError> {
+        let mut keys = self.hot(stream, index, is_meant)?;
+        let table = &self.tables[index];
+        let mut used = vec![0_u32; table.standing.slots as usize];
+        stream.read(table.room.used(), &mut used)?;
+        // A key that no batch had for 2^32 of them passes for one that was used.
+        let age = |held: &Held| {
+            let used = held.slot.and_then(|slot| used.get(slot as usize));
+            table.batch.wrapping_sub(used.copied().unwrap_or(table.batch))
+        };
+        keys.sort_by_cached_key(|held| (std::cmp::Reverse(age(held)), held.newest_ms, held.key));
+        Ok(keys)
+    }
+
     /// The keys on the GPU for which `is_meant` holds; the table is settled.
     ///
     /// # Errors

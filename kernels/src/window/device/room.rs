@@ -52,6 +52,8 @@ pub(super) struct Room {
     is_indexed: bool,
     heads: Buffer<KeyHead>,
     free_slots: Buffer<u32>,
+    /// The batch that had the key last, by slot.
+    used: Buffer<u32>,
     rings: Buffer<ChunkRef>,
     chunks: Buffer<u32>,
     chunk_words: usize,
@@ -90,6 +92,7 @@ impl Room {
             is_indexed: true,
             heads: Buffer::new(gpu, 0)?,
             free_slots: Buffer::new(gpu, 0)?,
+            used: Buffer::new(gpu, 0)?,
             rings: Buffer::new(gpu, 0)?,
             chunks: Buffer::new(gpu, 0)?,
             chunk_words: layout.chunk_words,
@@ -170,6 +173,7 @@ impl Room {
         let used = standing.slots as usize + self.given;
         grow(stream, &mut self.heads, slots, used)?;
         grow(stream, &mut self.free_slots, slots, used)?;
+        grow(stream, &mut self.used, slots, used)?;
         let used = (standing.chunks as usize + self.given) * self.chunk_words;
         grow(stream, &mut self.chunks, chunks * self.chunk_words, used)?;
         let used = standing.rings as usize + self.given_rings;
@@ -262,6 +266,7 @@ impl Room {
         self.keys = Buffer::new(gpu, 0)?;
         self.slot_of = Buffer::new(gpu, 0)?;
         self.free_slots = Buffer::new(gpu, 0)?;
+        self.used = Buffer::new(gpu, 0)?;
         self.work = Work::new(gpu)?;
         Ok(())
     }
@@ -271,13 +276,19 @@ impl Room {
         &self.heads
     }
 
+    /// The number of the batch that had the key of each slot last.
+    pub fn used(&self) -> &Buffer<u32> {
+        &self.used
+    }
+
     /// Fills in where everything is and how much of it there is room for.
     pub fn point(&self, argument: &mut TableArgued) {
-        argument.kept[..6].copy_from_slice(&[
+        argument.kept[..7].copy_from_slice(&[
             self.keys.address(),
             self.slot_of.address(),
             self.heads.address(),
             self.free_slots.address(),
+            self.used.address(),
             self.rings.address(),
             self.chunks.address(),
         ]);
@@ -298,7 +309,7 @@ impl Room {
             self.keys.byte_count(),
             self.slot_of.byte_count(),
             self.heads.byte_count(),
-            self.free_slots.byte_count(),
+            self.free_slots.byte_count() + self.used.byte_count(),
             self.rings.byte_count(),
             self.chunks.byte_count(),
         ];

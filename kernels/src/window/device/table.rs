@@ -56,6 +56,8 @@ pub(super) struct DeviceTable {
     pub standing: Standing,
     /// What came home with a state: keys and entries that a limit had evicted.
     pub evicted: [u64; 2],
+    /// The number of the batch, modulo 2^32.
+    pub batch: u32,
 }
 
 impl Labels {
@@ -107,7 +109,9 @@ impl DeviceTable {
         let room = Room::new(stream, &layout, &columns)?;
         let (labels, standing) = (Labels::new(), Standing::default());
         let cold = Cold::new(layout.entry_words);
-        Ok(DeviceTable { layout, spec, columns, room, cold, labels, standing, evicted: [0; 2] })
+        let evicted = [0; 2];
+        let batch = 0;
+        Ok(DeviceTable { layout, spec, columns, room, cold, labels, standing, evicted, batch })
     }
 
     /// Entries that come with a batch of so many rows and the labels at hand, at most.
@@ -201,10 +205,11 @@ impl DeviceTable {
             readings: small(layout.readings.len()),
             has_squares: u32::from(layout.has_squares),
             is_over_labels: u32::from(layout.is_over_labels()),
+            batch: self.batch,
             ..TableArgued::default()
         };
         self.room.point(&mut argument);
-        argument.kept[6] = standings + (index * size_of::<Standing>()) as u64;
+        argument.kept[7] = standings + (index * size_of::<Standing>()) as u64;
         argument
     }
 }

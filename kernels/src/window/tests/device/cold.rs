@@ -1,5 +1,5 @@
-//! Tables that are larger than the memory of their GPU: whatever moves to the host and back, outputs
-//! and saved bytes are those of the CPU.
+//! Tables that are larger than the memory of their GPU: whatever moves to the host and back, what
+//! they say and the bytes they save are those of the CPU.
 
 use super::*;
 use crate::cases::Draw;
@@ -131,11 +131,15 @@ impl Twins {
     /// Walks a batch on both sides and compares what it says.
     fn walk(&mut self, what: &str) {
         let batch = batch(self.crowd, &mut self.draw, &mut self.now_ms);
-        let expected = walk_on_cpu(&mut self.here, (&self.spec, &self.columns), &batch);
-        self.go_home_if_needed(&batch, what);
+        self.walk_batch(&batch, what);
+    }
+
+    fn walk_batch(&mut self, batch: &Batch, what: &str) {
+        let expected = walk_on_cpu(&mut self.here, (&self.spec, &self.columns), batch);
+        self.go_home_if_needed(batch, what);
         let given = match &mut self.home {
             Some(home) => walk_on_cpu(home, (&self.spec, &self.columns), &batch),
-            None => self.walk_there(&batch),
+            None => self.walk_there(batch),
         };
         let width = self.spec.features.len();
         let differs = given.iter().zip(&expected).position(|(x, y)| x.to_bits() != y.to_bits());
@@ -313,6 +317,33 @@ fn a_saved_table_larger_than_the_memory_goes_on_there() {
         twins.walk("the end");
     }
     assert!(twins.moved()[1] > 0, "keys came in");
+}
+
+#[test]
+fn a_key_that_is_only_asked_for_is_in_use() {
+    let mut twins =
+        Twins::new(&Double::open(0), Crowd { over: Over::Labels, rows: 50, ..WIDE }, 26);
+    let walk = |twins: &mut Twins, asked: u64, labelled: Option<u64>| {
+        let mut batch = batch(twins.crowd, &mut twins.draw, &mut twins.now_ms);
+        batch.categories[0] = (asked..asked + 50).collect();
+        let labels = if labelled.is_some() { batch.label_keys.len() } else { 0 };
+        batch.label_keys = (0..labels as u64).map(|at| labelled.unwrap_or(0) + at).collect();
+        batch.label_times_ms.truncate(labels);
+        batch.label_values.truncate(labels);
+        batch.before_rows.truncate(labels);
+        twins.walk_batch(&batch, "only asked");
+    };
+    walk(&mut twins, 1000, Some(1));
+    walk(&mut twins, 1000, Some(101));
+    // The first keys have the older labels, and are asked for.
+    walk(&mut twins, 1, None);
+    let windows = twins.there.as_mut().expect("there is memory");
+    windows.cool(&twins.on, 0, 50).expect("a working GPU");
+    assert!(windows.cold(0).moved_out > 0);
+    walk(&mut twins, 1, None);
+    assert_eq!(twins.moved()[1], 0, "none of them had moved out");
+    walk(&mut twins, 101, None);
+    assert!(twins.moved()[1] > 0, "the others had");
 }
 
 #[test]
