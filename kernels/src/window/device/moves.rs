@@ -1,4 +1,4 @@
-//! Which keys of a table are on the GPU: those of the batch, and of the others the ones that a batch
+//! Which keys of a table are on the GPU: those of the batch, and of the others those that batches
 //! had last, as far as its memory goes.
 //!
 //! As long as a table grows, all of its keys are there. When it can grow no more, keys that no

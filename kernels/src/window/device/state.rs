@@ -123,7 +123,8 @@ impl DeviceWindows {
             if loaded.len() >= LOADED {
                 self.place(stream, index, (&keys, &entries), &loaded, &mut is_full)?;
                 loaded.clear();
-                (keys.clear(), entries.clear());
+                keys.clear();
+                entries.clear();
             }
         }
         self.place(stream, index, (&keys, &entries), &loaded, &mut is_full)

@@ -138,7 +138,7 @@ impl Twins {
         let expected = walk_on_cpu(&mut self.here, (&self.spec, &self.columns), batch);
         self.go_home_if_needed(batch, what);
         let given = match &mut self.home {
-            Some(home) => walk_on_cpu(home, (&self.spec, &self.columns), &batch),
+            Some(home) => walk_on_cpu(home, (&self.spec, &self.columns), batch),
             None => self.walk_there(batch),
         };
         let width = self.spec.features.len();
