@@ -13,13 +13,15 @@
 //! must fit together; where they do not, or where keys move to and fro so much that the CPU alone
 //! is no slower (`Cold::is_no_gain`), the table is for the CPU.
 
-use super::layout::Standing;
+use std::sync::Arc;
+
+use super::layout::{Standing, TableArgued};
 use super::pieces::{Held, LOADED, Loaded, PIECE, entries_of, gather, piece_of};
 use super::room::{Coming, Room};
 use super::table::DeviceTable;
 use super::{ColdCounts, DeviceWindows};
 use crate::assemble::Columns;
-use crate::device::{DeviceError, Stream};
+use crate::device::{Buffer, Device, DeviceError, Pinned, Pinning, Stream};
 use crate::hash;
 
 /// What is done, one after the other, where there is no memory for a batch.
@@ -172,17 +174,17 @@ impl DeviceWindows {
         if keys.is_empty() {
             return Ok(());
         }
-        // From the first key that is released to the index, no memory is asked for but by `gather`.
+        // From the first key that is released to the index, no memory is asked for but by `fetch`.
         let argument = self.argument(stream, index)?;
         let given = stream.buffer_of(&[0_u32])?;
         let table = &mut self.tables[index];
         let entry_words = table.layout.entry_words;
         let (mut rest, mut most, mut moved) = (keys, PIECE, Ok(()));
-        let mut words = Vec::new();
+        let mut staged = Pinned::ordinary(0);
         while !rest.is_empty() {
             let (piece, later) = rest.split_at(piece_of(rest, entry_words, most));
-            words.resize(entries_of(piece) * entry_words, 0);
-            let slots = match gather(stream, &argument, piece, &mut words) {
+            let words = entries_of(piece) * entry_words;
+            let slots = match fetch(stream, &argument, (piece, words), &mut staged) {
                 Err(DeviceError::Memory { .. }) if piece.len() > 1 => {
                     most /= 4;
                     continue;
@@ -194,7 +196,7 @@ impl DeviceWindows {
                 Ok(slots) => slots,
             };
             table.room.release(stream, argument.address(), &slots, &given)?;
-            let mut left = &words[..];
+            let mut left = &staged[..words];
             for held in piece {
                 let own = left.split_at(held.len as usize * entry_words);
                 table.cold.take_out(held.key, own.0);
@@ -238,4 +240,21 @@ impl DeviceTable {
         });
         held.collect()
     }
+}
+
+/// Sends the keys' entries, so many words, on their way to page-locked memory, which is made long
+/// enough; the slots of the keys are there now.
+fn fetch(
+    stream: &Stream,
+    table: &Buffer<TableArgued>,
+    (keys, words): (&[Held], usize),
+    staged: &mut Pinned<u32>,
+) -> Result<Buffer<u32>, DeviceError> {
+    if words > staged.len() {
+        let device = Device::Gpu(Arc::clone(stream.gpu()));
+        *staged = Pinned::new(&device, words.next_power_of_two(), Pinning::Both)?;
+    }
+    let [out, slots] = gather(stream, table, keys, words)?;
+    stream.download((staged, 0), (&out, 0), words)?;
+    Ok(slots)
 }

@@ -37,13 +37,13 @@ pub(super) fn entries_of(keys: &[Held]) -> usize {
     keys.iter().map(|held| held.len as usize).sum()
 }
 
-/// Reads the words of the keys' entries, one key behind the other; the slots are there now.
+/// Gathers the keys' entries, so many words, one key behind the other; and their slots.
 pub(super) fn gather(
     stream: &Stream,
     table: &Buffer<TableArgued>,
     keys: &[Held],
-    words: &mut [u32],
-) -> Result<Buffer<u32>, DeviceError> {
+    words: usize,
+) -> Result<[Buffer<u32>; 2], DeviceError> {
     let slots: Vec<u32> = keys.iter().filter_map(|held| held.slot).collect();
     let mut place = 0_u64;
     let places: Vec<u64> = keys
@@ -54,10 +54,10 @@ pub(super) fn gather(
         })
         .collect();
     let (slots, places) = (stream.buffer_of(&slots)?, stream.buffer_of(&places)?);
-    let out: Buffer<u32> = Buffer::new(stream.gpu(), words.len())?;
+    let out = Buffer::new(stream.gpu(), words)?;
     let count = small(slots.len());
     if count == 0 {
-        return Ok(slots);
+        return Ok([out, slots]);
     }
     let addresses = [table.address(), slots.address(), places.address(), out.address()];
     let launch = Launch {
@@ -75,8 +75,7 @@ pub(super) fn gather(
     ];
     // SAFETY: the kernel's arguments; the output is as long as the entries of these keys.
     unsafe { stream.launch(launch, &arguments) }?;
-    stream.read(&out, words)?;
-    Ok(slots)
+    Ok([out, slots])
 }
 
 /// Entries of whole keys on their way to a table, by columns.
@@ -154,7 +153,7 @@ impl DeviceWindows {
         table.make_room(stream, self.standings.address(), index, (loaded.coming, count))?;
         let [values, codes] = loaded.widths;
         let columns = (loaded.column(&loaded.values, values), loaded.column(&loaded.codes, codes));
-        table.room.labels.write_entries(
+        table.room.labels.give_entries(
             stream,
             (&loaded.keys, &loaded.times_ms),
             (&columns.0, &columns.1),

@@ -51,11 +51,12 @@ impl DeviceWindows {
             let there: Vec<Held> =
                 piece.iter().filter(|held| held.slot.is_some()).copied().collect();
             words.resize(entries_of(&there) * table.layout.entry_words, 0);
-            match gather(stream, &argument, &there, &mut words) {
+            match gather(stream, &argument, &there, words.len()) {
                 // Smaller pieces need less memory.
                 Err(DeviceError::Memory { .. }) if piece.len() > 1 => most /= 4,
                 gathered => {
-                    gathered.map_err(io::Error::other)?;
+                    let read = gathered.and_then(|[out, _]| stream.read(&out, &mut words));
+                    read.map_err(io::Error::other)?;
                     self.write_piece(index, state, (piece, &words))?;
                     rest = later;
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Labels;
 use super::layout::Segment;
-use crate::device::{Buffer, DeviceError, Gpu, Stream};
+use crate::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Plain, Stream};
 
 /// What enters without asking: labels, or the entries of keys that come in as a whole.
 pub(super) struct LabelBuffers {
@@ -14,6 +14,15 @@ pub(super) struct LabelBuffers {
     values: Buffer<f32>,
     codes: Buffer<u64>,
     before_rows: Buffer<u32>,
+    staged: Staged,
+}
+
+/// Page-locked memory through which the entries of whole keys go.
+struct Staged {
+    keys: Pinned<u64>,
+    times_ms: Pinned<i64>,
+    values: Pinned<f32>,
+    codes: Pinned<u64>,
 }
 
 impl LabelBuffers {
@@ -24,6 +33,12 @@ impl LabelBuffers {
             values: Buffer::new(gpu, 0)?,
             codes: Buffer::new(gpu, 0)?,
             before_rows: Buffer::new(gpu, 0)?,
+            staged: Staged {
+                keys: Pinned::ordinary(0),
+                times_ms: Pinned::ordinary(0),
+                values: Pinned::ordinary(0),
+                codes: Pinned::ordinary(0),
+            },
         })
     }
 
@@ -53,23 +68,20 @@ impl LabelBuffers {
         stream.upload((&mut self.before_rows, 0), (&mut from.before_rows, 0), count)
     }
 
-    /// Writes the entries of whole keys, by columns, to where labels are; waits.
-    pub fn write_entries(
+    /// Sends the entries of whole keys, by columns, on their way to where labels are.
+    pub fn give_entries(
         &mut self,
         stream: &Stream,
         (keys, times_ms): (&[u64], &[i64]),
         (values, codes): (&[f32], &[u64]),
     ) -> Result<(), DeviceError> {
-        self.keys.reserve(keys.len())?;
-        self.times_ms.reserve(keys.len())?;
-        self.values.reserve(values.len())?;
-        self.codes.reserve(codes.len())?;
         self.before_rows.reserve(keys.len())?;
         stream.clear(&mut self.before_rows)?;
-        stream.write(&mut self.keys, keys)?;
-        stream.write(&mut self.times_ms, times_ms)?;
-        stream.write(&mut self.values, values)?;
-        stream.write(&mut self.codes, codes)
+        let staged = &mut self.staged;
+        give(stream, &mut self.keys, &mut staged.keys, keys)?;
+        give(stream, &mut self.times_ms, &mut staged.times_ms, times_ms)?;
+        give(stream, &mut self.values, &mut staged.values, values)?;
+        give(stream, &mut self.codes, &mut staged.codes, codes)
     }
 
     /// As [`TableArgued::labels_at`](super::layout::TableArgued::labels_at).
@@ -139,4 +151,21 @@ impl Work {
         let seen = self.watermarks_ms.byte_count() + self.visible.byte_count();
         by_call + sorted + seen + self.segments.byte_count()
     }
+}
+
+/// Sends values on their way through page-locked memory; both are made long enough.
+fn give<T: Plain>(
+    stream: &Stream,
+    to: &mut Buffer<T>,
+    staged: &mut Pinned<T>,
+    values: &[T],
+) -> Result<(), DeviceError> {
+    let count = values.len();
+    to.reserve(count)?;
+    if count > staged.len() {
+        let device = Device::Gpu(Arc::clone(stream.gpu()));
+        *staged = Pinned::new(&device, count.next_power_of_two(), Pinning::Upload)?;
+    }
+    staged[..count].copy_from_slice(values);
+    stream.upload((to, 0), (staged, 0), count)
 }
