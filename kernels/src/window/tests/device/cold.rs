@@ -348,17 +348,19 @@ fn a_key_that_is_only_asked_for_is_in_use() {
 
 #[test]
 fn what_no_window_reaches_is_forgotten_on_the_host_too() {
-    let mut twins = Twins::new(&Double::open(0), WIDE, 24);
+    let crowd = Crowd { keys: 100_000, ..WIDE };
+    let (mut twins, mut held_max) = (Twins::new(&Double::open(0), crowd, 24), 0);
     for batch in 0..40 {
         twins.walk("with all on the host");
         let windows = twins.there.as_mut().expect("there is memory");
         windows.cool(&twins.on, 0, 0).expect("a working GPU");
         assert_eq!(windows.cold(0).keys, windows.keys_held(0), "batch {batch}");
+        held_max = held_max.max(windows.cold(0).keys);
         twins.now_ms += 5_000;
     }
-    // A hundred keys a batch come, all of which can be reached for four batches.
-    let held = twins.there.as_ref().expect("there").keys_held(0);
-    assert!((200..3000).contains(&held), "{held} keys");
+    // A hundred new ones come with a batch, and can be reached for four batches.
+    let out = twins.moved()[0];
+    assert!(out > 3500 && held_max < 1500, "{held_max} keys at most of {out} that moved");
     assert!(twins.state() == save(&twins.here));
 }
 
