@@ -118,7 +118,7 @@ impl FeatureStage {
             let key = |resolved: &Resolved| join.pending().label_key(resolved.entry, index);
             table.take(resolved, key, &mut self.place)?;
         }
-        self.bring_home(slot.rows)?;
+        self.bring_home(slot)?;
         let given = &mut self.given[..slot.rows * width];
         for table in &mut self.events {
             table.run(slot, given, width)?;
@@ -139,8 +139,8 @@ impl FeatureStage {
     }
 
     /// Takes the tables off a GPU that cannot be kept there through the next batch.
-    fn bring_home(&mut self, rows: usize) -> Result<(), Error> {
-        while let Some((gone, table)) = self.place.leaving(rows)? {
+    fn bring_home(&mut self, slot: &Slot) -> Result<(), Error> {
+        while let Some((gone, table)) = self.place.leaving(slot)? {
             self.move_home(gone, table);
         }
         Ok(())

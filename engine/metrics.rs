@@ -223,6 +223,7 @@ fn gauges(of: &[Label], pipeline: &Pipeline) -> Vec<Shown> {
         let key = || with(of, "key", table.name.to_owned());
         shown.push(amount(gauge!("pelton_window_keys", key()), table.keys));
         shown.push(amount(gauge!("pelton_window_bytes", key()), table.bytes));
+        shown.push(amount(gauge!("pelton_window_cold_keys", key()), table.cold.keys));
     }
     shown.extend(models::gauges(of, pipeline.learner()));
     // The trailing metrics, named as in the report.
@@ -283,6 +284,10 @@ fn show_windows(of: &[Label], pipeline: &Pipeline) {
     for table in pipeline.features().window_gauges() {
         let key = || with(of, "key", table.name.to_owned());
         counter!("pelton_window_keys_evicted_total", key()).absolute(table.counts.evicted_keys);
+        for (to, count) in [("host", table.cold.moved_out), ("gpu", table.cold.brought_in)] {
+            let labels = with(&key(), "to", to);
+            counter!("pelton_window_keys_moved_total", labels).absolute(count);
+        }
     }
 }
 
@@ -325,6 +330,7 @@ fn describe() {
     describe_counter!("pelton_scores_nonfinite_total", "Scores that were not finite");
     describe_counter!("pelton_values_repaired_total", "Numbers imputed or clipped, by field");
     describe_counter!("pelton_window_keys_evicted_total", "Keys forgotten because of a limit");
+    describe_counter!("pelton_window_keys_moved_total", "Keys moved to or from a GPU's memory");
     describe_gauge!("pelton_slots_free", "Slots of the ring that are free");
     describe_gauge!("pelton_pending_events", "Events that wait for their label");
     describe_gauge!("pelton_pending_bytes", "Bytes they take");
@@ -332,6 +338,7 @@ fn describe() {
     describe_gauge!("pelton_watermark_seconds", "Newest event time, seconds since the epoch");
     describe_gauge!("pelton_window_keys", "Keys in a window table");
     describe_gauge!("pelton_window_bytes", "Bytes of a window table");
+    describe_gauge!("pelton_window_cold_keys", "Keys of a window table that a GPU has no room for");
     describe_gauge!("pelton_model_trailing", "Metrics over the trailing window of judged rows");
     describe_histogram!("pelton_stage_seconds", "Time of a stage per micro-batch");
     describe_histogram!("pelton_score_latency_seconds", "From a record's arrival to its score out");

@@ -131,6 +131,54 @@ fn tables_at_their_limits_come_home_and_go_on() {
     assert!(moved == here, "moved to the CPU");
 }
 
+/// A run to its end: the pipeline as it is then.
+fn run_on(config: &Config, device: &Device, records: &[Record]) -> (Vec<u32>, Pipeline) {
+    let mut pipeline = Pipeline::on(config, device).expect("a possible configuration");
+    let mut slot = Slot::new(&config.event.schema, 100);
+    let (mut feed, mut scores) = (Feed::new(config, records), Vec::new());
+    while feed.next_batch(&mut slot) {
+        pipeline.step(&mut slot).expect("data never ends a run");
+        scores.extend(slot.scores.iter().map(|score| score.to_bits()));
+    }
+    (scores, pipeline)
+}
+
+#[test]
+fn tables_larger_than_the_memory_stay_and_say_the_same() {
+    let text = format!(
+        "model = {{ kind = 'linear', optimizer = 'sgd' }}\n\
+         transform.hash_bits = 10\nlearn.step_rows = 50\n{CONFIG}"
+    );
+    let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    // Half of the payments are those of a few shops, the others of a thousand.
+    let wide = |(number, record): (usize, Record)| match record {
+        Record::Event(text) if number % 2 == 0 => {
+            let shop = format!(r#""shop":"w{}-s"#, number * number % 997);
+            Record::Event(text.replace(r#""shop":"s"#, &shop))
+        }
+        record => record,
+    };
+    let records: Vec<Record> = records(34, 5000, 0..0).into_iter().enumerate().map(wide).collect();
+    let (scores, here) = run_on(&config, &Device::Cpu, &records);
+    let gpu = Double::open(0);
+    let (_, there) = run_on(&config, &Device::Gpu(gpu.clone()), &records);
+    let (free, all) = gpu.memory().expect("a working GPU");
+    let windows: usize = there.features().window_gauges().map(|gauge| gauge.bytes).sum();
+    drop(there);
+    let mut moved = 0;
+    for share in [4, 2] {
+        // What is left free for others beside.
+        let memory = (all - free - windows as u64 / share) * 16 / 15;
+        let gpu = Device::Gpu(Double::of_memory(memory));
+        let (scores_there, there) = run_on(&config, &gpu, &records);
+        assert!(scores_there == scores, "scores, in {memory} bytes");
+        assert!(save(&there) == save(&here), "state, in {memory} bytes");
+        let cold = there.features().window_gauges().map(|gauge| gauge.cold);
+        moved += cold.map(|cold| cold.moved_out.min(cold.brought_in)).sum::<u64>();
+    }
+    assert!(moved > 0, "keys moved out and in");
+}
+
 const WIDE: &str = "dir = DIR\nevery = '30ms'\n\
     [model]\nkind = 'linear'\noptimizer = 'ftrl'\n[learn]\nstep_rows = 512";
 

@@ -125,11 +125,12 @@ impl Place {
         }
     }
 
-    /// A table that cannot be kept on the GPU through a batch of so many rows, and its number
-    /// there; those behind it move up.
-    pub fn leaving(&mut self, rows: usize) -> Result<Option<(usize, WindowTable)>, Error> {
+    /// A table that cannot be kept on the GPU through this batch, and its number there; those
+    /// behind it move up.
+    pub fn leaving(&mut self, slot: &Slot) -> Result<Option<(usize, WindowTable)>, Error> {
         let Place::There(there) = self else { return Ok(None) };
-        let Some(index) = there.windows.prepare(&there.stream, rows)? else { return Ok(None) };
+        let batch = columns_of(slot);
+        let Some(index) = there.windows.prepare(&there.stream, &batch)? else { return Ok(None) };
         there.has_known = true;
         let table = there.windows.take_home(&there.stream, index);
         let failed = |source| Error::State { section: "windows".to_owned(), source };

@@ -1,10 +1,11 @@
 //! The window tables of the feature stage: which columns of a slot they read, and when.
 //!
 //! A table is kept here or, where its layout is the exact one, on the GPU the engine computes on
-//! (`place.rs` has those). One that comes near a limit there comes home and stays.
+//! (`place.rs` has those). One that comes near a limit there comes home and stays; of one that is
+//! larger than the GPU's memory the idle keys lie here.
 
 use pelton_kernels::KernelError;
-use pelton_kernels::window::device::{DeviceWindows, TableColumns};
+use pelton_kernels::window::device::{ColdCounts, DeviceWindows, TableColumns};
 use pelton_kernels::window::{Layout, Over, Rows, TableSpec, Target, WindowCounts, WindowTable};
 use smallvec::SmallVec;
 
@@ -23,8 +24,10 @@ pub struct Gauge<'a> {
     pub name: &'a str,
     /// Keys held.
     pub keys: usize,
-    /// Bytes held.
+    /// Bytes held, here and on a GPU.
     pub bytes: usize,
+    /// Which of its keys a GPU has no memory for.
+    pub cold: ColdCounts,
     /// What was unusual.
     pub counts: WindowCounts,
 }
@@ -109,14 +112,18 @@ impl EventTable {
 
     /// How the table stands.
     pub fn gauge<'a>(&'a self, there: Option<&'a DeviceWindows>) -> Gauge<'a> {
-        let (keys, bytes, counts) = match (&self.home, there) {
-            (Home::Here(table), _) => (table.keys_held(), table.bytes(), table.counts()),
-            (Home::There(index), Some(there)) => {
-                (there.keys_held(*index), there.bytes(*index), there.counts(*index))
+        let (keys, bytes, cold, counts) = match (&self.home, there) {
+            (Home::Here(table), _) => {
+                (table.keys_held(), table.bytes(), ColdCounts::default(), table.counts())
             }
-            (Home::There(_), None) => (0, 0, WindowCounts::default()),
+            (&Home::There(index), Some(there)) => {
+                let cold = there.cold(index);
+                let bytes = there.bytes(index) + cold.bytes;
+                (there.keys_held(index), bytes, cold, there.counts(index))
+            }
+            (Home::There(_), None) => Default::default(),
         };
-        Gauge { name: &self.plan.name, keys, bytes, counts }
+        Gauge { name: &self.plan.name, keys, bytes, cold, counts }
     }
 }
 

@@ -174,6 +174,14 @@ pub const CASES: &[Case] = &[
         rows: BATCH,
         open: |rows, seed| WindowWork::open((rows, seed), windows::EVERYTHING),
     },
+    Case {
+        kernel: "window",
+        shape: "the same, most keys on the host",
+        // What moves to and fro is not counted.
+        bytes_per_row: (3 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,
+        rows: BATCH,
+        open: |rows, seed| WindowWork::open((rows, seed), windows::COLD),
+    },
 ];
 
 /// Numbers drawn from a seed.

@@ -20,7 +20,8 @@ void windows() {
     t.is_over_labels = over_labels;
     t.chunk_words = TIME_WORDS + CHUNK + CODE_WORDS * t.codes + 16;
     std::vector<Word> keys(1 << KEY_BITS), categories(2 * ROWS), label_keys(ROWS);
-    std::vector<unsigned> slot_of(1 << KEY_BITS), free_slots(SLOTS), chunks(CHUNKS * t.chunk_words);
+    std::vector<unsigned> slot_of(1 << KEY_BITS), free_slots(SLOTS), used(SLOTS);
+    std::vector<unsigned> chunks(CHUNKS * t.chunk_words);
     std::vector<KeyHead> heads(SLOTS);
     std::vector<ChunkRef> rings(RINGS);
     TableStanding standing = {};
@@ -41,7 +42,7 @@ void windows() {
     std::vector<Word> sorted(2 * ROWS), sorting(2 * ROWS);
     std::vector<KeySegment> segments(2 * ROWS);
     t.keys = keys.data(), t.slot_of = slot_of.data(), t.heads = heads.data();
-    t.free_slots = free_slots.data(), t.rings = rings.data(), t.chunks = chunks.data();
+    t.free_slots = free_slots.data(), t.used = used.data(), t.rings = rings.data(), t.chunks = chunks.data();
     t.standing = &standing, t.windows = windows, t.readings = readings.data();
     t.times_ms = times_ms.data(), t.numbers = numbers.data(), t.categories = categories.data();
     t.columns = columns, t.out = out.data(), t.label_keys = label_keys.data();

@@ -1,6 +1,7 @@
 //! Work for the windows: a stream that goes on in time, batch after batch, over the same keys.
 
 use super::{Draw, Work, brought, bytes, pinned};
+use crate::assemble::Columns;
 use crate::assemble::device::{ColumnBuffers, PinnedColumns};
 use crate::coordinate::device::TableError;
 use crate::device::{Pinned, Stream};
@@ -23,14 +24,19 @@ pub(super) struct Shape {
     keys: usize,
     /// Every aggregate, late rows, and a table over labels of the first key.
     has_all: bool,
+    /// Keys that stay on the GPU after a batch, where not all do.
+    hot: Option<usize>,
 }
 
 /// Seven keys of a payment, each with six windows.
-pub(super) const WIDE: Shape = Shape { keys: 7, has_all: false };
+pub(super) const WIDE: Shape = Shape { keys: 7, has_all: false, hot: None };
 /// Whatever there is.
-pub(super) const EVERYTHING: Shape = Shape { keys: 2, has_all: true };
+pub(super) const EVERYTHING: Shape = Shape { keys: 2, has_all: true, hot: None };
+/// The same, where most keys lie on the host between batches.
+pub(super) const COLD: Shape = Shape { hot: Some(5), ..EVERYTHING };
 
 pub(super) struct WindowWork {
+    shape: Shape,
     specs: Vec<(TableSpec, TableColumns)>,
     here: Vec<WindowTable>,
     times_ms: Vec<i64>,
@@ -156,6 +162,7 @@ impl WindowWork {
             out: vec![0.0; rows * width],
             span_ms: now_ms + 1,
             there: None,
+            shape,
             specs,
             times_ms,
             categories,
@@ -218,11 +225,22 @@ impl Work for WindowWork {
             labels.values[..count].copy_from_slice(&self.labels.values);
             labels.before_rows[..count].copy_from_slice(&self.labels.before_rows);
         }
-        if windows.prepare(stream, rows)?.is_some() {
+        let batch = Columns {
+            rows,
+            stride: rows,
+            times_ms: &[],
+            numbers: &[],
+            categories: &self.categories,
+            given: &[],
+        };
+        if windows.prepare(stream, &batch)?.is_some() {
             let bytes = windows.bytes(0) as u64;
             return Err(crate::device::DeviceError::Memory { bytes }.into());
         }
         windows.run(stream, columns)?;
+        if let Some(keys) = self.shape.hot {
+            (0..windows.len()).try_for_each(|index| windows.cool(stream, index, keys))?;
+        }
         let moved = times_ms.iter_mut().chain(label_times_ms);
         moved.for_each(|time_ms| *time_ms += self.span_ms);
         Ok(())

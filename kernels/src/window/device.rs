@@ -15,26 +15,33 @@
 //!
 //! # Limits
 //! The tiled layout stays on the CPU. A table whose limits on keys or bytes may be reached by the
-//! next batch, or for which there is no memory left, has to be brought home
-//! ([`DeviceWindows::prepare`]): whom a limit evicts depends on the order of all rows of all keys,
-//! and is left to the CPU. A batch has at most 2^24 calls, a key
-//! at most 2^31 entries. `min`, `max` and `distinct` look through their window, eight entries at a
-//! time (`distinct` one), where the CPU keeps what it knows of them.
+//! next batch has to be brought home ([`DeviceWindows::prepare`]): whom a limit evicts depends on
+//! the order of all rows of all keys, and is left to the CPU. A table larger than the memory of the
+//! GPU has its idle keys on the host (`device/moves.rs`, which has the limits of that). A batch has
+//! at most 2^24 calls, a key at most 2^31 entries. `min`, `max` and `distinct` look through their
+//! window, eight entries at a time (`distinct` one), where the CPU keeps what it knows of them.
 
+mod cold;
 mod layout;
+mod moves;
+mod pieces;
 mod room;
 mod state;
 mod table;
+mod work;
 
 use std::io;
 use std::sync::Arc;
 
 use super::{TableSpec, WindowCounts, WindowTable};
+use crate::assemble::Columns;
 use crate::assemble::device::ColumnBuffers;
 use crate::coordinate::device::TableError;
 use crate::device::{Argument, Buffer, Device, DeviceError, Launch, Pinned, Pinning, Stream};
 
+pub use cold::ColdCounts;
 use layout::{Standing, TableArgued, small};
+use room::Coming;
 use table::DeviceTable;
 pub use table::{Labels, TableColumns};
 
@@ -107,27 +114,36 @@ impl DeviceWindows {
         Ok(&mut table.labels)
     }
 
-    /// Makes room for the next batch, of so many rows and the labels at hand. Names the first table
-    /// that may reach its limits, or for which there is no memory: it has to be brought home
+    /// Makes room for the next batch, of these rows and the labels at hand: their categories are
+    /// those the GPU has, from which keys are made. Names the first table that may reach its
+    /// limits, or is better kept by the CPU (`device/moves.rs`): it has to be brought home
     /// ([`DeviceWindows::take_home`]) before this is asked again.
     ///
     /// # Errors
-    /// [`DeviceError`].
-    pub fn prepare(&mut self, stream: &Stream, rows: usize) -> Result<Option<usize>, DeviceError> {
+    /// [`crate::KernelError`] where the table's key is not among the columns; [`DeviceError`].
+    pub fn prepare(
+        &mut self,
+        stream: &Stream,
+        batch: &Columns<'_>,
+    ) -> Result<Option<usize>, TableError> {
         for index in 0..self.tables.len() {
-            let entering = self.tables[index].entering(rows);
+            self.tables[index].check_keys(batch)?;
+            let entering = self.tables[index].entering(batch.rows);
             if self.tables[index].is_crowded(entering) {
-                self.forget(stream, index)?;
+                match self.forget(stream, index) {
+                    Err(DeviceError::Memory { .. }) => {}
+                    other => other?,
+                }
             }
-            if !self.tables[index].is_within_limits(entering) {
+            let table = &self.tables[index];
+            if !table.is_within_limits(entering) || table.cold.is_no_gain() {
+                return Ok(Some(index));
+            }
+            if !self.ready(stream, index, batch)? {
                 return Ok(Some(index));
             }
             let table = &mut self.tables[index];
-            let calls = rows + table.labels.count;
-            match table.make_room(stream, self.standings.address(), index, (entering, calls)) {
-                Err(DeviceError::Memory { .. }) => return Ok(Some(index)),
-                other => other?,
-            }
+            table.cold.has_served(batch.rows + table.labels.count);
         }
         Ok(None)
     }
@@ -181,8 +197,9 @@ impl DeviceWindows {
             let calls = rows + table.labels.count;
             let entering = table.entering(rows);
             // Nothing, where the batch was prepared for.
-            table.make_room(stream, self.standings.address(), index, (entering, calls))?;
-            table.room.give_labels(stream, &mut table.labels)?;
+            let coming = Coming::of_calls(entering);
+            table.make_room(stream, self.standings.address(), index, (coming, calls))?;
+            table.room.labels.give(stream, &mut table.labels)?;
             let mut argument = table.argument(self.standings.address(), index);
             (argument.rows, argument.labels) = (small(rows), small(table.labels.count));
             let [times_ms, numbers, categories, given] = columns.addresses();
@@ -195,6 +212,7 @@ impl DeviceWindows {
             calls_max = calls_max.max(calls);
             table.room.has_given(&table.standing, entering);
             table.labels.count = 0;
+            table.batch = table.batch.wrapping_add(1);
         }
         Ok(calls_max)
     }
@@ -254,10 +272,10 @@ impl DeviceWindows {
         WindowCounts::from_words([keys, values, saturated, late, evicted_keys, evicted_entries])
     }
 
-    /// Keys held, idle ones included, as known when it was last settled.
+    /// Keys held, here and there, idle ones included, as known when it was last settled.
     #[must_use]
     pub fn keys_held(&self, index: usize) -> usize {
-        self.tables[index].standing.keys()
+        self.tables[index].standing.keys() + self.tables[index].cold.len()
     }
 
     /// Bytes of device memory of a table.
@@ -312,13 +330,17 @@ impl DeviceWindows {
         self.settle(stream)?;
         let argument = self.argument(stream, index)?;
         let table = &mut self.tables[index];
-        let of = (argument.address(), table.standing.slots);
-        let given = table.room.forget(stream, of)?;
-        table.room.index(stream, of, &given)?;
+        let horizon_ms = table.layout.plan.horizon_ms(table.standing.watermark_ms);
+        table.cold.forget(horizon_ms);
+        table.room.forget(stream, (argument.address(), table.standing.slots))?;
         self.settle(stream)?;
         let table = &mut self.tables[index];
         table.room.has_forgotten(table.standing.keys());
         Ok(())
+    }
+
+    fn argument(&self, stream: &Stream, index: usize) -> Result<Buffer<TableArgued>, DeviceError> {
+        stream.buffer_of(&[self.tables[index].argument(self.standings.address(), index)])
     }
 }
 

@@ -1,15 +1,11 @@
 // What is done between batches: keys that no window can reach any more are forgotten, the index is
-// made anew, and the entries of chosen keys are gathered to be saved.
+// made anew, and the entries of chosen keys are gathered, to be saved or to lie on the host.
 #include "readings.cuh"
 #include "stores.cuh"
 
-// Chunks and rings are only given back in this launch.
-extern "C" __global__ void window_forget(const KeyedTable* tables, unsigned* given) {
-  const KeyedTable& t = tables[0];
-  const unsigned slot = blockIdx.x * blockDim.x + threadIdx.x;
-  if (slot >= t.standing->slots) return;
+// The key of a slot goes, with all its entries; `given` counts the slots that have become free.
+NUMBERS void forget_key(const KeyedTable& t, unsigned slot, unsigned* given) {
   KeyHead& head = t.heads[slot];
-  if (head.key == 0 || head.newest_ms > horizon_ms(t, t.standing->watermark_ms)) return;
   const KeyView view = view_of(t, head);
   const unsigned count = head.end - head.first;
   const unsigned chunks = (head.first % CHUNK + count + CHUNK - 1) / CHUNK;
@@ -21,7 +17,24 @@ extern "C" __global__ void window_forget(const KeyedTable* tables, unsigned* giv
   t.free_slots[t.standing->free_slots + atomicAdd(given, 1u)] = slot;
 }
 
-// The buckets are empty before; free slots are counted in behind `window_forget`.
+// Chunks and rings are only given back in this launch.
+extern "C" __global__ void window_forget(const KeyedTable* tables, unsigned* given) {
+  const KeyedTable& t = tables[0];
+  const unsigned slot = blockIdx.x * blockDim.x + threadIdx.x;
+  if (slot >= t.standing->slots) return;
+  const KeyHead& head = t.heads[slot];
+  if (head.key == 0 || head.newest_ms > horizon_ms(t, t.standing->watermark_ms)) return;
+  forget_key(t, slot, given);
+}
+
+// The keys of `slots`, all different, go: they were gathered before. As above.
+extern "C" __global__ void window_release(const KeyedTable* tables, const unsigned* slots,
+                                          unsigned count, unsigned* given) {
+  const unsigned at = blockIdx.x * blockDim.x + threadIdx.x;
+  if (at < count) forget_key(tables[0], slots[at], given);
+}
+
+// The buckets are empty before; free slots are counted in behind those that have given some.
 extern "C" __global__ void window_index(const KeyedTable* tables, const unsigned* given) {
   const KeyedTable& t = tables[0];
   const unsigned slot = blockIdx.x * blockDim.x + threadIdx.x;

@@ -113,8 +113,10 @@ extern "C" __global__ void window_leave(const KeyedTable* tables, unsigned block
       (blockIdx.x % blocks_of_table) * (blockDim.x / WARP) + threadIdx.x / WARP;
   if (t.standing->failures != 0 || at >= t.standing->segments) return;
   const KeySegment& segment = t.segments[at];
+  const unsigned slot = static_cast<unsigned>(t.sorted[segment.from] >> 32);
+  if (lane == 0) t.used[slot] = t.batch;
   if (segment.entered == 0) return;
-  KeyHead& head = t.heads[static_cast<unsigned>(t.sorted[segment.from] >> 32)];
+  KeyHead& head = t.heads[slot];
   if ((head.bits & IS_LATE) != 0) {
     const unsigned end = walk(t, segment, head, lane);
     if (lane == 0) {

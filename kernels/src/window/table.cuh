@@ -75,6 +75,7 @@ struct KeyedTable {
   unsigned* slot_of;      // [2^key_bits]
   KeyHead* heads;         // [slots_max]
   unsigned* free_slots;   // [slots_max]
+  unsigned* used;         // [slots_max]: the batch that had the key last
   ChunkRef* rings;        // [rings_max]
   unsigned* chunks;       // [chunks_max, chunk_words]
   TableStanding* standing;
@@ -105,7 +106,8 @@ struct KeyedTable {
   unsigned key_bits, slots_max, chunks_max, rings_max, chunk_words;
   unsigned key_columns, values, codes, window_count, reading_count;
   unsigned rows, labels, stride, out_stride, out_offset, sort_passes;
-  unsigned has_squares, is_over_labels, is_loading, unused;
+  unsigned has_squares, is_over_labels, is_loading;
+  unsigned batch;  // its number, modulo 2^32: only which keys lie where depends on it
 };
 
 // The entries of a key.

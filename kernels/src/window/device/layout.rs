@@ -122,8 +122,8 @@ pub(super) struct Segment {
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(super) struct TableArgued {
-    /// Keys, slots, heads, free slots, rings, chunks, standing.
-    pub kept: [u64; 7],
+    /// Keys, slots, heads, free slots, when used, rings, chunks, standing.
+    pub kept: [u64; 8],
     /// Windows, readings.
     pub plan: [u64; 2],
     /// Times, numbers, categories, the list of columns, the outputs.
@@ -153,10 +153,10 @@ pub(super) struct TableArgued {
     pub has_squares: u32,
     pub is_over_labels: u32,
     pub is_loading: u32,
-    pub unused: u32,
+    pub batch: u32,
 }
 
-// SAFETY: numbers only, without padding: 32, 24, 16, 64, 200, 32 and 304 bytes.
+// SAFETY: numbers only, without padding: 32, 24, 16, 64, 200, 32 and 312 bytes.
 unsafe impl Plain for WindowArgued {}
 // SAFETY: as above.
 unsafe impl Plain for ReadingArgued {}
@@ -175,7 +175,7 @@ const _: () = {
     assert!(size_of::<WindowArgued>() == 32 && size_of::<ReadingArgued>() == 24);
     assert!(size_of::<ChunkRef>() == 16 && size_of::<KeyHead>() == 64);
     assert!(size_of::<Standing>() == 200 && size_of::<Segment>() == 32);
-    assert!(size_of::<TableArgued>() == 304);
+    assert!(size_of::<TableArgued>() == 312);
 };
 
 /// What a GPU computes of a table.

@@ -3,14 +3,16 @@
 //! Room for a batch is made before it is given, from bounds: a call that enters takes at most one
 //! slot and one chunk. A ring that grows takes at most twice the chunks its key has, so that all
 //! that grow in a batch take at most twice the chunks of the table. Growing is a copy in the order
-//! of the stream; idle keys are forgotten first where there are likely to be enough of them.
+//! of the stream; idle keys are forgotten first where there are likely to be enough of them. A part
+//! of the GPU's memory is left free: saving, moving keys and other work need some on their way.
 
 use std::sync::Arc;
 
+use super::TableColumns;
 use super::layout::{
-    ChunkRef, KeyHead, Layout, ReadingArgued, Segment, Standing, TableArgued, WindowArgued, small,
+    CHUNK, ChunkRef, KeyHead, Layout, ReadingArgued, Standing, TableArgued, WindowArgued, small,
 };
-use super::{Labels, TableColumns};
+use super::work::{LabelBuffers, Work};
 use crate::device::{Argument, Buffer, DeviceError, Gpu, Launch, Plain, Stream};
 
 const KEY_BITS_MIN: u32 = 6;
@@ -18,21 +20,48 @@ const KEY_BITS_MIN: u32 = 6;
 const CROWD: usize = 1024;
 /// Threads of the kernels that go over all slots.
 const SLOTS: u32 = 128;
+/// The share of the GPU's memory that what is kept here leaves free.
+const SPARED: u64 = 16;
+
+/// What may come to a table, or leave it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Coming {
+    keys: usize,
+    chunks: usize,
+}
+
+impl Coming {
+    /// Calls of a batch that enter, whatever their keys are.
+    pub fn of_calls(entering: usize) -> Coming {
+        Coming { keys: entering, chunks: entering }
+    }
+
+    /// A key, with all of its entries.
+    pub fn add_key(&mut self, entries: usize) {
+        self.keys += 1;
+        self.chunks += entries.div_ceil(CHUNK);
+    }
+}
 
 /// The memory of one table.
 pub(super) struct Room {
     keys: Buffer<u64>,
     slot_of: Buffer<u32>,
     key_bits: u32,
+    /// Whether the buckets know all keys.
+    is_indexed: bool,
     heads: Buffer<KeyHead>,
     free_slots: Buffer<u32>,
+    /// The batch that had the key last, by slot.
+    used: Buffer<u32>,
     rings: Buffer<ChunkRef>,
     chunks: Buffer<u32>,
     chunk_words: usize,
     windows: Buffer<WindowArgued>,
     readings: Buffer<ReadingArgued>,
     columns: Buffer<u32>,
-    labels: LabelBuffers,
+    /// What enters without asking.
+    pub labels: LabelBuffers,
     work: Work,
     /// Slots that may be in use when the next batch is through.
     slots: usize,
@@ -42,39 +71,6 @@ pub(super) struct Room {
     given_rings: usize,
     /// Keys that were left when idle ones were last forgotten.
     left: usize,
-}
-
-struct LabelBuffers {
-    keys: Buffer<u64>,
-    times_ms: Buffer<i64>,
-    values: Buffer<f32>,
-    codes: Buffer<u64>,
-    before_rows: Buffer<u32>,
-}
-
-/// Room for the calls of a batch.
-struct Work {
-    sources: Buffer<u32>,
-    places: Buffer<u32>,
-    watermarks_ms: Buffer<i64>,
-    sorted: Buffer<u64>,
-    sorting: Buffer<u64>,
-    visible: Buffer<u32>,
-    segments: Buffer<Segment>,
-}
-
-impl Work {
-    fn new(gpu: &Arc<Gpu>) -> Result<Work, DeviceError> {
-        Ok(Work {
-            sources: Buffer::new(gpu, 0)?,
-            places: Buffer::new(gpu, 0)?,
-            watermarks_ms: Buffer::new(gpu, 0)?,
-            sorted: Buffer::new(gpu, 0)?,
-            sorting: Buffer::new(gpu, 0)?,
-            visible: Buffer::new(gpu, 0)?,
-            segments: Buffer::new(gpu, 0)?,
-        })
-    }
 }
 
 impl Room {
@@ -93,21 +89,17 @@ impl Room {
             keys,
             slot_of: Buffer::new(gpu, 1 << KEY_BITS_MIN)?,
             key_bits: KEY_BITS_MIN,
+            is_indexed: true,
             heads: Buffer::new(gpu, 0)?,
             free_slots: Buffer::new(gpu, 0)?,
+            used: Buffer::new(gpu, 0)?,
             rings: Buffer::new(gpu, 0)?,
             chunks: Buffer::new(gpu, 0)?,
             chunk_words: layout.chunk_words,
             windows: stream.buffer_of(&layout.windows)?,
             readings: stream.buffer_of(&layout.readings)?,
             columns: stream.buffer_of(&list)?,
-            labels: LabelBuffers {
-                keys: Buffer::new(gpu, 0)?,
-                times_ms: Buffer::new(gpu, 0)?,
-                values: Buffer::new(gpu, 0)?,
-                codes: Buffer::new(gpu, 0)?,
-                before_rows: Buffer::new(gpu, 0)?,
-            },
+            labels: LabelBuffers::new(gpu)?,
             work: Work::new(gpu)?,
             slots: 0,
             given: 0,
@@ -118,7 +110,7 @@ impl Room {
 
     /// Whether a batch that enters so many needs more memory.
     pub fn grows(&self, standing: &Standing, entering: usize) -> bool {
-        let [slots, chunks, _] = self.needed(standing, entering);
+        let [slots, chunks, _] = self.needed(standing, Coming::of_calls(entering));
         slots > self.heads.len() || chunks > self.chunks_max()
     }
 
@@ -132,100 +124,75 @@ impl Room {
         keys > self.left
     }
 
-    /// Slots, chunks and references of rings that may be in use when a batch is through that enters
-    /// so many.
-    fn needed(&self, standing: &Standing, entering: usize) -> [usize; 3] {
-        let coming = self.given + entering;
-        let beyond = |free: u32| coming.saturating_sub(free as usize);
-        let slots = standing.slots as usize + beyond(standing.free_slots);
-        let chunks = standing.chunks as usize + beyond(standing.free_chunks);
-        let rings = standing.rings as usize + self.given_rings + self.rings_of(standing, entering);
+    /// Slots, chunks and references of rings that may be in use when a batch is through that brings
+    /// so much.
+    fn needed(&self, standing: &Standing, coming: Coming) -> [usize; 3] {
+        let beyond = |more: usize, free: u32| (self.given + more).saturating_sub(free as usize);
+        let slots = standing.slots as usize + beyond(coming.keys, standing.free_slots);
+        let chunks = standing.chunks as usize + beyond(coming.chunks, standing.free_chunks);
+        let rings = standing.rings as usize + self.given_rings + self.rings_of(standing, coming);
         [slots, chunks, rings]
     }
 
     /// References that the rings which grow in a batch may take.
-    fn rings_of(&self, standing: &Standing, entering: usize) -> usize {
+    fn rings_of(&self, standing: &Standing, coming: Coming) -> usize {
         let held = (standing.chunks - standing.free_chunks) as usize;
-        2 * (held + self.given + entering)
+        2 * (held + self.given + coming.chunks)
     }
 
-    /// Makes room for a batch of `calls` calls, `entering` of which enter. True where the index has
-    /// to be made anew.
+    /// Whether there is room for what comes when others have left, and a quarter of all beside it;
+    /// the table is settled.
+    pub fn has_spare(&self, standing: &Standing, coming: Coming, leaving: &Coming) -> bool {
+        let used = |slots: u32, free: u32, leaving: usize| (slots - free) as usize - leaving;
+        let slots = used(standing.slots, standing.free_slots, leaving.keys) + coming.keys;
+        let chunks = used(standing.chunks, standing.free_chunks, leaving.chunks) + coming.chunks;
+        // The rings of keys that come in take as much again.
+        let rings = 2 * (chunks + coming.chunks);
+        let is_within = |needed: usize, room: usize| needed <= room - room / 4;
+        is_within(slots, self.heads.len())
+            && is_within(chunks, self.chunks_max())
+            && is_within(rings, self.rings.len().saturating_sub(standing.rings as usize))
+    }
+
+    /// Whether most references of rings were in use once: those that are free are of the wrong
+    /// lengths, and moving single keys out is of little use.
+    pub fn is_worn(&self, standing: &Standing) -> bool {
+        standing.rings as usize > self.rings.len() / 2
+    }
+
+    /// Makes room for a batch of `calls` calls that brings so much. True where the index has to be
+    /// made anew. Where there is no memory, all that is kept is as it was.
     pub fn make(
         &mut self,
         stream: &Stream,
-        (standing, entering): (&Standing, usize),
+        (standing, coming): (&Standing, Coming),
         calls: usize,
     ) -> Result<bool, DeviceError> {
-        let [slots, chunks, rings] = self.needed(standing, entering);
+        let [slots, chunks, rings] = self.needed(standing, coming);
         self.slots = slots;
         let used = standing.slots as usize + self.given;
         grow(stream, &mut self.heads, slots, used)?;
         grow(stream, &mut self.free_slots, slots, used)?;
+        grow(stream, &mut self.used, slots, used)?;
         let used = (standing.chunks as usize + self.given) * self.chunk_words;
         grow(stream, &mut self.chunks, chunks * self.chunk_words, used)?;
         let used = standing.rings as usize + self.given_rings;
         grow(stream, &mut self.rings, rings, used)?;
-        let work = &mut self.work;
-        work.sources.reserve(calls)?;
-        work.places.reserve(calls)?;
-        work.watermarks_ms.reserve(calls)?;
-        work.sorted.reserve(calls)?;
-        work.sorting.reserve(calls)?;
-        work.visible.reserve(calls)?;
-        work.segments.reserve(calls)?;
-        if slots * 2 <= self.keys.len() {
-            return Ok(false);
+        self.work.reserve(calls)?;
+        if slots * 2 > self.keys.len() {
+            let buckets = (slots * 2).next_power_of_two();
+            let keys = sparing(stream.gpu(), buckets)?;
+            let slot_of = sparing(stream.gpu(), buckets)?;
+            (self.keys, self.slot_of) = (keys, slot_of);
+            self.key_bits = buckets.trailing_zeros();
+            self.is_indexed = false;
         }
-        let buckets = (slots * 2).next_power_of_two();
-        self.keys = Buffer::new(stream.gpu(), buckets)?;
-        self.slot_of = Buffer::new(stream.gpu(), buckets)?;
-        self.key_bits = buckets.trailing_zeros();
-        stream.clear(&mut self.keys)?;
-        Ok(true)
-    }
-
-    /// Sends what enters without asking on its way.
-    pub fn give_labels(&mut self, stream: &Stream, from: &mut Labels) -> Result<(), DeviceError> {
-        let (count, to) = (from.count, &mut self.labels);
-        if count == 0 {
-            return Ok(());
-        }
-        let room = from.keys.len();
-        let values = from.values.len() / room;
-        to.keys.reserve(room)?;
-        to.times_ms.reserve(room)?;
-        to.values.reserve(from.values.len())?;
-        to.before_rows.reserve(room)?;
-        stream.upload((&mut to.keys, 0), (&mut from.keys, 0), count)?;
-        stream.upload((&mut to.times_ms, 0), (&mut from.times_ms, 0), count)?;
-        stream.upload((&mut to.values, 0), (&mut from.values, 0), count * values)?;
-        stream.upload((&mut to.before_rows, 0), (&mut from.before_rows, 0), count)
-    }
-
-    /// Writes entries of a saved state, by columns, to where labels are; waits.
-    pub fn give_saved(
-        &mut self,
-        stream: &Stream,
-        (keys, times_ms): (&[u64], &[i64]),
-        (values, codes): (&[f32], &[u64]),
-    ) -> Result<(), DeviceError> {
-        let to = &mut self.labels;
-        to.keys.reserve(keys.len())?;
-        to.times_ms.reserve(keys.len())?;
-        to.values.reserve(values.len())?;
-        to.codes.reserve(codes.len())?;
-        to.before_rows.reserve(keys.len())?;
-        stream.clear(&mut to.before_rows)?;
-        stream.write(&mut to.keys, keys)?;
-        stream.write(&mut to.times_ms, times_ms)?;
-        stream.write(&mut to.values, values)?;
-        stream.write(&mut to.codes, codes)
+        Ok(!self.is_indexed)
     }
 
     /// A batch was given that enters so many.
     pub fn has_given(&mut self, standing: &Standing, entering: usize) {
-        self.given_rings += self.rings_of(standing, entering);
+        self.given_rings += self.rings_of(standing, Coming::of_calls(entering));
         self.given += entering;
     }
 
@@ -239,34 +206,53 @@ impl Room {
         self.given
     }
 
-    /// Forgets keys that no window can reach; `table` is this one, and its standing is known. The
-    /// index has to be made anew.
-    pub fn forget(
-        &mut self,
-        stream: &Stream,
-        (table, slots): (u64, u32),
-    ) -> Result<Buffer<u32>, DeviceError> {
+    /// Forgets keys that no window can reach and makes the index anew; `table` is this one, and its
+    /// standing is known.
+    pub fn forget(&mut self, stream: &Stream, table: (u64, u32)) -> Result<(), DeviceError> {
         let given = stream.buffer_of(&[0_u32])?;
         let address = given.address();
-        let launch = Launch::over("window_forget", slots as usize, SLOTS);
+        let launch = Launch::over("window_forget", table.1 as usize, SLOTS);
         // SAFETY: the kernel takes a table and a counter; both live until it is done, for buffers
         // are freed in the order of the stream.
-        unsafe { stream.launch(launch, &[Argument::of(&table), Argument::of(&address)]) }?;
-        stream.clear(&mut self.keys)?;
-        Ok(given)
+        unsafe { stream.launch(launch, &[Argument::of(&table.0), Argument::of(&address)]) }?;
+        self.index_anew(stream, table, &given)
     }
 
-    /// Makes the index anew: its buckets are empty. `given` counts slots that have become free.
-    pub fn index(
-        &self,
+    /// Takes keys with all their entries out; `given` counts their slots, which the index has to be
+    /// told.
+    pub fn release(
+        &mut self,
+        stream: &Stream,
+        table: u64,
+        slots: &Buffer<u32>,
+        given: &Buffer<u32>,
+    ) -> Result<(), DeviceError> {
+        let (count, addresses) = (small(slots.len()), [slots.address(), given.address()]);
+        let launch = Launch::over("window_release", slots.len(), SLOTS);
+        let arguments = [
+            Argument::of(&table),
+            Argument::of(&addresses[0]),
+            Argument::of(&count),
+            Argument::of(&addresses[1]),
+        ];
+        // SAFETY: as in `forget`; the slots are as many, and each is one of a key.
+        unsafe { stream.launch(launch, &arguments) }
+    }
+
+    /// Makes the index anew. `given` counts slots that have become free.
+    pub fn index_anew(
+        &mut self,
         stream: &Stream,
         (table, slots): (u64, u32),
         given: &Buffer<u32>,
     ) -> Result<(), DeviceError> {
+        stream.clear(&mut self.keys)?;
         let address = given.address();
         let launch = Launch::over("window_index", slots as usize, SLOTS);
         // SAFETY: as in `forget`.
-        unsafe { stream.launch(launch, &[Argument::of(&table), Argument::of(&address)]) }
+        unsafe { stream.launch(launch, &[Argument::of(&table), Argument::of(&address)]) }?;
+        self.is_indexed = true;
+        Ok(())
     }
 
     /// So many keys are left.
@@ -280,6 +266,7 @@ impl Room {
         self.keys = Buffer::new(gpu, 0)?;
         self.slot_of = Buffer::new(gpu, 0)?;
         self.free_slots = Buffer::new(gpu, 0)?;
+        self.used = Buffer::new(gpu, 0)?;
         self.work = Work::new(gpu)?;
         Ok(())
     }
@@ -289,35 +276,26 @@ impl Room {
         &self.heads
     }
 
+    /// The number of the batch that had the key of each slot last.
+    pub fn used(&self) -> &Buffer<u32> {
+        &self.used
+    }
+
     /// Fills in where everything is and how much of it there is room for.
     pub fn point(&self, argument: &mut TableArgued) {
-        let (work, labels) = (&self.work, &self.labels);
-        argument.kept[..6].copy_from_slice(&[
+        argument.kept[..7].copy_from_slice(&[
             self.keys.address(),
             self.slot_of.address(),
             self.heads.address(),
             self.free_slots.address(),
+            self.used.address(),
             self.rings.address(),
             self.chunks.address(),
         ]);
         argument.plan = [self.windows.address(), self.readings.address()];
         argument.rows_at[3] = self.columns.address();
-        argument.labels_at = [
-            labels.keys.address(),
-            labels.times_ms.address(),
-            labels.values.address(),
-            labels.codes.address(),
-            labels.before_rows.address(),
-        ];
-        argument.work = [
-            work.sources.address(),
-            work.places.address(),
-            work.watermarks_ms.address(),
-            work.sorted.address(),
-            work.sorting.address(),
-            work.visible.address(),
-            work.segments.address(),
-        ];
+        argument.labels_at = self.labels.addresses();
+        argument.work = self.work.addresses();
         argument.key_bits = self.key_bits;
         argument.slots_max = small(self.heads.len());
         argument.chunks_max = small(self.chunks_max());
@@ -327,21 +305,15 @@ impl Room {
 
     /// Bytes of device memory.
     pub fn bytes(&self) -> usize {
-        let work = &self.work;
         let kept = [
             self.keys.byte_count(),
             self.slot_of.byte_count(),
             self.heads.byte_count(),
-            self.free_slots.byte_count(),
+            self.free_slots.byte_count() + self.used.byte_count(),
             self.rings.byte_count(),
             self.chunks.byte_count(),
         ];
-        let batch = [
-            work.sources.byte_count() + work.places.byte_count() + work.watermarks_ms.byte_count(),
-            work.sorted.byte_count() + work.sorting.byte_count(),
-            work.visible.byte_count() + work.segments.byte_count(),
-        ];
-        kept.iter().chain(&batch).sum()
+        kept.iter().sum::<usize>() + self.work.bytes()
     }
 
     fn chunks_max(&self) -> usize {
@@ -356,8 +328,8 @@ impl Room {
     }
 }
 
-/// Makes a buffer that holds `used` values long enough for `needed`, twice as long as it was where
-/// there is the memory.
+/// Makes a buffer that holds `used` values long enough for `needed`: twice as long as it was where
+/// there is the memory, else longer by a quarter, so that it is not copied again and again.
 fn grow<T: Plain>(
     stream: &Stream,
     buffer: &mut Buffer<T>,
@@ -367,12 +339,23 @@ fn grow<T: Plain>(
     if needed <= buffer.len() {
         return Ok(());
     }
-    let roomy = Buffer::new(stream.gpu(), needed.max(buffer.len() * 2));
-    let mut longer = match roomy {
-        Err(DeviceError::Memory { .. }) => Buffer::new(stream.gpu(), needed)?,
+    let mut longer = match sparing(stream.gpu(), needed.max(buffer.len() * 2)) {
+        Err(DeviceError::Memory { .. }) => {
+            sparing(stream.gpu(), needed.max(buffer.len() + buffer.len() / 4))?
+        }
         other => other?,
     };
     stream.copy(&mut longer, buffer, used.min(buffer.len()))?;
     *buffer = longer;
     Ok(())
+}
+
+/// A buffer that leaves some of the memory free.
+fn sparing<T: Plain>(gpu: &Arc<Gpu>, length: usize) -> Result<Buffer<T>, DeviceError> {
+    let (free, total) = gpu.memory()?;
+    let bytes = (length * size_of::<T>()) as u64;
+    if free < total / SPARED || free - total / SPARED < bytes {
+        return Err(DeviceError::Memory { bytes });
+    }
+    Buffer::new(gpu, length)
 }

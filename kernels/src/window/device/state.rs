@@ -1,22 +1,23 @@
 //! A table on a GPU as bytes: those of [`WindowTable`](super::super::WindowTable), so that a
 //! checkpoint moves between devices.
 //!
-//! The entries of the keys are gathered a piece at a time, and come back as calls that enter.
+//! The entries of the keys are gathered a piece at a time, those of keys that lie here in between;
+//! and they come back as calls that enter, as long as there is memory for them.
 
 use std::io::{self, Read, Write};
 
-use super::layout::{KeyHead, Standing, TableArgued, small};
+use super::cold::Cold;
+use super::layout::Standing;
+use super::pieces::{Held, LOADED, Loaded, PIECE, entries_of, gather, piece_of};
 use super::room::Room;
-use super::{DeviceWindows, Labels, WARPS};
-use crate::device::{Argument, Buffer, DeviceError, Launch, Stream};
+use super::{DeviceWindows, Labels};
+use crate::device::{DeviceError, Stream};
 use crate::state::{StateReader, StateWriter};
 use crate::window::WindowTable;
 use crate::window::state::{Header, check_times};
 
-/// Words of entries that are moved at a time.
-const PIECE: usize = 1 << 20;
-/// Entries that enter at a time.
-const LOADED: usize = 1 << 14;
+/// Entries read at a time.
+const READ: usize = 1 << 12;
 
 impl DeviceWindows {
     /// Writes the state of a table, which must be settled.
@@ -31,33 +32,32 @@ impl DeviceWindows {
     ) -> io::Result<()> {
         let table = &self.tables[index];
         let horizon_ms = table.layout.plan.horizon_ms(table.standing.watermark_ms);
-        let mut heads = vec![KeyHead::default(); table.standing.slots as usize];
-        stream.read(table.room.heads(), &mut heads).map_err(io::Error::other)?;
-        let slots = (0_u32..).zip(&heads);
-        let is_reached = |head: &KeyHead| head.key != 0 && head.newest_ms > horizon_ms;
-        let mut keys: Vec<(u64, u32, u32)> = slots
-            .filter(|(_, head)| is_reached(head))
-            .map(|(slot, head)| (head.key, slot, head.len()))
-            .collect();
-        keys.sort_unstable();
+        let hot = self.hot(stream, index, |held| held.newest_ms > horizon_ms);
+        let mut keys = hot.map_err(io::Error::other)?;
+        let cold = table.cold.reached(horizon_ms);
+        keys.extend(cold.map(|(key, len)| Held { key, slot: None, len, newest_ms: 0 }));
+        keys.sort_unstable_by_key(|held| held.key);
         let state = &mut StateWriter::new(writer);
         state.put(table.standing.watermark_ms)?;
         state.slice(&self.counts(index).words())?;
         state.length(keys.len())?;
-        state.each(keys.iter().map(|&(key, _, _)| key))?;
-        state.each(keys.iter().map(|&(_, _, len)| len))?;
+        state.each(keys.iter().map(|held| held.key))?;
+        state.each(keys.iter().map(|held| held.len))?;
         let argument = self.argument(stream, index).map_err(io::Error::other)?;
         let (mut words, mut most) = (Vec::new(), PIECE);
         let mut rest = &keys[..];
         while !rest.is_empty() {
             let (piece, later) = rest.split_at(piece_of(rest, table.layout.entry_words, most));
-            words.resize(entries_of(piece) * table.layout.entry_words, 0);
-            match gather(stream, &argument, piece, &mut words) {
+            let there: Vec<Held> =
+                piece.iter().filter(|held| held.slot.is_some()).copied().collect();
+            words.resize(entries_of(&there) * table.layout.entry_words, 0);
+            match gather(stream, &argument, &there, words.len()) {
                 // Smaller pieces need less memory.
                 Err(DeviceError::Memory { .. }) if piece.len() > 1 => most /= 4,
                 gathered => {
-                    gathered.map_err(io::Error::other)?;
-                    state.slice(&words)?;
+                    let read = gathered.and_then(|[out, _]| stream.read(&out, &mut words));
+                    read.map_err(io::Error::other)?;
+                    self.write_piece(index, state, (piece, &words))?;
                     rest = later;
                 }
             }
@@ -65,7 +65,31 @@ impl DeviceWindows {
         Ok(())
     }
 
+    /// Writes the entries of the keys, in their order; `words` has those from the GPU.
+    fn write_piece(
+        &self,
+        index: usize,
+        state: &mut StateWriter<'_>,
+        (piece, mut words): (&[Held], &[u32]),
+    ) -> io::Result<()> {
+        let table = &self.tables[index];
+        if table.cold.is_empty() {
+            return state.slice(words);
+        }
+        for held in piece {
+            if held.slot.is_some() {
+                let own = words.split_at(held.len as usize * table.layout.entry_words);
+                state.slice(own.0)?;
+                words = own.1;
+            } else if let Some(view) = table.cold.view(held.key) {
+                state.slices(view.pieces())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Lets a table be what [`DeviceWindows::write_state`], or one on the CPU, wrote for its equal.
+    /// Keys for which the GPU has no memory lie here.
     ///
     /// # Errors
     /// Those of the reader; `InvalidData` where the bytes are not such a state; [`DeviceError`] as
@@ -81,28 +105,58 @@ impl DeviceWindows {
         self.begin(stream, index, &header).map_err(io::Error::other)?;
         let table = &self.tables[index];
         let words = table.layout.entry_words;
-        let (values, codes) = (table.spec.values, table.spec.codes);
-        let mut loaded = Loaded::new(values, codes);
-        let mut entries = vec![0_u32; words * LOADED];
+        let mut loaded = Loaded::new(table.spec.values, table.spec.codes);
+        // The keys that are to enter together, with all words of their entries.
+        let (mut keys, mut entries, mut is_full) = (Vec::new(), Vec::new(), false);
         for (&key, &len) in header.keys.iter().zip(&header.lens) {
             let (mut left, mut newest_ms) = (len as usize, i64::MIN);
+            loaded.begin(left);
             while left > 0 {
-                let count = left.min(LOADED - loaded.keys.len());
-                let piece = &mut entries[..words * count];
+                let (count, from) = (left.min(READ), entries.len());
+                entries.resize(from + words * count, 0);
+                let piece = &mut entries[from..];
                 state.fill(piece)?;
                 newest_ms = check_times(piece.chunks_exact(words), newest_ms)?;
                 piece.chunks_exact(words).for_each(|entry| loaded.push(key, entry));
                 left -= count;
-                if loaded.keys.len() == LOADED {
-                    self.load(stream, index, &mut loaded).map_err(io::Error::other)?;
-                }
+            }
+            keys.push((key, len as usize));
+            if loaded.len() >= LOADED {
+                self.place(stream, index, (&keys, &entries), &loaded, &mut is_full)?;
+                loaded.clear();
+                keys.clear();
+                entries.clear();
             }
         }
-        self.load(stream, index, &mut loaded).map_err(io::Error::other)
+        self.place(stream, index, (&keys, &entries), &loaded, &mut is_full)
     }
 
-    /// Lets a table be what `here` is; false where there is no memory for it, and it is to be let
-    /// go ([`DeviceWindows::let_go`]).
+    /// Enters the keys; where there is no memory for them they lie here, as all that follow.
+    fn place(
+        &mut self,
+        stream: &Stream,
+        index: usize,
+        (keys, mut entries): (&[(u64, usize)], &[u32]),
+        loaded: &Loaded,
+        is_full: &mut bool,
+    ) -> io::Result<()> {
+        if !*is_full {
+            match self.load(stream, index, loaded) {
+                Err(DeviceError::Memory { .. }) => *is_full = true,
+                other => return other.map_err(io::Error::other),
+            }
+        }
+        let table = &mut self.tables[index];
+        for &(key, len) in keys {
+            let own = entries.split_at(len * table.layout.entry_words);
+            table.cold.insert(key, own.0);
+            entries = own.1;
+        }
+        Ok(())
+    }
+
+    /// Lets a table be what `here` is; false where there is no memory even for an empty one, and it
+    /// is to be let go ([`DeviceWindows::let_go`]).
     ///
     /// # Errors
     /// [`DeviceError`] as one of another kind.
@@ -124,6 +178,7 @@ impl DeviceWindows {
     fn begin(&mut self, stream: &Stream, index: usize, header: &Header) -> Result<(), DeviceError> {
         let table = &mut self.tables[index];
         table.room = Room::new(stream, &table.layout, &table.columns)?;
+        table.cold = Cold::new(table.layout.entry_words);
         table.labels = Labels::new();
         let [keys, values, saturated, late, evicted_keys, evicted_entries] = header.counts.words();
         table.evicted = [evicted_keys, evicted_entries];
@@ -132,146 +187,9 @@ impl DeviceWindows {
             Standing { watermark_ms: header.watermark_ms, counts, ..Standing::default() };
         self.tell_standings(stream)
     }
-
-    /// Enters the entries and waits.
-    fn load(
-        &mut self,
-        stream: &Stream,
-        index: usize,
-        loaded: &mut Loaded,
-    ) -> Result<(), DeviceError> {
-        let count = loaded.keys.len();
-        if count == 0 {
-            return Ok(());
-        }
-        let table = &mut self.tables[index];
-        table.make_room(stream, self.standings.address(), index, (count, count))?;
-        let columns = (
-            loaded.column(&loaded.values, table.spec.values),
-            loaded.column(&loaded.codes, table.spec.codes),
-        );
-        table.room.give_saved(
-            stream,
-            (&loaded.keys, &loaded.times_ms),
-            (&columns.0, &columns.1),
-        )?;
-        let mut argument = table.argument(self.standings.address(), index);
-        (argument.labels, argument.is_loading) = (small(count), 1);
-        let argument = stream.buffer_of(&[argument])?;
-        let standing = table.standing;
-        table.room.has_given(&standing, count);
-        DeviceWindows::launch(stream, (argument.address(), 1), count, 0)?;
-        self.settle(stream)?;
-        loaded.clear();
-        Ok(())
-    }
-
-    pub(super) fn argument(
-        &self,
-        stream: &Stream,
-        index: usize,
-    ) -> Result<Buffer<TableArgued>, DeviceError> {
-        stream.buffer_of(&[self.tables[index].argument(self.standings.address(), index)])
-    }
 }
 
 fn is_of_memory(error: &io::Error) -> bool {
     let device = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(device, Some(DeviceError::Memory { .. }))
-}
-
-/// How many of the keys make a piece: one at least.
-fn piece_of(keys: &[(u64, u32, u32)], words: usize, most: usize) -> usize {
-    let mut entries = 0;
-    let fits = |&&(_, _, len): &&(u64, u32, u32)| {
-        entries += len as usize;
-        entries * words <= most
-    };
-    keys.iter().take_while(fits).count().max(1)
-}
-
-fn entries_of(keys: &[(u64, u32, u32)]) -> usize {
-    keys.iter().map(|&(_, _, len)| len as usize).sum()
-}
-
-/// Reads the words of the keys' entries, one key behind the other.
-fn gather(
-    stream: &Stream,
-    table: &Buffer<TableArgued>,
-    keys: &[(u64, u32, u32)],
-    words: &mut [u32],
-) -> Result<(), DeviceError> {
-    let slots: Vec<u32> = keys.iter().map(|&(_, slot, _)| slot).collect();
-    let mut place = 0_u64;
-    let places: Vec<u64> = keys
-        .iter()
-        .map(|&(_, _, len)| {
-            place += u64::from(len);
-            place - u64::from(len)
-        })
-        .collect();
-    let (slots, places) = (stream.buffer_of(&slots)?, stream.buffer_of(&places)?);
-    let out: Buffer<u32> = Buffer::new(stream.gpu(), words.len())?;
-    let count = small(keys.len());
-    let addresses = [table.address(), slots.address(), places.address(), out.address()];
-    let launch = Launch {
-        kernel: "window_gather",
-        blocks: small(keys.len().div_ceil(WARPS)),
-        threads: small(WARPS * 32),
-        shared_bytes: 0,
-    };
-    let arguments = [
-        Argument::of(&addresses[0]),
-        Argument::of(&addresses[1]),
-        Argument::of(&addresses[2]),
-        Argument::of(&count),
-        Argument::of(&addresses[3]),
-    ];
-    // SAFETY: the kernel's arguments; the output is as long as the entries of these keys.
-    unsafe { stream.launch(launch, &arguments) }?;
-    stream.read(&out, words)
-}
-
-/// Entries on their way to a table, by columns.
-struct Loaded {
-    keys: Vec<u64>,
-    times_ms: Vec<i64>,
-    /// Entry by entry.
-    values: Vec<f32>,
-    codes: Vec<u64>,
-    widths: [usize; 2],
-}
-
-impl Loaded {
-    fn new(values: usize, codes: usize) -> Loaded {
-        Loaded {
-            keys: Vec::new(),
-            times_ms: Vec::new(),
-            values: Vec::new(),
-            codes: Vec::new(),
-            widths: [values, codes],
-        }
-    }
-
-    fn push(&mut self, key: u64, words: &[u32]) {
-        let wide = |pair: &[u32]| u64::from(pair[0]) | u64::from(pair[1]) << 32;
-        let [values, codes] = self.widths;
-        self.keys.push(key);
-        self.times_ms.push(wide(words).cast_signed());
-        self.values.extend(words[2..2 + values].iter().map(|&word| f32::from_bits(word)));
-        let codes = words[2 + values..].chunks_exact(2).take(codes);
-        self.codes.extend(codes.map(wide));
-    }
-
-    /// `[width, entries]` of what lies entry by entry.
-    fn column<T: Copy>(&self, of: &[T], width: usize) -> Vec<T> {
-        (0..width).flat_map(|column| of.iter().skip(column).step_by(width).copied()).collect()
-    }
-
-    fn clear(&mut self) {
-        self.keys.clear();
-        self.times_ms.clear();
-        self.values.clear();
-        self.codes.clear();
-    }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::cold::Cold;
 use super::layout::{Layout, Standing, TableArgued, small};
-use super::room::Room;
+use super::room::{Coming, Room};
 use crate::KernelError;
+use crate::assemble::Columns;
 use crate::assemble::device::ColumnBuffers;
 use crate::coordinate::device::TableError;
 use crate::device::{Device, DeviceError, Gpu, Pinned, Pinning, Stream};
@@ -47,11 +49,15 @@ pub(super) struct DeviceTable {
     pub spec: TableSpec,
     pub columns: TableColumns,
     pub room: Room,
+    /// The keys that are not on the GPU.
+    pub cold: Cold,
     pub labels: Labels,
     /// As known after the last batch that was waited for.
     pub standing: Standing,
     /// What came home with a state: keys and entries that a limit had evicted.
     pub evicted: [u64; 2],
+    /// The number of the batch, modulo 2^32.
+    pub batch: u32,
 }
 
 impl Labels {
@@ -102,7 +108,10 @@ impl DeviceTable {
         )?;
         let room = Room::new(stream, &layout, &columns)?;
         let (labels, standing) = (Labels::new(), Standing::default());
-        Ok(DeviceTable { layout, spec, columns, room, labels, standing, evicted: [0; 2] })
+        let cold = Cold::new(layout.entry_words);
+        let evicted = [0; 2];
+        let batch = 0;
+        Ok(DeviceTable { layout, spec, columns, room, cold, labels, standing, evicted, batch })
     }
 
     /// Entries that come with a batch of so many rows and the labels at hand, at most.
@@ -116,17 +125,30 @@ impl DeviceTable {
         let grows = self.room.grows(&self.standing, entering);
         // Near a limit it is tried whenever the keys have become a few more.
         let keys = self.standing.keys();
-        let near = !self.is_within_limits(entering) && self.room.has_new(keys);
-        near || (grows && self.room.is_crowded(keys))
+        let has_new = self.room.has_new(keys) || self.cold.has_new();
+        let near = !self.is_within_limits(entering) && has_new;
+        near || self.cold.is_crowded() || (grows && self.room.is_crowded(keys))
     }
 
     /// Whether no limit is reached whatever comes.
     pub fn is_within_limits(&self, entering: usize) -> bool {
-        let keys = self.standing.keys() + self.room.given() + entering;
-        let entries = self.standing.entries as usize + self.room.given() + entering;
+        let coming = self.room.given() + entering;
+        let keys = self.standing.keys() + self.cold.len() + coming;
+        let entries = self.standing.entries as usize + self.cold.entries() + coming;
         let (key_bytes, entry_bytes) = self.layout.plan.accounted();
         keys <= self.spec.keys_max
             && keys * key_bytes + entries * entry_bytes <= self.spec.bytes_max
+    }
+
+    /// Whether the keys of a batch can be made here.
+    pub fn check_keys(&self, batch: &Columns<'_>) -> Result<(), KernelError> {
+        let needed = |&column: &usize| column * batch.stride + batch.rows;
+        let needed = self.columns.key.iter().map(needed).max().unwrap_or(0);
+        if batch.rows > 0 && needed > batch.categories.len() {
+            let reason = "names no column of the batch";
+            return Err(KernelError::Value { kernel: "window", argument: "columns.key", reason });
+        }
+        Ok(())
     }
 
     pub fn check(&self, columns: &ColumnBuffers) -> Result<(), KernelError> {
@@ -150,19 +172,21 @@ impl DeviceTable {
         Ok(())
     }
 
-    /// Room for a batch of `calls` calls, `entering` of which enter.
+    /// Room for a batch of `calls` calls that brings so much. Where there is no memory, all that is
+    /// kept is as it was.
     pub fn make_room(
         &mut self,
         stream: &Stream,
         standings: u64,
         index: usize,
-        (entering, calls): (usize, usize),
+        (coming, calls): (Coming, usize),
     ) -> Result<(), DeviceError> {
-        if self.room.make(stream, (&self.standing, entering), calls)? {
+        self.room.labels.reserve(&self.labels)?;
+        if self.room.make(stream, (&self.standing, coming), calls)? {
             let argument = stream.buffer_of(&[self.argument(standings, index)])?;
             let slots = self.standing.slots + small(self.room.given());
             let none = stream.buffer_of(&[0])?;
-            self.room.index(stream, (argument.address(), slots), &none)?;
+            self.room.index_anew(stream, (argument.address(), slots), &none)?;
         }
         Ok(())
     }
@@ -181,10 +205,11 @@ impl DeviceTable {
             readings: small(layout.readings.len()),
             has_squares: u32::from(layout.has_squares),
             is_over_labels: u32::from(layout.is_over_labels()),
+            batch: self.batch,
             ..TableArgued::default()
         };
         self.room.point(&mut argument);
-        argument.kept[6] = standings + (index * size_of::<Standing>()) as u64;
+        argument.kept[7] = standings + (index * size_of::<Standing>()) as u64;
         argument
     }
 }

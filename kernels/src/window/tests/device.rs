@@ -1,12 +1,14 @@
 //! Tables on a GPU against brute force and against the CPU's: every output and every saved byte,
 //! for any cuts, labels, late rows, limits and moves between the two.
 
+mod cold;
 mod crowd;
 
 use std::sync::Arc;
 
 use super::super::device::{DeviceWindows, TableColumns};
 use super::*;
+use crate::assemble::Columns as BatchColumns;
 use crate::assemble::device::{ColumnBuffers, PinnedColumns};
 use crate::device::double::tested;
 use crate::device::{Device, Gpu, Pinned, Pinning, Stream};
@@ -28,6 +30,8 @@ struct Walker<'a> {
     labels: Columns,
     before_rows: Vec<u32>,
     outputs: Vec<f32>,
+    /// Keys that stay on the GPU after a batch, where not all do.
+    hot: Option<usize>,
 }
 
 fn pinned<T: crate::device::Plain>(gpu: &Arc<Gpu>, values: &[T], room: usize) -> Pinned<T> {
@@ -35,6 +39,11 @@ fn pinned<T: crate::device::Plain>(gpu: &Arc<Gpu>, values: &[T], room: usize) ->
     let mut pinned = Pinned::new(&device, room, Pinning::Both).expect("memory");
     pinned[..values.len()].copy_from_slice(values);
     pinned
+}
+
+/// A batch as far as its keys are made of it.
+fn keyed(rows: usize, categories: &[u64]) -> BatchColumns<'_> {
+    BatchColumns { rows, stride: rows, times_ms: &[], numbers: &[], categories, given: &[] }
 }
 
 fn open(stream: &Stream, spec: &TableSpec) -> DeviceWindows {
@@ -59,6 +68,7 @@ impl Walker<'_> {
             labels: Columns::default(),
             before_rows: Vec::new(),
             outputs: Vec::new(),
+            hot: None,
         }
     }
 
@@ -72,7 +82,8 @@ impl Walker<'_> {
             labels.values[..values.len()].copy_from_slice(&values);
             labels.before_rows[..self.before_rows.len()].copy_from_slice(&self.before_rows);
             let rows = self.rows.keys.len();
-            if windows.prepare(&self.stream, rows).expect("a working GPU").is_some() {
+            let categories = [&self.rows.keys[..], &self.rows.codes].concat();
+            if windows.prepare(&self.stream, &keyed(rows, &categories)).expect("a GPU").is_some() {
                 let table = windows.take_home(&self.stream, 0).expect("own bytes");
                 assert!(windows.is_empty());
                 self.place = Place::Here(Box::new(table));
@@ -128,6 +139,9 @@ impl Walker<'_> {
         columns.give_known(stream, &mut given).expect("a working GPU");
         windows.run(stream, &mut columns).expect("a working GPU");
         windows.settle(stream).expect("room for all");
+        if let Some(keys) = self.hot {
+            windows.cool(stream, 0, keys).expect("a working GPU");
+        }
         columns.take_known(stream, &mut given).expect("a working GPU");
         given[..rows * stride].to_vec()
     }
@@ -163,8 +177,10 @@ fn play_there(
     spec: &TableSpec,
     steps: &[Step],
     (cut, reload): (usize, bool),
+    hot: Option<usize>,
 ) -> (Vec<f32>, Vec<u8>) {
     let (mut now_ms, mut walker) = (1_000, Walker::new(gpu, spec));
+    walker.hot = hot;
     for step in steps {
         match *step {
             Step::Row { key, ahead_ms, value, code } => {
@@ -206,10 +222,11 @@ fn compare(
     steps: &[Step],
     cut: usize,
     reload: bool,
+    hot: Option<usize>,
 ) -> Result<(), TestCaseError> {
     let expected = brute_force(spec, steps);
     for gpu in tested() {
-        let (outputs, state) = play_there(&gpu, spec, steps, (cut, reload));
+        let (outputs, state) = play_there(&gpu, spec, steps, (cut, reload), hot);
         prop_assert_eq!(first_difference(spec, &outputs, &expected), None, "cut {}", cut);
         let mut here = Walker::new(&gpu, spec);
         let table = WindowTable::new(spec).expect("a legal specification");
@@ -251,7 +268,9 @@ proptest! {
         steps in prop::collection::vec(step(), 1..400),
         cut in prop::sample::select(vec![1, 7, 40, 256]),
         reload: bool,
+        // All keys are on the host between batches, most of them, or none.
+        hot in prop::sample::select(vec![None, Some(0), Some(2), Some(5)]),
     ) {
-        compare(&spec, &steps, cut, reload)?;
+        compare(&spec, &steps, cut, reload, hot)?;
     }
 }

@@ -85,6 +85,19 @@ pub(super) const BREAKS: &[Break] = &[
         "time_of(t, source) - 1, end - view.first)",
     ),
     ("old entries stay", "src/window/leave.cu", "head.first += gone;", "head.first += gone / 2;"),
+    ("a key that moved out is still found", "src/window/keep.cu", "  head.key = 0;\n", ""),
+    (
+        "other entries move out than the key's",
+        "src/window/keep.cu",
+        "const unsigned seq = head.first + i;",
+        "const unsigned seq = i;",
+    ),
+    (
+        "a slot is given back twice",
+        "src/window/keep.cu",
+        "forget_key(tables[0], slots[at], given)",
+        "forget_key(tables[0], slots[at & ~1u], given)",
+    ),
     (
         "a record is read before it is there",
         "src/decode/records.cuh",

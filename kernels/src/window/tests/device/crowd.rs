@@ -1,10 +1,8 @@
 //! Several tables at once over a long stream: many keys that come and go, a few that are busy, a
-//! key of two columns, and devices with little memory.
+//! key of two columns.
 
 use super::*;
 use crate::cases::Draw;
-use crate::device::DeviceError;
-use crate::device::double::Double;
 use crate::hash;
 
 const BATCHES: usize = 24;
@@ -137,7 +135,8 @@ fn walk_there(windows: &mut DeviceWindows, on: &Stream, stream: &Stream3) -> Vec
         categories: &mut pinned(gpu, &stream.categories.concat(), WIDTHS[1] * ROWS),
     };
     columns.give(on, from, ROWS).expect("a working GPU");
-    assert_eq!(windows.prepare(on, ROWS).expect("a working GPU"), None);
+    let categories = stream.categories.concat();
+    assert_eq!(windows.prepare(on, &keyed(ROWS, &categories)).expect("a working GPU"), None);
     windows.run(on, &mut columns).expect("a working GPU");
     windows.settle(on).expect("room for all");
     let mut given = pinned(gpu, &[], ROWS * stride);
@@ -175,95 +174,4 @@ fn tables_work_side_by_side_while_keys_come_and_go() {
         let distinct = BATCHES * ROWS / 2;
         assert!(keys_max < distinct, "{keys_max} keys of {distinct}");
     }
-}
-
-#[test]
-fn a_table_that_does_not_fit_comes_home_and_loses_nothing() {
-    let mut homes = 0;
-    for memory_kib in [400, 700, 1000, 1300, 2000] {
-        let gpu = Double::of_memory(memory_kib << 10);
-        let on = Stream::new(&gpu).expect("a stream");
-        let (spec, columns) = specs().swap_remove(0);
-        let alone = vec![(spec.clone(), columns)];
-        let mut windows = DeviceWindows::new(&on, alone).expect("memory");
-        let widths = [WIDTHS[0], WIDTHS[1], given_width()];
-        let mut columns = ColumnBuffers::new(&gpu, widths, ROWS).expect("memory");
-        let mut table = WindowTable::new(&spec).expect("legal");
-        let (mut draw, mut now_ms) = (Draw::new(12), 0);
-        for _ in 0..BATCHES {
-            let stream = batch(&mut draw, &mut now_ms);
-            match windows.prepare(&on, ROWS) {
-                Ok(None) => {}
-                Ok(Some(index)) => {
-                    let home = windows.take_home(&on, index).expect("own bytes");
-                    assert!(save(&home) == save(&table), "{memory_kib} KiB");
-                    homes += 1;
-                    break;
-                }
-                Err(error) => panic!("{error}"),
-            }
-            walk_alone(&mut windows, (&on, &mut columns), &stream).expect("it was prepared");
-            let values = [&stream.numbers[0][..], &stream.numbers[1][..]];
-            let codes = [&stream.categories[2][..]];
-            let (keys, times_ms) = (&stream.categories[0][..], &stream.times_ms[..]);
-            let rows = Rows { keys, times_ms, values: &values, codes: &codes };
-            let stride = given_width();
-            let mut out = vec![0.0; ROWS * stride];
-            let mut target = Target { out: &mut out, stride, offset: 0 };
-            table.process(&rows, 0..ROWS, &mut target).expect("the shapes fit");
-        }
-    }
-    assert!((1..5).contains(&homes), "{homes} of five came home");
-}
-
-/// Enters the rows of a batch into the only table.
-fn walk_alone(
-    windows: &mut DeviceWindows,
-    (on, columns): (&Stream, &mut ColumnBuffers),
-    stream: &Stream3,
-) -> Result<(), DeviceError> {
-    let gpu = on.gpu();
-    let from = PinnedColumns {
-        times_ms: &mut pinned(gpu, &stream.times_ms, ROWS),
-        numbers: &mut pinned(gpu, &stream.numbers.concat(), WIDTHS[0] * ROWS),
-        categories: &mut pinned(gpu, &stream.categories.concat(), WIDTHS[1] * ROWS),
-    };
-    columns.give(on, from, ROWS)?;
-    windows.run(on, columns).expect("the shapes fit");
-    windows.settle(on)
-}
-
-#[test]
-fn a_saved_table_that_does_not_fit_is_told_and_let_go() {
-    let (spec, columns) = specs().swap_remove(0);
-    let mut table = WindowTable::new(&spec).expect("legal");
-    let (mut draw, mut now_ms) = (Draw::new(13), 0);
-    for _ in 0..8 {
-        let stream = batch(&mut draw, &mut now_ms);
-        let values = [&stream.numbers[0][..], &stream.numbers[1][..]];
-        let codes = [&stream.categories[2][..]];
-        let (keys, times_ms) = (&stream.categories[0][..], &stream.times_ms[..]);
-        let rows = Rows { keys, times_ms, values: &values, codes: &codes };
-        let (mut out, stride) = (vec![0.0; ROWS * given_width()], given_width());
-        let mut target = Target { out: &mut out, stride, offset: 0 };
-        table.process(&rows, 0..ROWS, &mut target).expect("the shapes fit");
-    }
-    let mut taken = 0;
-    for memory_kib in [150, 300, 600, 1200, 4000] {
-        let on = Stream::new(&Double::of_memory(memory_kib << 10)).expect("a stream");
-        let both = vec![(spec.clone(), columns.clone()); 2];
-        let mut windows = DeviceWindows::new(&on, both).expect("memory for what is empty");
-        if windows.take_in(&on, 0, &table).expect("own bytes") {
-            taken += 1;
-            let mut bytes = Vec::new();
-            windows.write_state(&on, 0, &mut bytes).expect("a vector takes all bytes");
-            assert!(bytes == save(&table), "{memory_kib} KiB");
-        } else {
-            windows.let_go(&on, 0).expect("a working GPU");
-            // What it had taken is free again, and the other one works on.
-            assert_eq!(windows.prepare(&on, 10).expect("a working GPU"), None, "{memory_kib} KiB");
-            assert_eq!(windows.len(), 1);
-        }
-    }
-    assert!((1..5).contains(&taken), "{taken} of five fitted");
 }
