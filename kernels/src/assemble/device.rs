@@ -135,6 +135,16 @@ impl ColumnBuffers {
         })
     }
 
+    /// The same with memory that is there, each as large.
+    pub(crate) fn over(
+        stride: usize,
+        times_ms: Buffer<i64>,
+        numbers: Buffer<f32>,
+        (categories, given): (Buffer<u64>, Buffer<f32>),
+    ) -> ColumnBuffers {
+        ColumnBuffers { rows: 0, stride, times_ms, numbers, categories, given }
+    }
+
     /// Rows there is room for.
     #[must_use]
     pub fn rows_max(&self) -> usize {

@@ -17,7 +17,7 @@ mod table;
 pub use rows::{RowBuffers, RowsThere};
 pub(crate) use spec::ModelArgument;
 pub use spec::{Rule, Running, TableSpec, Task};
-pub use table::Table;
+pub use table::{Scorer, Table};
 
 /// The cells of a model, and what is remembered besides them.
 #[derive(Debug)]
@@ -153,7 +153,8 @@ impl Table for CoordinateTable {
     }
 
     fn restore(&mut self, stream: &Stream, copy: &Cells) -> Result<(), DeviceError> {
-        self.cells.copy_from(stream, copy)
+        self.cells.copy_from(stream, copy)?;
+        stream.wait()
     }
 
     fn score(
@@ -163,10 +164,9 @@ impl Table for CoordinateTable {
         predictions: &mut Buffer<f32>,
     ) -> Result<(), TableError> {
         self.spec.check(rows, Some(predictions), false)?;
-        self.scores.reserve(rows.count() * self.spec.classes)?;
-        let predictions = predictions.address();
-        // SAFETY: the shapes were checked; `scores` has room for them.
-        unsafe { self.launch_score(stream, rows, predictions) }.map_err(TableError::from)
+        // SAFETY: the shapes were checked, and predictions may take the place of scores.
+        unsafe { self.launch_score(stream, rows, [0, predictions.address()]) }
+            .map_err(TableError::from)
     }
 
     fn each(

@@ -7,16 +7,16 @@ use crate::device::{Argument, DeviceError, Launch, Stream};
 
 impl CoordinateTable {
     /// # Safety
-    /// The rows fit the table, `scores` has room for them, and `predictions` is 0 or an address
-    /// with as much room.
+    /// The rows fit the table; linear scores and predictions are addresses with room for them, or
+    /// one of them is 0.
     pub(super) unsafe fn launch_score(
         &self,
         stream: &Stream,
         rows: RowsThere<'_>,
-        predictions: u64,
+        [scores, predictions]: [u64; 2],
     ) -> Result<(), DeviceError> {
         let launch = Launch::over("linear_score", rows.count() * LANES, 256);
-        let (model, rows, scores) = (self.argument(), rows.argument(), self.scores.address());
+        let (model, rows) = (self.argument(), rows.argument());
         let arguments = [
             Argument::of(&model),
             Argument::of(&rows),
@@ -35,7 +35,7 @@ impl CoordinateTable {
         rows: RowsThere<'_>,
     ) -> Result<(), DeviceError> {
         // SAFETY: the caller's.
-        unsafe { self.launch_score(stream, rows, 0) }?;
+        unsafe { self.launch_score(stream, rows, [self.scores.address(), 0]) }?;
         let spec = self.spec;
         let (count, stride, classes) = (rows.count(), spec.stride(), spec.classes);
         let tiles = count.div_ceil(TILE);

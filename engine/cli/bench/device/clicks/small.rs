@@ -21,6 +21,7 @@ use pelton_models::{Features, Model};
 use serde_json::{Value, json};
 
 use super::{Effort, Here, Slot, assembly, model};
+use crate::cli::usage;
 
 /// A batch's way on a GPU, by either kind of launch.
 struct There {
@@ -120,7 +121,7 @@ impl There {
             rows: RowBuffers::new(gpu, NUMBERS, CATEGORIES)?,
             dense: Pinned::new(&device, rows * NUMBERS, Pinning::Both)?,
             sparse: Pinned::new(&device, rows * CATEGORIES, Pinning::Both)?,
-            recorded: RecordedBatch::new(&stream, rows, widths, [NUMBERS, CATEGORIES])?,
+            recorded: RecordedBatch::new(&stream, rows, widths, [NUMBERS, CATEGORIES, 1])?,
             model,
             stream,
         })
@@ -145,10 +146,11 @@ impl There {
     fn launch_once(&mut self, slot: &Slot, scores: &mut [f32]) -> Result<(), Error> {
         let There { stream, assembler, windows, moments, recorded, model, .. } = self;
         let moments = Some(moments);
-        let makers = Makers { stream, assembler, windows, moments, has_known: false };
+        let scorer = model.scorer();
+        let makers = Makers { stream, assembler, windows, moments, has_known: false, scorer };
         recorded.make(makers, &columns_of(slot), &mut [])?;
-        let (dense, sparse) = recorded.features();
-        let features = Features { rows: slot.rows(), dense, sparse, notes: &[] };
-        Ok(model.score_there(&features, recorded.features_there().all(), scores)?)
+        let missing = || usage("no scores with the features".to_owned(), "report this");
+        scores.copy_from_slice(recorded.scores().ok_or_else(missing)?);
+        Ok(())
     }
 }
