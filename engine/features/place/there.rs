@@ -130,9 +130,9 @@ impl There {
             columns.give_known(stream, given)?;
         }
         windows.run(stream, columns)?;
-        assembler.run(stream, columns, rows)?;
-        if let Some(moments) = moments {
-            moments.standardize(stream, rows, 0)?;
+        match moments {
+            Some(moments) => moments.make(stream, (assembler, columns), rows)?,
+            None => assembler.run(stream, columns, rows)?,
         }
         rows.download(stream, dense, sparse)?;
         if !windows.is_empty() {

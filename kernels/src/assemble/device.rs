@@ -8,6 +8,9 @@ use crate::calendar::Part;
 use crate::coordinate::device::{RowBuffers, TableError};
 use crate::device::{Argument, Buffer, DeviceError, Gpu, Launch, Pinned, Plain, Stream};
 
+/// Rows that a thread makes one sparse feature of, as assemble.cu says.
+const QUAD: usize = 4;
+
 /// The columns of a batch in the memory of a GPU.
 #[derive(Debug)]
 pub struct ColumnBuffers {
@@ -66,7 +69,7 @@ struct SparseEntry {
 
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Assembly {
+pub(crate) struct Assembly {
     addresses: [u64; 5],
     numbers: [u32; 8],
 }
@@ -331,10 +334,47 @@ impl Assembler {
         columns: &ColumnBuffers,
         rows: &mut RowBuffers,
     ) -> Result<(), TableError> {
-        let [dense, sparse, given] = self.widths;
+        let dense = self.run_sparse(stream, columns, rows)?;
+        self.launch(stream, columns, ("assemble_dense", self.widths[0] * columns.rows), dense)
+    }
+
+    /// Makes the sparse features of the rows, without waiting; where the dense ones belong.
+    pub(crate) fn run_sparse(
+        &self,
+        stream: &Stream,
+        columns: &ColumnBuffers,
+        rows: &mut RowBuffers,
+    ) -> Result<u64, TableError> {
+        self.check(columns, rows)?;
+        let (dense, sparse) = rows.make(columns.rows)?;
+        let items = self.widths[1] * columns.rows.div_ceil(QUAD);
+        self.launch(stream, columns, ("assemble_sparse", items), sparse)?;
+        Ok(dense)
+    }
+
+    fn launch(
+        &self,
+        stream: &Stream,
+        columns: &ColumnBuffers,
+        (kernel, items): (&'static str, usize),
+        to: u64,
+    ) -> Result<(), TableError> {
+        if items == 0 {
+            return Ok(());
+        }
+        let (assembly, columns) = (self.argument(), columns.argument());
+        let arguments = [Argument::of(&assembly), Argument::of(&columns), Argument::of(&to)];
+        // SAFETY: the kernels' arguments; every column that the spec names is there, and there is
+        // room for what they write, by `check`.
+        unsafe { stream.launch(Launch::over(kernel, items, 256), &arguments) }?;
+        Ok(())
+    }
+
+    fn check(&self, columns: &ColumnBuffers, rows: &RowBuffers) -> Result<(), KernelError> {
+        let (kernel, [dense, sparse, given]) = ("assemble", self.widths);
         let equal = |argument, given: usize, expected: usize| match given == expected {
             true => Ok(()),
-            false => Err(KernelError::Shape { kernel: "assemble", argument, expected, given }),
+            false => Err(KernelError::Shape { kernel, argument, expected, given }),
         };
         equal("rows.dense_width", rows.dense_width(), dense)?;
         equal("rows.sparse_width", rows.sparse_width(), sparse)?;
@@ -343,29 +383,25 @@ impl Assembler {
             let expected = columns_used * columns.stride;
             match given >= expected {
                 true => Ok(()),
-                false => Err(KernelError::Shape { kernel: "assemble", argument, expected, given }),
+                false => Err(KernelError::Shape { kernel, argument, expected, given }),
             }
         };
         least("numbers", columns.numbers.len(), self.columns[0])?;
         least("categories", columns.categories.len(), self.columns[1])?;
-        let (to_dense, to_sparse) = rows.make(columns.rows)?;
-        let count_of = columns.rows;
-        let (assembly, columns) = (self.argument(), columns.argument());
-        let launch = |kernel, width: usize, to: u64| {
-            if width * count_of == 0 {
-                return Ok(());
-            }
-            let arguments = [Argument::of(&assembly), Argument::of(&columns), Argument::of(&to)];
-            // SAFETY: the kernels' arguments; every column that the spec names is there, and there
-            // is room for what they write.
-            unsafe { stream.launch(Launch::over(kernel, width * count_of, 256), &arguments) }
-        };
-        launch("assemble_dense", dense, to_dense)?;
-        launch("assemble_sparse", sparse, to_sparse)?;
+        // Whole blocks of threads are counted in 32 bits.
+        if sparse * columns.rows.div_ceil(QUAD) >= 1 << 31 {
+            let (argument, reason) = ("columns.rows", "must be fewer for so many features");
+            return Err(KernelError::Value { kernel, argument, reason });
+        }
         Ok(())
     }
 
-    fn argument(&self) -> Assembly {
+    /// Dense features of a row.
+    pub(crate) fn dense_width(&self) -> usize {
+        self.widths[0]
+    }
+
+    pub(crate) fn argument(&self) -> Assembly {
         let [dense, sparse, given] = self.widths.map(count);
         Assembly {
             addresses: [

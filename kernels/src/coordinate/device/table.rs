@@ -92,9 +92,18 @@ pub trait Table {
     /// [`TableError`].
     fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError>;
 
-    /// The same, without waiting for what became of the rows where the table can.
+    /// The same, without waiting for what became of the rows where the table can; predictions by
+    /// the cells as they were before, where they are asked for.
+    ///
+    /// # Shapes
+    /// As [`Table::score`].
     ///
     /// # Errors
     /// [`TableError`].
-    fn give_step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<(), TableError>;
+    fn give_step(
+        &mut self,
+        stream: &Stream,
+        rows: RowsThere<'_>,
+        predictions: Option<&mut Buffer<f32>>,
+    ) -> Result<(), TableError>;
 }
