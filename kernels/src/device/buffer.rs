@@ -57,7 +57,8 @@ impl<T: Plain> Buffer<T> {
     /// # Panics
     /// If they lie beyond the end.
     pub(super) fn part<U: Plain>(&self, at: usize, length: usize) -> Buffer<U> {
-        assert!(at % 256 == 0 && at + length * size_of::<U>() <= self.byte_count(), "a part of it");
+        let end = at + length * size_of::<U>();
+        assert!(at.is_multiple_of(256) && end <= self.byte_count(), "a part of it");
         let memory = Arc::clone(&self.memory);
         Buffer { memory, address: self.address + at as u64, length, of: PhantomData }
     }

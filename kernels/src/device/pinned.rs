@@ -116,7 +116,8 @@ impl<T: Plain> Pinned<T> {
     /// # Panics
     /// If they lie beyond the end or are not aligned.
     pub(super) fn view<U: Plain>(&self, at: usize, length: usize) -> &[U] {
-        let values = view_of::<T, U>(self, at, length).cast();
+        check_view::<U>(size_of_val::<[T]>(self), at, length);
+        let values = self.as_ptr().cast::<u8>().wrapping_add(at).cast();
         // SAFETY: inside the memory and aligned, by the assertions; any bytes are values.
         unsafe { std::slice::from_raw_parts(values, length) }
     }
@@ -126,7 +127,8 @@ impl<T: Plain> Pinned<T> {
     /// # Panics
     /// As [`Pinned::view`].
     pub(super) fn view_mut<U: Plain>(&mut self, at: usize, length: usize) -> &mut [U] {
-        let values = view_of::<T, U>(&mut *self, at, length).cast_mut().cast();
+        check_view::<U>(size_of_val::<[T]>(self), at, length);
+        let values = self.as_mut_ptr().cast::<u8>().wrapping_add(at).cast();
         // SAFETY: as in `view`; the memory is borrowed as a whole.
         unsafe { std::slice::from_raw_parts_mut(values, length) }
     }
@@ -139,11 +141,11 @@ impl<T: Plain> Pinned<T> {
     }
 }
 
-/// Where `length` values from byte `at` on begin.
-fn view_of<T: Plain, U: Plain>(values: &[T], at: usize, length: usize) -> *const u8 {
-    assert!(at + length * size_of::<U>() <= size_of_val(values), "within the memory");
+/// Whether `length` values from byte `at` on are inside memory of so many bytes, and aligned in it.
+fn check_view<U: Plain>(bytes: usize, at: usize, length: usize) {
+    const { assert!(align_of::<U>() <= ALIGNMENT) };
+    assert!(at + length * size_of::<U>() <= bytes, "within the memory");
     assert!(at.is_multiple_of(align_of::<U>()), "aligned, as the memory is");
-    values.as_ptr().cast::<u8>().wrapping_add(at)
 }
 
 fn layout(bytes: usize) -> Layout {
