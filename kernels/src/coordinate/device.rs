@@ -1,9 +1,9 @@
 //! The linear model's coordinates on a GPU: its tables, and the launches of `coordinate.cu`.
 //!
 //! Results have the bits of the CPU's code. Sums of sparse gradients are integers, added up by
-//! atomic additions in whatever order; a step is five to twelve launches and no wait. What this does not do:
-//! keep earlier states, or read and write saved ones, which the model does from copies of the
-//! tables.
+//! atomic additions in whatever order; a step is five to twelve kernels, and no wait. What this
+//! does not do: keep earlier states, or read and write saved ones, which the model does from copies
+//! of the tables.
 
 use super::{Cell, TILE};
 use crate::KernelError;

@@ -170,6 +170,10 @@ mod on_a_device {
         )
     }
 
+    fn rows_of_a_step() -> impl Strategy<Value = usize> {
+        prop_oneof![1..4_usize, 4..70_usize, 500..600_usize]
+    }
+
     /// Rows, of which few are refused and some name a coordinate twice, or one that all name.
     fn give(rows: &mut RowBuffers, stream: &Stream, spec: &TableSpec, (count, seed): (usize, u64)) {
         let mut draw = Draw::new(seed);
@@ -213,7 +217,7 @@ mod on_a_device {
         #[test]
         fn a_step_that_begins_at_once_is_the_one_that_begins_launch_by_launch(
             spec in spec(),
-            counts in prop::collection::vec(prop_oneof![1..4_usize, 4..70_usize, 500..600_usize], 1..4),
+            counts in prop::collection::vec(rows_of_a_step(), 1..4),
             seed in any::<u64>(),
         ) {
             for gpu in tested() {

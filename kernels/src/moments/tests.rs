@@ -239,7 +239,10 @@ mod on_a_device {
                 for cut in cuts.iter().copied() {
                     let mut pinned = |length| {
                         let mut pinned = Pinned::new(&device, length, Pinning::Both).expect("room");
-                        pinned.fill_with(|| if draw.unit() < 0.1 { f32::NAN } else { draw.number() });
+                        pinned.fill_with(|| match draw.unit() {
+                            x if x < 0.1 => f32::NAN,
+                            _ => draw.number(),
+                        });
                         pinned
                     };
                     let (mut numbers, mut given) = (pinned(2 * stride), pinned(stride));
@@ -259,8 +262,11 @@ mod on_a_device {
                     assembler.run(&stream, &columns, second).expect("made");
                     in_turn.standardize(&stream, second, 0).expect("scaled");
                     let made = rows.each_ref().map(|rows| {
-                        let mut dense = Pinned::new(&device, cut * width, Pinning::Both).expect("room");
-                        let mut sparse = Pinned::new(&device, cut * 2, Pinning::Both).expect("room");
+                        let room = cut * width;
+                        let mut dense =
+                            Pinned::new(&device, room, Pinning::Both).expect("room");
+                        let mut sparse =
+                            Pinned::new(&device, cut * 2, Pinning::Both).expect("room");
                         rows.download(&stream, &mut dense, &mut sparse).expect("a copy");
                         let dense: Vec<u32> = dense.iter().map(|x| x.to_bits()).collect();
                         (dense, sparse.to_vec())

@@ -35,8 +35,8 @@ const UPLOADED: f64 = (8 + NUMBERS * 4 + CATEGORIES * 8 + 8) as f64;
 const FEATURES: usize = 4 * (NUMBERS + CATEGORIES);
 /// Bytes of the sectors of the tables that its categories name, read or written once.
 const SECTORS: usize = 32 * CATEGORIES;
-/// Bytes that its way must move in the memory of a GPU, at least: columns written and read, features
-/// written, weights read and written.
+/// Bytes that its way must move in the memory of a GPU, at least: columns written and read,
+/// features written, weights read and written.
 const FLOOR: f64 = 2.0 * UPLOADED + (FEATURES + 2 * SECTORS) as f64;
 /// What both ways move, launch by launch as docs/wide.md has them: the upload, sparse features, the
 /// sums of dense and of sparse coordinates, the changes of both.

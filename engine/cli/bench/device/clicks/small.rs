@@ -1,8 +1,8 @@
 //! Small batches of clicks, one at a time: how long from columns in page-locked memory to scores
 //! here, with nothing else under way.
 //!
-//! On a GPU by the launches of a wide batch, one by one, and as one recorded launch, from the columns
-//! to the scores; the engine takes the one that its own batches show to be quicker.
+//! On a GPU by the launches of a wide batch, one by one, and as one recorded launch, from the
+//! columns to the scores; the engine takes the one that its own batches show to be quicker.
 
 use std::sync::Arc;
 use std::time::Instant;
