@@ -15,7 +15,7 @@ pub mod plan;
 mod state;
 mod windows;
 
-use pelton_kernels::coordinate::device::RowsThere;
+use pelton_kernels::coordinate::device::{RowsThere, Scorer};
 use pelton_kernels::device::{Device, Pinned, Pinning};
 use pelton_kernels::hash;
 use pelton_kernels::moments::Moments;
@@ -28,6 +28,7 @@ use crate::join::{Join, Resolved};
 use crate::ring::Slot;
 
 use place::Place;
+pub use place::Way;
 use plan::Plan;
 use windows::{EventTable, LabelTable};
 
@@ -40,6 +41,8 @@ pub struct FeatureStage {
     /// Aggregates of windows, `[rows, given_width]`.
     given: Pinned<f32>,
     place: Place,
+    /// Version of the model that scored the batch last run, where one did.
+    scored_by: Option<u64>,
 }
 
 impl FeatureStage {
@@ -69,7 +72,7 @@ impl FeatureStage {
         }
         let place = Place::on(device, config, &plan, there)?;
         let (device, given) = (device.clone(), Pinned::ordinary(0));
-        Ok(FeatureStage { plan, events, labels, device, given, place })
+        Ok(FeatureStage { plan, events, labels, device, given, place, scored_by: None })
     }
 
     /// What the model will see of a row.
@@ -99,7 +102,8 @@ impl FeatureStage {
     }
 
     /// Makes the features of the batch that [`FeatureStage::begin`] has begun, and stores them with
-    /// its pending events.
+    /// its pending events. What scores rows on a GPU scores them behind their features
+    /// ([`FeatureStage::scores`]), by a model of this version.
     ///
     /// # Errors
     /// [`Error::Device`] when the GPU is lost; [`Error::Kernel`] for a bug only.
@@ -108,6 +112,7 @@ impl FeatureStage {
         slot: &Slot,
         join: &mut Join,
         resolved: &[Resolved],
+        scorer: Option<(&dyn Scorer, u64)>,
     ) -> Result<(), Error> {
         let width = self.plan.given_width();
         if slot.rows * width > self.given.len() {
@@ -126,7 +131,8 @@ impl FeatureStage {
         for table in &mut self.labels {
             table.run(slot, given, width)?;
         }
-        self.place.make(slot, &mut self.given)?;
+        self.place.make(slot, &mut self.given, scorer.map(|(scorer, _)| scorer))?;
+        self.scored_by = scorer.map(|(_, version)| version);
         let (dense_width, sparse_width) = (self.plan.width(), self.plan.sparse.len());
         let (dense, sparse) = self.place.features();
         for row in 0..slot.rows {
@@ -179,6 +185,18 @@ impl FeatureStage {
     #[must_use]
     pub fn rows_there(&self, from: usize, to: usize) -> Option<RowsThere<'_>> {
         self.place.features_there().map(|rows| rows.part(from..to))
+    }
+
+    /// What scored the batch last run behind its features has come to, `[rows, outputs]` or longer,
+    /// where it was a model of this version.
+    #[must_use]
+    pub fn scores(&self, version: u64) -> Option<&[f32]> {
+        self.place.scores().filter(|_| self.scored_by == Some(version))
+    }
+
+    /// Sends every small batch this way on a GPU, instead of by what the ways cost: for tests.
+    pub fn go(&mut self, way: Way) {
+        self.place.go(way);
     }
 
     /// Keys, bytes and evictions of the window tables, by the name of their key.

@@ -22,6 +22,7 @@ mod succession;
 
 use std::ops::Range;
 
+use pelton_kernels::coordinate::device::Scorer;
 use pelton_models::evaluate::EvaluateSpec;
 use pelton_models::{Features, LabeledBatch, Model};
 
@@ -132,6 +133,7 @@ impl Learner {
         self.notes.resize(slot.rows * self.model.notes_width(), 0.0);
         self.begin_keeping(join)?;
         self.ahead.begin();
+        self.take_scores(slot, features);
         let (mut row, mut next) = (0, 0);
         loop {
             let stands_until = self.step_at(row, row);
@@ -191,6 +193,27 @@ impl Learner {
     fn step_at(&self, row: usize, from: usize) -> usize {
         let scored = self.counts.scored + (from - row) as u64;
         from + usize::try_from(scored.next_multiple_of(self.step_rows) - scored).unwrap_or(0)
+    }
+
+    /// What can score rows of the next batch where their features are made, with its version: the
+    /// scores hold up to the next step, which should be for half of the rows at least.
+    #[must_use]
+    pub fn scorer(&self, rows: usize, resolved: &[Resolved]) -> Option<(&dyn Scorer, u64)> {
+        let label_row = resolved.first().map_or(rows, |label| label.before_row as usize);
+        let waits = if self.step.labels.is_empty() { label_row } else { 0 };
+        let is_worth_it = 2 * self.step_at(0, waits) >= rows && self.model.notes_width() == 0;
+        let scorer = self.model.scorer().filter(|_| is_worth_it);
+        Some((scorer?, self.model.version()))
+    }
+
+    /// The scores that were given with the features, if they are those of the model as it is.
+    fn take_scores(&mut self, slot: &mut Slot, features: &FeatureStage) {
+        let version = self.model.version();
+        let Some(scores) = features.scores(version) else { return };
+        let length = slot.scores.len();
+        slot.scores.copy_from_slice(&scores[..length]);
+        self.model.finish_scores(&mut slot.scores);
+        self.ahead.rows_are_scored(slot.rows, version);
     }
 
     fn score(

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::config::guard::Action;
 use crate::device::Device;
 use crate::error::Error;
-use crate::features::FeatureStage;
+use crate::features::{FeatureStage, Way};
 use crate::join::{Join, PendingShape, Resolved};
 use crate::learn::Learner;
 use crate::metrics::{Stage, StageClock};
@@ -76,7 +76,8 @@ impl Pipeline {
         self.features.begin(slot)?;
         self.join.run(slot, &mut self.resolved);
         self.clock.lap(Stage::Join);
-        self.features.run(slot, &mut self.join, &self.resolved)?;
+        let scorer = self.learner.scorer(slot.rows, &self.resolved);
+        self.features.run(slot, &mut self.join, &self.resolved, scorer)?;
         self.clock.lap(Stage::Features);
         self.learner.run(slot, &self.features, &mut self.join, &self.resolved)?;
         self.clock.lap(Stage::Learn);
@@ -128,6 +129,12 @@ impl Pipeline {
     /// Notes the course of the measures from here on, for a page; not part of the state.
     pub fn keep_history(&mut self) {
         self.learner.keep_history();
+    }
+
+    /// Sends every small batch this way on a GPU, instead of by what the ways cost: for tests. The
+    /// results are the same.
+    pub fn go(&mut self, way: Way) {
+        self.features.go(way);
     }
 
     /// What it computes on.

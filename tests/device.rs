@@ -9,6 +9,7 @@ use std::process::Stdio;
 
 use pelton::config::Config;
 use pelton::device::Device;
+use pelton::features::Way;
 use pelton::pipeline::{Pipeline, SECTIONS};
 use pelton::ring::Slot;
 use pelton_kernels::device::double::{ENVIRONMENT, tested};
@@ -44,15 +45,32 @@ fn save(pipeline: &Pipeline) -> Vec<Vec<u8>> {
     SECTIONS.iter().map(section).collect()
 }
 
-/// Scores and the state at the end of a run in batches of `cut`, which goes on with the other
-/// device behind every batch that `moves`.
+/// Scores, and the state at the end of a run.
+type Outcome = (Vec<u32>, Vec<Vec<u8>>);
+
+/// A run in batches of `cut`, which goes on with the other device behind every batch that `moves`.
 fn run(
+    config: &Config,
+    devices: [&Device; 2],
+    records: (&[Record], usize),
+    moves: fn(usize) -> bool,
+) -> Outcome {
+    run_by(None, config, devices, records, moves)
+}
+
+/// The same, with all batches that may choose going one way.
+fn run_by(
+    way: Option<Way>,
     config: &Config,
     devices: [&Device; 2],
     (records, cut): (&[Record], usize),
     moves: fn(usize) -> bool,
-) -> (Vec<u32>, Vec<Vec<u8>>) {
-    let open = |at: usize| Pipeline::on(config, devices[at % 2]).expect("a possible configuration");
+) -> Outcome {
+    let open = |at: usize| {
+        let mut pipeline = Pipeline::on(config, devices[at % 2]).expect("a possible configuration");
+        way.into_iter().for_each(|way| pipeline.go(way));
+        pipeline
+    };
     let (mut pipeline, mut moved) = (open(0), 0);
     let mut scores = Vec::new();
     let mut slot = Slot::new(&config.event.schema, cut);
@@ -89,12 +107,36 @@ fn a_device_gives_the_scores_and_the_state_of_the_cpu() {
             let stay = |_| false;
             let here = run(&config, [&Device::Cpu; 2], (&records, cut), stay);
             let what = format!("{optimizer}, steps of {step_rows}, batches of {cut}");
-            let there = run(&config, [&gpu; 2], (&records, cut), stay);
-            assert!(there.0 == here.0, "scores: {what}");
-            assert!(there.1 == here.1, "state: {what}");
+            for way in [Way::Wide, Way::Recorded] {
+                let there = run_by(Some(way), &config, [&gpu; 2], (&records, cut), stay);
+                assert!(there.0 == here.0, "scores: {what}, {way:?}");
+                assert!(there.1 == here.1, "state: {what}, {way:?}");
+            }
             let often = |batch| batch % 11 == 0;
             let both = run(&config, [&gpu, &Device::Cpu], (&records, cut), often);
             assert!(both == here, "moved between the two: {what}");
+        }
+    }
+}
+
+#[test]
+fn scores_that_come_with_the_features_are_finished_as_others_are() {
+    let gpu = Device::Gpu(Double::open(0));
+    let records = records(34, 1500, 700..800);
+    let wrapped = "calibrate = 'platt', negatives = 0.5";
+    for (kind, rest) in [("linear", wrapped), ("fm", wrapped), ("linear", "calibrate = 'isotonic'")]
+    {
+        // Without labels between the rows of most batches, and with some.
+        for step_rows in [1, 200] {
+            let text = format!(
+                "model = {{ kind = '{kind}', {rest} }}\nlearn.step_rows = {step_rows}\n{CONFIG}"
+            );
+            let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+            let here = run(&config, [&Device::Cpu; 2], (&records, 60), |_| false);
+            for way in [Way::Wide, Way::Recorded] {
+                let there = run_by(Some(way), &config, [&gpu; 2], (&records, 60), |_| false);
+                assert!(there == here, "{kind}, {rest}, steps of {step_rows}, {way:?}");
+            }
         }
     }
 }

@@ -3,20 +3,22 @@
 //!
 //! Both do the same operations in the same order: the same features, and the same bytes of state.
 //! On a GPU a small batch can go as one launch ([`RecordedBatch`]); whether it does is measured
-//! (`place/path.rs`).
+//! (`place/path.rs`). By either way a model that scores there does so behind the features, and the
+//! wait for those is one for the scores.
 
 mod path;
+mod there;
 
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
-use pelton_kernels::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
+use pelton_kernels::assemble::device::Assembler;
 use pelton_kernels::assemble::{AssembleSpec, Columns};
-use pelton_kernels::coordinate::device::RowBuffers;
-use pelton_kernels::device::{Device, Pinned, Pinning, Stream};
+use pelton_kernels::coordinate::device::{RowBuffers, Scorer};
+use pelton_kernels::device::{Buffer, Device, Pinned, Stream};
 use pelton_kernels::moments::device::DeviceMoments;
 use pelton_kernels::moments::{Moments, MomentsSpec};
-use pelton_kernels::recorded::{Makers, RecordedBatch};
+use pelton_kernels::recorded::RecordedBatch;
 use pelton_kernels::window::device::{DeviceWindows, Labels, TableColumns};
 use pelton_kernels::window::{TableSpec, WindowTable};
 
@@ -25,7 +27,8 @@ use crate::error::Error;
 use crate::ring::Slot;
 
 use super::plan::Plan;
-use path::Path;
+pub use path::Way;
+use there::There;
 
 /// Rows of the batches that are small, by shape.
 const SHAPES: [usize; 3] = [64, 256, 1024];
@@ -43,31 +46,6 @@ pub(super) struct Here {
     moments: Option<Moments>,
     dense: Vec<f32>,
     sparse: Vec<u32>,
-}
-
-pub(super) struct There {
-    stream: Stream,
-    /// Of numbers, categories and what is given.
-    widths: [usize; 3],
-    /// Made for the first batch, which tells how many rows there can be.
-    columns: Option<ColumnBuffers>,
-    assembler: Assembler,
-    moments: Option<DeviceMoments>,
-    /// Of the same kind as those there: the form in which they are saved.
-    moments_spec: MomentsSpec,
-    windows: DeviceWindows,
-    /// Whether some of what is given comes from tables here.
-    has_known: bool,
-    rows: RowBuffers,
-    dense: Pinned<f32>,
-    sparse: Pinned<u32>,
-    /// By shape.
-    small: [Option<RecordedBatch>; SHAPES.len()],
-    paths: [Path; SHAPES.len()],
-    /// When the batch was begun.
-    began: Instant,
-    /// The batch goes as one launch, of this shape.
-    goes_small: Option<usize>,
 }
 
 impl Place {
@@ -92,6 +70,7 @@ impl Place {
         let moments = moments.map(|moments| DeviceMoments::new(&stream, &moments)).transpose()?;
         Ok(Place::There(Box::new(There {
             widths: [schema.numbers.len(), schema.categories.len(), plan.given_width()],
+            outputs: config.model.task.outputs(),
             columns: None,
             assembler: Assembler::new(&stream, &spec)?,
             moments,
@@ -101,6 +80,8 @@ impl Place {
             rows: RowBuffers::new(gpu, plan.width(), plan.sparse.len())?,
             dense: Pinned::ordinary(0),
             sparse: Pinned::ordinary(0),
+            scores: (Buffer::new(gpu, 0)?, Pinned::ordinary(0)),
+            is_scored: false,
             small: [const { None }; SHAPES.len()],
             paths: Default::default(),
             began: Instant::now(),
@@ -165,12 +146,35 @@ impl Place {
         Ok(is_in)
     }
 
-    /// Makes the features of the batch; `given` has the aggregates of the windows that are kept
-    /// here, and gets those of the others.
-    pub fn make(&mut self, slot: &Slot, given: &mut Pinned<f32>) -> Result<(), Error> {
+    /// Makes the features of the batch, and its scores where something scores there; `given` has
+    /// the aggregates of the windows that are kept here, and gets those of the others.
+    pub fn make(
+        &mut self,
+        slot: &Slot,
+        given: &mut Pinned<f32>,
+        scorer: Option<&dyn Scorer>,
+    ) -> Result<(), Error> {
         match self {
             Place::Here(here) => here.make(slot, given),
-            Place::There(there) => there.make(slot, given),
+            Place::There(there) => there.make(slot, given, scorer),
+        }
+    }
+
+    /// Scores of the batch last made, where something scored it.
+    pub fn scores(&self) -> Option<&[f32]> {
+        match self {
+            Place::Here(_) => None,
+            Place::There(there) => match there.small() {
+                Some(small) => small.scores(),
+                None => there.is_scored.then_some(&there.scores.1),
+            },
+        }
+    }
+
+    /// Sends every batch that is small enough this way, whatever it costs.
+    pub fn go(&mut self, way: Way) {
+        if let Place::There(there) = self {
+            there.paths.iter_mut().for_each(|path| path.fix(way));
         }
     }
 
@@ -255,111 +259,5 @@ impl Here {
             moments.standardize(&mut self.dense, width.max(1), 0)?;
         }
         Ok(())
-    }
-}
-
-impl There {
-    fn begin(&mut self, slot: &mut Slot) -> Result<(), Error> {
-        let shape = SHAPES.iter().position(|&most| slot.rows <= most);
-        self.goes_small = shape.filter(|&shape| self.paths[shape].choose() == 1);
-        self.began = Instant::now();
-        if self.goes_small.is_some() {
-            return Ok(());
-        }
-        self.send(slot)
-    }
-
-    /// Sends the columns of the batch on their way, as they lie in the slot.
-    fn send(&mut self, slot: &mut Slot) -> Result<(), Error> {
-        let rows_max = slot.rows_max();
-        let columns = match &mut self.columns {
-            Some(columns) if columns.rows_max() == rows_max => columns,
-            columns => {
-                let gpu = self.stream.gpu();
-                let room = ColumnBuffers::new(gpu, self.widths, rows_max)?;
-                let (device, rows) = (Device::Gpu(gpu.clone()), &self.rows);
-                let made = [rows.dense_width(), rows.sparse_width()].map(|width| width * rows_max);
-                self.dense = Pinned::new(&device, made[0], Pinning::Both)?;
-                self.sparse = Pinned::new(&device, made[1], Pinning::Both)?;
-                columns.insert(room)
-            }
-        };
-        let pinned = PinnedColumns {
-            times_ms: &mut slot.times_ms,
-            numbers: slot.numbers.memory(),
-            categories: slot.categories.memory(),
-        };
-        Ok(columns.give(&self.stream, pinned, slot.rows)?)
-    }
-
-    fn make(&mut self, slot: &Slot, given: &mut Pinned<f32>) -> Result<(), Error> {
-        match self.goes_small {
-            Some(shape) => self.make_small(shape, slot, given),
-            None => self.make_wide(given),
-        }?;
-        if let Some(shape) = SHAPES.iter().position(|&most| slot.rows <= most) {
-            let way = usize::from(self.goes_small.is_some());
-            self.paths[shape].note(way, self.began.elapsed().as_secs_f64());
-        }
-        Ok(())
-    }
-
-    fn make_small(
-        &mut self,
-        shape: usize,
-        slot: &Slot,
-        given: &mut Pinned<f32>,
-    ) -> Result<(), Error> {
-        let There { stream, assembler, windows, moments, small, widths, rows, has_known, .. } =
-            self;
-        let small = match &mut small[shape] {
-            Some(small) => small,
-            none => {
-                let made = [rows.dense_width(), rows.sparse_width()];
-                none.insert(RecordedBatch::new(stream, SHAPES[shape], *widths, made)?)
-            }
-        };
-        let (moments, has_known) = (moments.as_mut(), *has_known);
-        let makers = Makers { stream, assembler, windows, moments, has_known };
-        let columns = columns_of(slot);
-        Ok(small.make(makers, &columns, &mut given[..slot.rows * widths[2]])?)
-    }
-
-    fn make_wide(&mut self, given: &mut Pinned<f32>) -> Result<(), Error> {
-        let There { stream, columns, assembler, windows, moments, rows, dense, sparse, .. } = self;
-        let columns = columns.as_mut().expect("a batch is begun before its features are made");
-        if self.has_known {
-            columns.give_known(stream, given)?;
-        }
-        windows.run(stream, columns)?;
-        assembler.run(stream, columns, rows)?;
-        if let Some(moments) = moments {
-            moments.standardize(stream, rows, 0)?;
-        }
-        rows.download(stream, dense, sparse)?;
-        if !windows.is_empty() {
-            columns.take_known(stream, given)?;
-        }
-        // Whoever reads them waits for the copies; a failure has to be seen here.
-        stream.wait()?;
-        Ok(windows.look()?)
-    }
-
-    /// The way that the batch went, where it was one launch.
-    fn small(&self) -> Option<&RecordedBatch> {
-        self.goes_small.and_then(|shape| self.small[shape].as_ref())
-    }
-
-    fn write_moments(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Some(there) = &self.moments else { return Ok(()) };
-        let mut moments = Moments::new(self.moments_spec).map_err(io::Error::other)?;
-        there.fetch(&self.stream, &mut moments).map_err(io::Error::other)?;
-        moments.write_state(out)
-    }
-
-    fn read_moments(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        let Some(there) = &mut self.moments else { return Ok(()) };
-        let moments = Moments::read_state(self.moments_spec, from)?;
-        there.send(&self.stream, &moments).map_err(io::Error::other)
     }
 }

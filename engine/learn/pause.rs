@@ -129,6 +129,8 @@ impl Learner {
         self.forget_before(self.guard.window_began_at(), join);
         let version = self.model.version();
         self.model.go_back()?;
+        // Versions are counted again from there: one of them would name two models.
+        self.ahead.begin();
         self.kept.at.truncate(1);
         self.kept.is_due = false;
         self.step.clear();

@@ -31,6 +31,9 @@ struct dim3 {
 struct uint3 {
   unsigned x = 0, y = 0, z = 0;
 };
+struct ulonglong2 {
+  unsigned long long x, y;
+};
 constexpr int warpSize = 32;
 
 #ifdef HOST_CUDA_THREADS
@@ -83,6 +86,14 @@ T __shfl_xor_sync(unsigned mask, T value, int by, int width = 32) {
 }
 inline unsigned __ballot_sync(unsigned mask, int is) {
   return host_cuda::vote(mask, is != 0);
+}
+// The lanes of a whole warp that have the same value.
+template <class T>
+unsigned __match_any_sync(unsigned mask, T value) {
+  unsigned same = 0;
+  for (int lane = 0; lane < warpSize; ++lane)
+    if (__shfl_sync(mask, value, lane) == value) same |= 1u << lane;
+  return same;
 }
 inline int __any_sync(unsigned mask, int is) { return __ballot_sync(mask, is) != 0; }
 
@@ -148,6 +159,7 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
   __extension__ typedef unsigned __int128 Wide;
   return static_cast<unsigned long long>((static_cast<Wide>(a) * b) >> 64);
 }
+inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __clzll(long long x) {
   return x == 0 ? 64 : __builtin_clzll(static_cast<unsigned long long>(x));

@@ -21,7 +21,7 @@ use crate::state::StateWriter;
 use columns::{RepairWork, TallyWork};
 pub use launches::{GRAPH, Launches};
 
-use features::{AssembleWork, MomentsWork, clicks, everything};
+use features::{AssembleWork, MomentsWork, ScaledWork, clicks, everything};
 use windows::WindowWork;
 
 /// One kernel with inputs.
@@ -133,6 +133,22 @@ pub const CASES: &[Case] = &[
         bytes_per_row: (13 * 4 * 5) as f64,
         rows: BATCH,
         open: |rows, seed| MomentsWork::open(rows, seed),
+    },
+    Case {
+        kernel: "moments",
+        shape: "13 numbers, made and scaled at once",
+        // Columns in twice, features out.
+        bytes_per_row: (13 * 4 * 3) as f64,
+        rows: BATCH,
+        open: |rows, seed| ScaledWork::open((rows, seed), true),
+    },
+    Case {
+        kernel: "moments",
+        shape: "13 numbers, made, then scaled",
+        // The floor is that of the task: this way moves two thirds more.
+        bytes_per_row: (13 * 4 * 3) as f64,
+        rows: BATCH,
+        open: |rows, seed| ScaledWork::open((rows, seed), false),
     },
     Case {
         kernel: "repair",

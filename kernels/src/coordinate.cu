@@ -2,7 +2,8 @@
 // The same operations as on the CPU in the same order, hence the same bits.
 #include "coordinate/rows.cuh"
 
-// Linear scores of all rows, and predictions where they are asked for. LANES threads a row.
+// Linear scores of all rows, predictions, or both: one of the two may be missing. LANES threads a
+// row.
 extern "C" __global__ void linear_score(const LinearModel m, const LinearRows rows, float* scores,
                                         float* predictions) {
   const unsigned thread = blockIdx.x * blockDim.x + threadIdx.x;
@@ -11,7 +12,9 @@ extern "C" __global__ void linear_score(const LinearModel m, const LinearRows ro
   const unsigned own = row < rows.rows ? row : rows.rows - 1;
   const float* dense = rows.dense + static_cast<unsigned long long>(own) * m.dense_width;
   const unsigned* sparse = rows.sparse + static_cast<unsigned long long>(own) * m.sparse_width;
-  float* out = scores + static_cast<unsigned long long>(own) * m.classes;
+  // Predictions are made where the linear scores are, which are needed no longer.
+  float* room = scores != nullptr ? scores : predictions;
+  float* out = room + static_cast<unsigned long long>(own) * m.classes;
   bool is_finite = true;
   for (unsigned cls = 0; cls < m.classes; ++cls) {
     const float score = class_score(m, dense, sparse, cls, lane);

@@ -12,6 +12,7 @@
 //! nothing is computed from what a failed one left behind. What this does not do: choose between
 //! several GPUs by load, or share one model among them.
 
+mod block;
 mod buffer;
 mod cuda;
 #[cfg(feature = "double")]
@@ -29,6 +30,7 @@ mod stream;
 
 use std::sync::{Arc, OnceLock};
 
+pub use block::{Block, BlockPlan, Part};
 pub use buffer::{Buffer, Plain};
 pub use driver::{Description, Pinning};
 pub use error::DeviceError;

@@ -1,19 +1,7 @@
 // Running standardisation of columns: the twin of moments.rs. A block has a column. Its threads
 // have stretches of rows that begin where mean and deviation are refreshed, so that none needs
 // those of the stretch before: only its exact sums, which a scan over the block gives.
-#include "fixed.cuh"
-
-constexpr unsigned COUNT_BITS = 20;
-constexpr Word COUNT_ONE = 1ull << COUNT_BITS;
-
-struct Moments {
-  Sums* columns;     // [width]
-  double* means;     // [width], as of the last refresh
-  double* inverses;  // [width]
-  Word position, half_life_rows, refresh_dense_rows, refresh_every_rows;
-  float clip;
-  unsigned include_current;
-};
+#include "moments/rates.cuh"
 
 // Whole rows of `stride` elements, of which `offset..offset + width` are standardised. A thread has
 // the rows up to the next multiple of `stretch` in the stream.
@@ -31,21 +19,6 @@ NUMBERS void halve(Sums& sums) {
   for (unsigned i = 0; i < 3; ++i)
     sums.squares[i] = (sums.squares[i] >> 1) | (sums.squares[i + 1] << 63);
   sums.squares[3] >>= 1;
-}
-
-NUMBERS void rates_of(const Sums& sums, double& mean, double& inverse) {
-  mean = inverse = 0.0;
-  if (sums.count == 0) return;
-  const double count = static_cast<double>(sums.count);
-  mean = unscale(sums.sum) / count * static_cast<double>(COUNT_ONE);
-  const double spread = spread_of_sums(sums, COUNT_BITS);
-  if (spread != 0.0) inverse = count / sqrt(spread) * 1073741824.0;
-}
-
-NUMBERS float standardized(float value, double mean, double inverse, double clip) {
-  const double x = static_cast<double>(clamped(value, -FIXED_VALUE_MAX, FIXED_VALUE_MAX));
-  const float scaled = static_cast<float>(clamped((x - mean) * inverse, -clip, clip));
-  return scaled != scaled ? 0.0f : scaled + 0.0f;
 }
 
 extern "C" __global__ void moments_standardize(const Moments m, const MomentRows rows) {

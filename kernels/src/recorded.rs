@@ -1,23 +1,25 @@
-//! Small batches on a GPU: the way from columns to features as one launch.
+//! Small batches on a GPU: the way from columns to features and scores as one launch.
 //!
-//! Copies there, windows, features, standardisation and copies back are recorded once for a shape
-//! (so many rows at most) and then done again for each batch of it: the launch of a graph costs
-//! what that of one kernel does, and a small batch is mostly launches. What differs from batch to
-//! batch is in memory: columns are staged at fixed places, and windows and moments are told how
-//! many rows there are. Rows beyond them are made, and looked at by nobody.
+//! A copy there, windows, features, standardisation, the model's scores and a copy back are
+//! recorded once for a shape (so many rows at most) and then done again for each batch of it: the
+//! launch of a graph costs what that of one kernel does, and a small batch is mostly launches and
+//! copies. What differs from batch to batch is in memory: columns are staged at fixed places, and
+//! windows and moments are told how many rows there are. Rows beyond them are made, and looked at
+//! by nobody. All that is staged lies together, and so does all that comes back: a [`Block`].
 //!
-//! Invariant: nothing that is recorded moves while a graph is used: buffers here are made once,
-//! those of tables that grow are named by what is armed for each batch.
+//! Invariant: nothing that is recorded moves while a graph is used: memory here is made once, that
+//! of tables that grow is named by what is armed for each batch, and a model that scores says where
+//! its memory is ([`Scorer::place`]): where that has changed, it is recorded anew.
 
+use crate::KernelError;
 use crate::assemble::Columns;
-use crate::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
-use crate::coordinate::device::{RowBuffers, TableError};
-use crate::device::{Buffer, Device, DeviceError, Graph, Pinned, Pinning, Stream};
+use crate::assemble::device::{Assembler, ColumnBuffers};
+use crate::coordinate::device::{RowBuffers, Scorer, TableError};
+use crate::device::{Block, BlockPlan, Buffer, DeviceError, Graph, Part, Stream};
 use crate::moments::device::DeviceMoments;
 use crate::window::device::DeviceWindows;
 
 /// What makes the features of a batch, whichever way it goes.
-#[derive(Debug)]
 pub struct Makers<'a> {
     /// Where all of it happens, in order.
     pub stream: &'a Stream,
@@ -29,30 +31,53 @@ pub struct Makers<'a> {
     pub moments: Option<&'a mut DeviceMoments>,
     /// Whether some of what is given is known here and comes with the columns.
     pub has_known: bool,
+    /// Scores the features, if anything does.
+    pub scorer: Option<&'a dyn Scorer>,
 }
 
-/// The recorded way of batches of one shape, each with the same makers.
+/// The recorded way of batches of one shape, each with the same makers but for who scores.
 pub struct RecordedBatch {
-    /// Before all that it addresses.
-    graph: Option<Graph>,
-    /// Tables on the GPU when it was recorded, and whether something was known here.
-    recorded: (usize, bool),
+    /// Of batches that are not scored, and of those that are; before all that they address.
+    graphs: [Option<(Recorded, Graph)>; 2],
     shape: usize,
+    block: Block,
+    parts: Parts,
     columns: ColumnBuffers,
-    times_ms: Pinned<i64>,
-    numbers: Pinned<f32>,
-    categories: Pinned<u64>,
     header: Buffer<u64>,
-    header_here: Pinned<u64>,
     rows: RowBuffers,
-    dense: Pinned<f32>,
-    sparse: Pinned<u32>,
-    given: Pinned<f32>,
+    outputs: usize,
+    scores: Buffer<f32>,
+    /// Whether the batch last made was scored.
+    is_scored: bool,
+}
+
+/// What a graph was recorded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Recorded {
+    /// Window tables on the GPU.
+    tables: usize,
+    has_known: bool,
+    /// Who scores.
+    scorer: Option<[u64; 2]>,
+}
+
+/// Where things lie in the block: what goes there, then what is given, which goes both ways, then
+/// what comes back.
+#[derive(Clone, Copy)]
+struct Parts {
+    header: Part<u64>,
+    times_ms: Part<i64>,
+    categories: Part<u64>,
+    numbers: Part<f32>,
+    given: Part<f32>,
+    dense: Part<f32>,
+    sparse: Part<u32>,
+    scores: Part<f32>,
 }
 
 impl RecordedBatch {
     /// The way of batches of at most `shape` rows; `widths` are numbers, categories and what is
-    /// given, `made` dense and sparse features.
+    /// given, `made` dense and sparse features and scores.
     ///
     /// # Errors
     /// [`DeviceError::Memory`], [`DeviceError::Lost`].
@@ -60,33 +85,43 @@ impl RecordedBatch {
         stream: &Stream,
         shape: usize,
         widths: [usize; 3],
-        made: [usize; 2],
+        made: [usize; 3],
     ) -> Result<RecordedBatch, DeviceError> {
-        let gpu = stream.gpu();
-        let device = Device::Gpu(gpu.clone());
-        let [numbers, categories, given] = widths;
-        let [dense, sparse] = made;
-        let mut rows = RowBuffers::new(gpu, dense, sparse)?;
+        let ([numbers, categories, given], [dense, sparse, outputs]) = (widths, made);
+        let mut plan = BlockPlan::default();
+        let parts = Parts {
+            header: plan.part(2),
+            times_ms: plan.part(shape),
+            categories: plan.part(shape * categories),
+            numbers: plan.part(shape * numbers),
+            given: plan.part(shape * given),
+            dense: plan.part(shape * dense),
+            sparse: plan.part(shape * sparse),
+            scores: plan.part(shape * outputs),
+        };
+        let block = Block::new(stream.gpu(), &plan)?;
+        let features = (block.there(parts.dense), block.there(parts.sparse));
+        let mut rows = RowBuffers::over([dense, sparse], features)?;
         rows.make(shape)?;
+        let (times_ms, numbers) = (block.there(parts.times_ms), block.there(parts.numbers));
+        let others = (block.there(parts.categories), block.there(parts.given));
         Ok(RecordedBatch {
-            graph: None,
-            recorded: (0, false),
+            graphs: [None, None],
             shape,
-            columns: ColumnBuffers::new(gpu, widths, shape)?,
-            times_ms: Pinned::new(&device, shape, Pinning::Both)?,
-            numbers: Pinned::new(&device, shape * numbers, Pinning::Both)?,
-            categories: Pinned::new(&device, shape * categories, Pinning::Both)?,
-            header: Buffer::new(gpu, 2)?,
-            header_here: Pinned::new(&device, 2, Pinning::Both)?,
+            columns: ColumnBuffers::over(shape, times_ms, numbers, others),
+            header: block.there(parts.header),
             rows,
-            dense: Pinned::new(&device, shape * dense, Pinning::Both)?,
-            sparse: Pinned::new(&device, shape * sparse, Pinning::Both)?,
-            given: Pinned::new(&device, shape * given, Pinning::Both)?,
+            outputs,
+            scores: block.there(parts.scores),
+            is_scored: false,
+            parts,
+            block,
         })
     }
 
-    /// Makes the features of a batch, of no more rows than the shape has; `given` (`[rows, given]`)
-    /// has what is known and gets the aggregates of windows. Waits.
+    /// Makes the features of a batch, of no more rows than the shape has, and its scores where
+    /// something scores; `given` (`[rows, given]`) has what is known and gets the aggregates of
+    /// windows. Waits.
     ///
     /// # Errors
     /// [`TableError`], for a shape before anything is changed.
@@ -100,40 +135,61 @@ impl RecordedBatch {
         given: &mut [f32],
     ) -> Result<(), TableError> {
         let (rows, stream) = (columns.rows, makers.stream);
+        let outputs = makers.scorer.map_or(self.outputs, Scorer::outputs);
+        if outputs != self.outputs {
+            let (kernel, argument, expected) = ("recorded", "scorer.outputs", self.outputs);
+            return Err(KernelError::Shape { kernel, argument, expected, given: outputs }.into());
+        }
         self.stage(columns, given);
         let header = makers.moments.as_mut().map(|moments| moments.header(rows));
-        self.header_here.copy_from_slice(&header.unwrap_or_default());
+        self.block.here_mut(self.parts.header).copy_from_slice(&header.unwrap_or_default());
         self.columns.keep(rows);
         let calls = makers.windows.arm(stream, &mut self.columns)?;
-        let wanted = (makers.windows.len(), makers.has_known);
+        let wanted = Recorded {
+            tables: makers.windows.len(),
+            has_known: makers.has_known,
+            scorer: makers.scorer.map(Scorer::place),
+        };
         // Labels among the rows may be more calls than a graph is recorded for.
         if calls > self.calls_max() {
             self.give(&mut makers, calls)?;
         } else {
-            if self.graph.is_none() || self.recorded != wanted {
-                self.record(&mut makers)?;
+            let own = usize::from(wanted.scorer.is_some());
+            if !matches!(&self.graphs[own], Some((recorded, _)) if *recorded == wanted) {
+                self.graphs[own] = None;
+                self.graphs[own] = Some((wanted, self.record(&mut makers)?));
             }
-            if let Some(graph) = &self.graph {
+            if let Some((_, graph)) = &self.graphs[own] {
                 stream.replay(graph)?;
             }
         }
         stream.wait()?;
         makers.windows.look()?;
         self.rows.make(rows)?;
-        given.copy_from_slice(&self.given[..given.len()]);
+        self.is_scored = makers.scorer.is_some();
+        if !makers.windows.is_empty() {
+            given.copy_from_slice(&self.block.here(self.parts.given)[..given.len()]);
+        }
         Ok(())
     }
 
     /// Dense and sparse features of the batch last made, or longer.
     #[must_use]
     pub fn features(&self) -> (&[f32], &[u32]) {
-        (&self.dense, &self.sparse)
+        (self.block.here(self.parts.dense), self.block.here(self.parts.sparse))
     }
 
     /// The same in the memory of the GPU.
     #[must_use]
     pub fn features_there(&self) -> &RowBuffers {
         &self.rows
+    }
+
+    /// Scores of the batch last made, `[rows, outputs]`, where something scored it.
+    #[must_use]
+    pub fn scores(&self) -> Option<&[f32]> {
+        let count = self.rows.count() * self.outputs;
+        self.is_scored.then(|| &self.block.here(self.parts.scores)[..count])
     }
 
     /// Calls of a table that the graph has room for: a label for each row.
@@ -145,21 +201,21 @@ impl RecordedBatch {
     fn stage(&mut self, columns: &Columns<'_>, given: &[f32]) {
         let (rows, shape, stride) = (columns.rows, self.shape, columns.stride);
         assert!(rows <= shape && stride > 0, "a batch of this shape");
-        self.times_ms[..rows].copy_from_slice(&columns.times_ms[..rows]);
-        let numbers = self.numbers.chunks_exact_mut(shape);
+        let Parts { times_ms, numbers, categories, .. } = self.parts;
+        let block = &mut self.block;
+        block.here_mut(times_ms)[..rows].copy_from_slice(&columns.times_ms[..rows]);
+        let numbers = block.here_mut(numbers).chunks_exact_mut(shape);
         for (to, from) in numbers.zip(columns.numbers.chunks_exact(stride)) {
             to[..rows].copy_from_slice(&from[..rows]);
         }
-        let categories = self.categories.chunks_exact_mut(shape);
+        let categories = block.here_mut(categories).chunks_exact_mut(shape);
         for (to, from) in categories.zip(columns.categories.chunks_exact(stride)) {
             to[..rows].copy_from_slice(&from[..rows]);
         }
-        self.given[..given.len()].copy_from_slice(given);
+        block.here_mut(self.parts.given)[..given.len()].copy_from_slice(given);
     }
 
-    fn record(&mut self, makers: &mut Makers<'_>) -> Result<(), TableError> {
-        self.graph = None;
-        self.recorded = (makers.windows.len(), makers.has_known);
+    fn record(&mut self, makers: &mut Makers<'_>) -> Result<Graph, TableError> {
         let (stream, calls, mut failed) = (makers.stream, self.calls_max(), None);
         let give = |_: &Stream| match self.give(makers, calls) {
             Err(TableError::Device(error)) => Err(error),
@@ -168,36 +224,32 @@ impl RecordedBatch {
                 Ok(())
             }
         };
-        // SAFETY: all that is addressed lies in this, in the makers, which live as long, or in
-        // tables that a batch is armed for; memory here is touched again behind the next wait.
+        // SAFETY: all that is addressed lies in this, in the makers, which live as long, in tables
+        // that a batch is armed for, or where the one who scores has its cells, which is there at
+        // each replay, since it says so then; memory here is touched again behind the next wait.
         let graph = unsafe { stream.graph(give) }?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        self.graph = Some(graph);
-        Ok(())
+        failed.map_or(Ok(graph), Err)
     }
 
     /// Gives all of it, for a batch of the whole shape.
     fn give(&mut self, makers: &mut Makers<'_>, calls: usize) -> Result<(), TableError> {
-        let stream = makers.stream;
-        let from = PinnedColumns {
-            times_ms: &mut self.times_ms,
-            numbers: &mut self.numbers,
-            categories: &mut self.categories,
-        };
-        self.columns.give(stream, from, self.shape)?;
-        stream.upload((&mut self.header, 0), (&mut self.header_here, 0), 2)?;
-        if makers.has_known {
-            self.columns.give_known(stream, &mut self.given)?;
-        }
+        let (stream, parts) = (makers.stream, self.parts);
+        let there = if makers.has_known { parts.given.end() } else { parts.numbers.end() };
+        self.block.upload(stream, parts.header.start()..there)?;
+        self.columns.keep(self.shape);
         makers.windows.give(stream, calls)?;
         makers.assembler.run(stream, &self.columns, &mut self.rows)?;
         if let Some(moments) = &mut makers.moments {
             moments.give(stream, &mut self.rows, &self.header)?;
         }
-        self.rows.download(stream, &mut self.dense, &mut self.sparse)?;
-        Ok(self.columns.take_known(stream, &mut self.given)?)
+        let has_windows = !makers.windows.is_empty();
+        let from = if has_windows { parts.given.start() } else { parts.dense.start() };
+        let mut until = parts.sparse.end();
+        if let Some(scorer) = makers.scorer {
+            scorer.give(stream, self.rows.all(), &mut self.scores)?;
+            until = parts.scores.end();
+        }
+        Ok(self.block.download(stream, from..until)?)
     }
 }
 

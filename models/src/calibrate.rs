@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
-use pelton_kernels::coordinate::device::RowsThere;
+use pelton_kernels::coordinate::device::{RowsThere, Scorer};
 use pelton_kernels::math::logit_f32;
 use pelton_kernels::state::{StateReader, StateWriter};
 
@@ -231,6 +231,15 @@ impl<M: Model + ?Sized> Model for Calibrated<M> {
         self.model.score_there(features, there, out)?;
         out.iter_mut().for_each(|score| self.own.apply(score));
         Ok(())
+    }
+
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        self.model.scorer()
+    }
+
+    fn finish_scores(&self, scores: &mut [f32]) {
+        self.model.finish_scores(scores);
+        scores.iter_mut().for_each(|score| self.own.apply(score));
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {

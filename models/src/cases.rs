@@ -37,6 +37,16 @@ const LINEAR: &[Case] = &[
     clicks("linear_step", "clicks, ftrl", 2.0, BATCH, |rows, seed| {
         open_clicks((rows, seed), Optimizer::FTRL, Doing::Step)
     }),
+    clicks("linear_step", "clicks, ftrl, begun launch by launch", 2.0, BATCH, |rows, seed| {
+        let drawn = Drawn::new((rows, seed), [13, 26], Task::Binary);
+        let here = linear(&drawn, Optimizer::FTRL)?;
+        let unfused = |stream: &_, here: &_| {
+            let mut table = coordinate_table(stream, here)?;
+            table.unfuse();
+            Ok(table)
+        };
+        Ok(Box::new(TableWork::new(drawn, Doing::Step, here, unfused)))
+    }),
     clicks("linear_step", "clicks, adagrad", 2.0, BATCH, |rows, seed| {
         open_clicks((rows, seed), Optimizer::ADAGRAD, Doing::Step)
     }),
@@ -149,9 +159,13 @@ fn open_clicks(
     doing: Doing,
 ) -> Result<Box<dyn Work>, TableError> {
     let drawn = Drawn::new(size, [13, 26], Task::Binary);
-    let config = LinearConfig { optimizer, ..LinearConfig::new(Task::Binary) };
-    let here = Linear::new(config, drawn.shape).map_err(kernel_error)?;
+    let here = linear(&drawn, optimizer)?;
     Ok(Box::new(TableWork::new(drawn, doing, here, coordinate_table)))
+}
+
+fn linear(drawn: &Drawn, optimizer: Optimizer) -> Result<Linear, TableError> {
+    let config = LinearConfig { optimizer, ..LinearConfig::new(Task::Binary) };
+    Linear::new(config, drawn.shape).map_err(kernel_error)
 }
 
 fn open_payments(size: (usize, u64), doing: Doing) -> Result<Box<dyn Work>, TableError> {

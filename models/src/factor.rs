@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::ops::{Deref, DerefMut};
 
-use pelton_kernels::coordinate::device::RowsThere;
+use pelton_kernels::coordinate::device::{RowsThere, Scorer};
 use pelton_kernels::device::Device;
 use pelton_kernels::factor::device::FactorTable;
 use pelton_kernels::state::{StateReader, StateWriter};
@@ -197,6 +197,10 @@ impl Model for Factor {
     ) -> Result<(), ModelError> {
         self.shape.check(NAME, features, Some((self.outputs(), out.len())))?;
         self.rows.score(features, Some(there), out)
+    }
+
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        self.rows.scorer()
     }
 
     /// Where the cells lie on a device all of them are copied for each call.

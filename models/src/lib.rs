@@ -32,7 +32,7 @@ pub mod thinned;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
-use pelton_kernels::coordinate::device::RowsThere;
+use pelton_kernels::coordinate::device::{RowsThere, Scorer};
 use pelton_kernels::device::DeviceError;
 
 use graph::{Graph, Inputs, Value};
@@ -240,6 +240,18 @@ pub trait Model: Send {
     ) -> Result<(), ModelError> {
         let _ = there;
         self.score(features, out)
+    }
+
+    /// What scores rows where a GPU makes them, for a model that needs nothing but their features:
+    /// its scores, finished by [`Model::finish_scores`], are those of [`Model::score`] as long as
+    /// the model stands.
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        None
+    }
+
+    /// Makes scores of what [`Model::scorer`] gave.
+    fn finish_scores(&self, scores: &mut [f32]) {
+        let _ = scores;
     }
 
     /// Learns the rows together, as one step. In what way is the model's affair, as long as it is a

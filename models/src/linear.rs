@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::blend::device::BlendTable;
-use pelton_kernels::coordinate::device::{CoordinateTable, RowsThere};
+use pelton_kernels::coordinate::device::{CoordinateTable, RowsThere, Scorer};
 use pelton_kernels::coordinate::{AdaGrad, CoordinateRule, FtrlProximal, NormalizedSgd};
 use pelton_kernels::device::Device;
 use pelton_kernels::state::{StateReader, StateWriter};
@@ -122,6 +122,10 @@ impl Model for Linear {
     ) -> Result<(), ModelError> {
         self.shape.check(NAME, features, Some((self.outputs, out.len())))?;
         self.batches.score(features, Some(there), out)
+    }
+
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        self.batches.scorer()
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {

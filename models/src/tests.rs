@@ -2,6 +2,8 @@
 
 #[cfg(feature = "double")]
 pub mod device;
+#[cfg(feature = "double")]
+mod recorded;
 
 use std::sync::Arc;
 

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use pelton_kernels::KernelError;
+use pelton_kernels::coordinate::device::Scorer;
 use pelton_kernels::hash::mix64;
 use pelton_kernels::math::ln_f32;
 use pelton_kernels::state::{StateReader, StateWriter};
@@ -148,6 +149,15 @@ impl Model for Thinned {
 
     fn noted_feature(&self, note: usize) -> Option<usize> {
         self.model.noted_feature(note)
+    }
+
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        self.model.scorer()
+    }
+
+    fn finish_scores(&self, scores: &mut [f32]) {
+        self.model.finish_scores(scores);
+        self.correct(scores);
     }
 
     fn learn(&mut self, batch: &LabeledBatch<'_>) -> Result<LearnOutcome, ModelError> {

@@ -76,7 +76,7 @@ impl Ceilings {
         let copy = 2.0 * ceiling(&figures["cpu"]["copy_bytes_per_second"]);
         figures["kernels"] = kernels::measure(gpu, effort, [copy, memory])?;
         figures["clicks"] = clicks::measure(gpu, effort, [upload, memory])?;
-        figures["small_batches"] = clicks::measure_small(gpu, effort)?;
+        figures["small_batches"] = clicks::measure_small(gpu, effort, upload)?;
         Ok(figures.as_object().cloned().unwrap_or_default())
     }
 }

@@ -99,7 +99,7 @@ pub fn features(size: &Size) -> Result<Map<String, Value>, Error> {
             let started = cpu_time();
             clean.run(&mut slot);
             join.run(&slot, &mut resolved);
-            stage.run(&slot, &mut join, &resolved)?;
+            stage.run(&slot, &mut join, &resolved, None)?;
             resolved.iter().for_each(|label| join.learned(label, None));
             join.settle();
             seconds += (cpu_time() - started).as_secs_f64();

@@ -11,9 +11,20 @@ const AGAIN: u64 = 256;
 /// What the newest measurement counts for.
 const WEIGHT: f64 = 0.125;
 
+/// How a small batch goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As a wide one does, launch by launch.
+    Wide,
+    /// As one recorded launch.
+    Recorded,
+}
+
 /// What batches of one size cost by either way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Path {
+    /// The way of all batches, where it is not to be measured.
+    fixed: Option<Way>,
     batches: u64,
     /// Seconds, averaged with more weight to what is newer.
     costs: [Option<f64>; 2],
@@ -21,19 +32,30 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// The way of the next batch, 0 or 1.
-    pub fn choose(&self) -> usize {
-        let [first, second] = self.tried;
-        if first < TRIALS || second < TRIALS {
-            return usize::from(first > second);
+    /// The way of the next batch.
+    pub fn choose(&self) -> Way {
+        if let Some(way) = self.fixed {
+            return way;
         }
-        let is_second_quicker = self.costs[1] < self.costs[0];
-        let tries_other = self.batches.is_multiple_of(AGAIN);
-        usize::from(is_second_quicker != tries_other)
+        let [wide, recorded] = self.tried;
+        let is_recorded = if wide < TRIALS || recorded < TRIALS {
+            wide > recorded
+        } else {
+            let is_quicker = self.costs[1] < self.costs[0];
+            let tries_other = self.batches.is_multiple_of(AGAIN);
+            is_quicker != tries_other
+        };
+        if is_recorded { Way::Recorded } else { Way::Wide }
+    }
+
+    /// Every batch goes this way from now on.
+    pub fn fix(&mut self, way: Way) {
+        self.fixed = Some(way);
     }
 
     /// A batch took so long by this way.
-    pub fn note(&mut self, way: usize, seconds: f64) {
+    pub fn note(&mut self, way: Way, seconds: f64) {
+        let way = way as usize;
         self.batches += 1;
         self.tried[way] += 1;
         // The first time pays for what is made once.
@@ -54,8 +76,8 @@ mod tests {
         let mut taken = [0; 2];
         for _ in 0..batches {
             let way = path.choose();
-            taken[way] += 1;
-            path.note(way, costs[way]);
+            taken[way as usize] += 1;
+            path.note(way, costs[way as usize]);
         }
         taken
     }
@@ -70,5 +92,7 @@ mod tests {
         taken(&mut path, 20_000, [0.1, 1.0]);
         let [quick, slow] = taken(&mut path, 1000, [0.1, 1.0]);
         assert!(quick > 990 && slow < 10, "{quick} and {slow}");
+        path.fix(Way::Recorded);
+        assert_eq!(taken(&mut path, 1000, [0.1, 1.0]), [0, 1000]);
     }
 }

@@ -245,7 +245,15 @@ impl Table for BlendTable {
         self.each(stream, rows, None)
     }
 
-    fn give_step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<(), TableError> {
+    fn give_step(
+        &mut self,
+        stream: &Stream,
+        rows: RowsThere<'_>,
+        predictions: Option<&mut Buffer<f32>>,
+    ) -> Result<(), TableError> {
+        if let Some(predictions) = predictions {
+            self.score(stream, rows, predictions)?;
+        }
         self.each(stream, rows, None).map(drop)
     }
 }

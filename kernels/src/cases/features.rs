@@ -186,3 +186,86 @@ impl Work for MomentsWork {
         Ok([joined(&self.values, &self.moments), joined(&values, &fetched)])
     }
 }
+
+/// Dense features of clicks, made and standardised: at once, or one after the other.
+pub(super) struct ScaledWork {
+    spec: AssembleSpec,
+    numbers: Vec<f32>,
+    rows: usize,
+    is_at_once: bool,
+    moments: Moments,
+    dense: Vec<f32>,
+    there: Option<(ColumnBuffers, Assembler, RowBuffers, DeviceMoments)>,
+}
+
+impl ScaledWork {
+    pub fn open((rows, seed): (usize, u64), is_at_once: bool) -> Result<Box<dyn Work>, TableError> {
+        let mut draw = Draw::new(seed);
+        let spec = AssembleSpec { sparse: Vec::new(), ..clicks() };
+        // As far into a stream as refreshes are sparse.
+        let refresh = MomentsSpec { refresh_dense_rows: 0, ..MomentsSpec::new(NUMBERS) };
+        Ok(Box::new(ScaledWork {
+            spec,
+            numbers: (0..rows * NUMBERS).map(|_| draw.number()).collect(),
+            rows,
+            is_at_once,
+            moments: Moments::new(refresh)?,
+            dense: vec![0.0; rows * NUMBERS],
+            there: None,
+        }))
+    }
+}
+
+impl Work for ScaledWork {
+    fn here(&mut self) -> Result<(), TableError> {
+        let columns = Columns {
+            rows: self.rows,
+            stride: self.rows,
+            times_ms: &vec![0; self.rows],
+            numbers: &self.numbers,
+            categories: &[],
+            given: &[],
+        };
+        self.spec.run(&columns, (&mut self.dense, &mut []))?;
+        Ok(self.moments.standardize(&mut self.dense, NUMBERS, 0)?)
+    }
+
+    fn bring(&mut self, stream: &Stream) -> Result<(), TableError> {
+        let gpu = stream.gpu();
+        let mut columns = ColumnBuffers::new(gpu, [NUMBERS, 0, 0], self.rows)?;
+        let from = PinnedColumns {
+            times_ms: &mut pinned(stream, &vec![0; self.rows])?,
+            numbers: &mut pinned(stream, &self.numbers)?,
+            categories: &mut pinned(stream, &[])?,
+        };
+        columns.give(stream, from, self.rows)?;
+        let rows = RowBuffers::new(gpu, NUMBERS, 0)?;
+        let moments = DeviceMoments::new(stream, &self.moments)?;
+        self.there = Some((columns, Assembler::new(stream, &self.spec)?, rows, moments));
+        Ok(())
+    }
+
+    fn there(&mut self, stream: &Stream) -> Result<(), TableError> {
+        let is_at_once = self.is_at_once;
+        let (columns, assembler, rows, moments) = brought(&mut self.there);
+        if is_at_once {
+            return moments.make(stream, (assembler, columns), rows);
+        }
+        assembler.run(stream, columns, rows)?;
+        moments.standardize(stream, rows, 0)
+    }
+
+    fn results(&mut self, stream: &Stream) -> Result<[Vec<u8>; 2], TableError> {
+        let (_, _, rows, moments) = brought(&mut self.there);
+        let mut fetched = Moments::new(*self.moments.spec())?;
+        moments.fetch(stream, &mut fetched)?;
+        let mut dense = pinned(stream, &vec![0.0; self.dense.len()])?;
+        rows.download(stream, &mut dense, &mut pinned(stream, &[])?)?;
+        let joined = |dense: &[f32], moments: &Moments| {
+            let mut joined = bytes(dense);
+            moments.write_state(&mut joined).expect("a vector takes all bytes");
+            joined
+        };
+        Ok([joined(&self.dense, &self.moments), joined(&dense, &fetched)])
+    }
+}

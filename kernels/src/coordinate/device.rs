@@ -1,9 +1,9 @@
 //! The linear model's coordinates on a GPU: its tables, and the launches of `coordinate.cu`.
 //!
 //! Results have the bits of the CPU's code. Sums of sparse gradients are integers, added up by
-//! atomic additions in whatever order; a step is nine launches and no wait. What this does not do:
-//! keep earlier states, or read and write saved ones, which the model does from copies of the
-//! tables.
+//! atomic additions in whatever order; a step is five to twelve kernels, and no wait. What this
+//! does not do: keep earlier states, or read and write saved ones, which the model does from copies
+//! of the tables.
 
 use super::{Cell, TILE};
 use crate::KernelError;
@@ -17,7 +17,7 @@ mod table;
 pub use rows::{RowBuffers, RowsThere};
 pub(crate) use spec::ModelArgument;
 pub use spec::{Rule, Running, TableSpec, Task};
-pub use table::Table;
+pub use table::{Scorer, Table};
 
 /// The cells of a model, and what is remembered besides them.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub struct CoordinateTable {
     room: StepRoom,
     outcome: Buffer<u32>,
     outcome_here: Pinned<u32>,
+    /// Whether the beginning of a step is one launch where it can be.
+    is_fused: bool,
 }
 
 /// What a step needs for its rows.
@@ -102,6 +104,7 @@ impl CoordinateTable {
             room: StepRoom { of_rows, gradients: empty()?, of_inputs, tiles: Buffer::new(gpu, 0)? },
             outcome: Buffer::new(gpu, 4)?,
             outcome_here: Pinned::new(&device, 4, crate::device::Pinning::Both)?,
+            is_fused: true,
             spec,
         })
     }
@@ -110,6 +113,12 @@ impl CoordinateTable {
     #[must_use]
     pub fn spec(&self) -> &TableSpec {
         &self.spec
+    }
+
+    /// Begins steps launch by launch from now on: what the one launch is held to, and measured
+    /// against. The results are the same.
+    pub fn unfuse(&mut self) {
+        self.is_fused = false;
     }
 
     fn read_outcome(&mut self, stream: &Stream) -> Result<[u32; 4], DeviceError> {
@@ -153,7 +162,8 @@ impl Table for CoordinateTable {
     }
 
     fn restore(&mut self, stream: &Stream, copy: &Cells) -> Result<(), DeviceError> {
-        self.cells.copy_from(stream, copy)
+        self.cells.copy_from(stream, copy)?;
+        stream.wait()
     }
 
     fn score(
@@ -163,10 +173,9 @@ impl Table for CoordinateTable {
         predictions: &mut Buffer<f32>,
     ) -> Result<(), TableError> {
         self.spec.check(rows, Some(predictions), false)?;
-        self.scores.reserve(rows.count() * self.spec.classes)?;
-        let predictions = predictions.address();
-        // SAFETY: the shapes were checked; `scores` has room for them.
-        unsafe { self.launch_score(stream, rows, predictions) }.map_err(TableError::from)
+        // SAFETY: the shapes were checked, and predictions may take the place of scores.
+        unsafe { self.launch_score(stream, rows, [0, predictions.address()]) }
+            .map_err(TableError::from)
     }
 
     fn each(
@@ -194,16 +203,22 @@ impl Table for CoordinateTable {
     }
 
     fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
-        self.give_step(stream, rows)?;
+        self.give_step(stream, rows, None)?;
         let [_, _, learned, refused] = self.read_outcome(stream)?;
         Ok([learned, refused])
     }
 
-    fn give_step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<(), TableError> {
-        self.spec.check(rows, None, true)?;
+    fn give_step(
+        &mut self,
+        stream: &Stream,
+        rows: RowsThere<'_>,
+        predictions: Option<&mut Buffer<f32>>,
+    ) -> Result<(), TableError> {
+        self.spec.check(rows, predictions.as_deref(), true)?;
         self.make_room(stream, rows.count())?;
+        let to = predictions.map_or(0, |predictions| predictions.address());
         // SAFETY: the shapes were checked, and there is room for all that the kernels write.
-        unsafe { self.launch_step(stream, rows) }.map_err(TableError::from)
+        unsafe { self.launch_step(stream, rows, to) }.map_err(TableError::from)
     }
 }
 

@@ -3,23 +3,7 @@
 //
 // Gradients of sparse coordinates are added up as integers, so that the order of the atomic
 // additions cannot show; those of dense ones in doubles over a fixed tree.
-#include "rows.cuh"
-
-// Sums over the touches of one sparse coordinate: a class has two more, of gradients and squares.
-typedef unsigned long long Sum;
-
-struct LinearStep {
-  float* scores;       // [rows, classes]
-  float* importances;  // [rows], below 0 for a refused row
-  float* lengths;      // [rows]
-  float* stiffness;    // [rows]
-  float* gradients;    // [rows, classes]
-  unsigned* touches;   // [stride]
-  unsigned* largest;   // [stride], the bits of a size
-  double* tiles;       // [tiles, (2 classes + 2) stride]
-  Sum* sums;           // [absent, 2 + 2 classes]
-  unsigned* most;      // the bits of the largest gradient and stiffness, then rows learned, refused
-};
+#include "room.cuh"
 
 struct Gathered {
   float sum, squares, values_squared, touches, largest, curvature, penalty;
@@ -77,9 +61,13 @@ extern "C" __global__ void linear_accept(const LinearModel m, const LinearRows r
     is_good = is_good && absolute(scores[cls]) < SCORE_MAX;
   const float importance = importance_of(m, rows.labels[own], rows.weights[own]);
   is_good = is_good && importance >= 0.0f;
-  if (lane != 0 || row >= rows.rows) return;
-  step.importances[row] = is_good ? importance : -1.0f;
-  atomicAdd(&step.most[is_good ? 2 : 3], 1u);
+  const bool is_own = lane == 0 && row < rows.rows;
+  const unsigned good = __ballot_sync(0xffffffffu, is_own && is_good);
+  const unsigned bad = __ballot_sync(0xffffffffu, is_own && !is_good);
+  if (is_own) step.importances[row] = is_good ? importance : -1.0f;
+  if (threadIdx.x % 32 != 0) return;
+  atomicAdd(&step.most[2], static_cast<unsigned>(__popc(good)));
+  if (bad != 0) atomicAdd(&step.most[3], static_cast<unsigned>(__popc(bad)));
 }
 
 // How many learned rows touch each dense coordinate, and the largest size. A thread takes a
@@ -151,8 +139,11 @@ extern "C" __global__ void linear_lengths(const LinearModel m, const LinearRows 
   const unsigned tiles = (rows.rows + TILE - 1) / TILE;
   for (unsigned tile = threadIdx.x; tile < tiles; tile += blockDim.x) {
     double sums[LANES] = {};
-    for (unsigned row = tile * TILE; row < (tile + 1) * TILE && row < rows.rows; ++row)
-      sums[row % LANES] += static_cast<double>(step.lengths[row]);
+    for (unsigned base = tile * TILE; base < (tile + 1) * TILE && base < rows.rows; base += LANES) {
+#pragma unroll
+      for (unsigned lane = 0; lane < LANES; ++lane)
+        if (base + lane < rows.rows) sums[lane] += static_cast<double>(step.lengths[base + lane]);
+    }
     step.tiles[tile] = fold_lanes(sums);
   }
   __syncthreads();
@@ -202,6 +193,21 @@ extern "C" __global__ void linear_differentiate(const LinearModel m, const Linea
   atomicMax(&step.most[1], __float_as_uint(stiffest));
 }
 
+// What a row adds to a sum of a dense coordinate.
+NUMBERS double dense_term(const LinearModel& m, const LinearRows& rows, const LinearStep& step,
+                          unsigned row, unsigned kind, unsigned input) {
+  const float* dense = rows.dense + static_cast<unsigned long long>(row) * m.dense_width;
+  const float value = input_of(m, dense, input);
+  if (kind < 2 * m.classes) {
+    const unsigned long long at = static_cast<unsigned long long>(row) * m.classes + kind / 2;
+    const float gradient = step.gradients[at];
+    const double term = static_cast<double>(gradient) * static_cast<double>(value);
+    return kind % 2 == 1 ? term * term : term;
+  }
+  if (kind == 2 * m.classes) return static_cast<double>(value) * static_cast<double>(value);
+  return static_cast<double>(absolute(value)) * static_cast<double>(step.stiffness[row]);
+}
+
 // Sums of dense coordinates over one tile of rows: a thread has one column of the sums, which are,
 // per class, of gradients and of squares, then of squared values and of sizes times stiffness.
 extern "C" __global__ void linear_dense_sums(const LinearModel m, const LinearRows rows,
@@ -211,26 +217,20 @@ extern "C" __global__ void linear_dense_sums(const LinearModel m, const LinearRo
   const unsigned tile = thread / columns, column = thread % columns;
   if (tile * TILE >= rows.rows) return;
   const unsigned kind = column / m.stride, input = column % m.stride;
+  // By whole turns of the lanes, so that their sums are in registers.
   double sums[LANES] = {};
-  for (unsigned row = tile * TILE; row < (tile + 1) * TILE && row < rows.rows; ++row) {
-    if (step.importances[row] < 0.0f) continue;
-    const float* dense = rows.dense + static_cast<unsigned long long>(row) * m.dense_width;
-    const float value = input_of(m, dense, input);
-    double term;
-    if (kind < 2 * m.classes) {
-      const unsigned long long at = static_cast<unsigned long long>(row) * m.classes + kind / 2;
-      const float gradient = step.gradients[at];
-      term = static_cast<double>(gradient) * static_cast<double>(value);
-      if (kind % 2 == 1) term = term * term;
-    } else if (kind == 2 * m.classes) {
-      term = static_cast<double>(value) * static_cast<double>(value);
-    } else {
-      term = static_cast<double>(absolute(value)) * static_cast<double>(step.stiffness[row]);
+  for (unsigned base = tile * TILE; base < (tile + 1) * TILE && base < rows.rows; base += LANES) {
+#pragma unroll
+    for (unsigned lane = 0; lane < LANES; ++lane) {
+      const unsigned row = base + lane;
+      if (row < rows.rows && step.importances[row] >= 0.0f)
+        sums[lane] += dense_term(m, rows, step, row, kind, input);
     }
-    sums[row % LANES] += term;
   }
   step.tiles[static_cast<unsigned long long>(tile) * columns + column] = fold_lanes(sums);
 }
+
+constexpr unsigned TILES_AT_ONCE = 8;
 
 // One change of each dense cell.
 extern "C" __global__ void linear_dense_step(const LinearModel m, const LinearRows rows,
@@ -241,12 +241,27 @@ extern "C" __global__ void linear_dense_step(const LinearModel m, const LinearRo
   const unsigned columns = (2 * m.classes + 2) * m.stride;
   const unsigned tiles = (rows.rows + TILE - 1) / TILE;
   double sum = 0.0, squares = 0.0, values_squared = 0.0, curvature = 0.0;
-  for (unsigned tile = 0; tile < tiles; ++tile) {
-    const double* of = step.tiles + static_cast<unsigned long long>(tile) * columns + input;
-    sum += of[2 * cls * m.stride];
-    squares += of[(2 * cls + 1) * m.stride];
-    values_squared += of[2 * m.classes * m.stride];
-    curvature += of[(2 * m.classes + 1) * m.stride];
+  // There are few threads, and what they wait for are loads: those of some tiles are under way
+  // together.
+  for (unsigned base = 0; base < tiles; base += TILES_AT_ONCE) {
+    double sums[TILES_AT_ONCE][4] = {};
+#pragma unroll
+    for (unsigned i = 0; i < TILES_AT_ONCE; ++i) {
+      if (base + i >= tiles) continue;
+      const double* of = step.tiles + static_cast<unsigned long long>(base + i) * columns + input;
+      sums[i][0] = of[2 * cls * m.stride];
+      sums[i][1] = of[(2 * cls + 1) * m.stride];
+      sums[i][2] = of[2 * m.classes * m.stride];
+      sums[i][3] = of[(2 * m.classes + 1) * m.stride];
+    }
+    // In order; those that are not there are zeros, which change nothing.
+#pragma unroll
+    for (unsigned i = 0; i < TILES_AT_ONCE; ++i) {
+      sum += sums[i][0];
+      squares += sums[i][1];
+      values_squared += sums[i][2];
+      curvature += sums[i][3];
+    }
   }
   const Gathered gathered = {static_cast<float>(sum),
                              static_cast<float>(squares),
@@ -286,37 +301,79 @@ struct Quantum {
   }
 };
 
-// Adds every row to the sums of its sparse coordinates: a thread has one slot of a row.
+constexpr unsigned WARP_ROWS = 32, EVERY_LANE = 0xffffffffu;
+
+// The sparse coordinate that a lane has: a warp has one slot of 32 rows, where those that are
+// frequent meet. ABSENT for none; `has_rows` is the same in a warp.
+struct Touch {
+  unsigned row, index, peers;
+  bool has_rows, is_first;
+  NUMBERS Touch(const LinearModel& m, const LinearRows& rows, const LinearStep& step) {
+    const unsigned lane = threadIdx.x % WARP_ROWS;
+    const unsigned warp = blockIdx.x * (blockDim.x / WARP_ROWS) + threadIdx.x / WARP_ROWS;
+    const unsigned slot = warp % m.sparse_width;
+    row = warp / m.sparse_width * WARP_ROWS + lane;
+    has_rows = row - lane < rows.rows;
+    index = ABSENT;
+    peers = 1u << lane;
+    if (row < rows.rows && step.importances[row] >= 0.0f)
+      index = rows.sparse[static_cast<unsigned long long>(row) * m.sparse_width + slot];
+    if (has_rows) peers = __match_any_sync(EVERY_LANE, index);
+    is_first = index != ABSENT && (peers & ((1u << lane) - 1)) == 0;
+  }
+  // The sum over the lanes with this coordinate, in the first of them: pairs, then pairs of those.
+  // Integers, whose order does not show.
+  NUMBERS Sum add_up(Sum value) const {
+    const unsigned lane = threadIdx.x % WARP_ROWS;
+    unsigned later = peers & (0xfffffffeu << lane);
+    unsigned rank = static_cast<unsigned>(__popc(peers & ((1u << lane) - 1)));
+    while (__any_sync(EVERY_LANE, later != 0)) {
+      const int next = __ffs(static_cast<int>(later));
+      const int from = next > 0 ? next - 1 : static_cast<int>(lane);
+      const Sum other = __shfl_sync(EVERY_LANE, value, from);
+      if (next > 0) value += other;
+      later &= __ballot_sync(EVERY_LANE, (rank & 1u) == 0);
+      rank >>= 1;
+    }
+    return value;
+  }
+};
+
+// Adds every row to the sums of its sparse coordinates. Those that many rows of a warp name are
+// added once: atomic additions to one place follow one another.
 extern "C" __global__ void linear_sparse_sums(const LinearModel m, const LinearRows rows,
                                               const LinearStep step, int room) {
-  const unsigned long long thread =
-      static_cast<unsigned long long>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (thread >= static_cast<unsigned long long>(rows.rows) * m.sparse_width) return;
-  const unsigned row = static_cast<unsigned>(thread / m.sparse_width);
-  const unsigned index = rows.sparse[thread];
-  if (index == ABSENT || step.importances[row] < 0.0f) return;
+  const Touch touch(m, rows, step);
+  if (!touch.has_rows) return;
   const Quantum quantum(step.most[0], room), stiffness(step.most[1], room);
-  Sum* sums = step.sums + static_cast<unsigned long long>(index) * (2 + 2 * m.classes);
-  atomicAdd(&sums[0], Sum(1));
-  atomicAdd(&sums[1], static_cast<Sum>(stiffness.count(step.stiffness[row])));
+  const bool is_there = touch.index != ABSENT;
+  Sum* sums = step.sums + static_cast<unsigned long long>(is_there ? touch.index : 0) *
+                              (2 + 2 * m.classes);
+  const Sum stiff = touch.add_up(
+      is_there ? static_cast<Sum>(stiffness.count(step.stiffness[touch.row])) : Sum(0));
+  if (touch.is_first) {
+    atomicAdd(&sums[0], static_cast<Sum>(__popc(touch.peers)));
+    atomicAdd(&sums[1], stiff);
+  }
   for (unsigned cls = 0; cls < m.classes; ++cls) {
-    const float gradient = step.gradients[static_cast<unsigned long long>(row) * m.classes + cls];
-    atomicAdd(&sums[2 + 2 * cls], static_cast<Sum>(quantum.count(gradient)));
-    atomicAdd(&sums[3 + 2 * cls], static_cast<Sum>(quantum.count_square(gradient)));
+    float gradient = 0.0f;
+    if (is_there)
+      gradient = step.gradients[static_cast<unsigned long long>(touch.row) * m.classes + cls];
+    const Sum sum = touch.add_up(static_cast<Sum>(quantum.count(gradient)));
+    const Sum squares = touch.add_up(static_cast<Sum>(quantum.count_square(gradient)));
+    if (!touch.is_first) continue;
+    atomicAdd(&sums[2 + 2 * cls], sum);
+    atomicAdd(&sums[3 + 2 * cls], squares);
   }
 }
 
 // One change of each sparse cell that was touched; its sums are zero again afterwards. Of the
-// threads that name a coordinate the first to come has it.
+// threads that name a coordinate the first to come has it; one in a warp comes.
 extern "C" __global__ void linear_sparse_step(const LinearModel m, const LinearRows rows,
                                               const LinearStep step, int room) {
-  const unsigned long long thread =
-      static_cast<unsigned long long>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (thread >= static_cast<unsigned long long>(rows.rows) * m.sparse_width) return;
-  const unsigned row = static_cast<unsigned>(thread / m.sparse_width);
-  const unsigned index = rows.sparse[thread];
-  if (index == ABSENT || step.importances[row] < 0.0f) return;
-  Sum* sums = step.sums + static_cast<unsigned long long>(index) * (2 + 2 * m.classes);
+  const Touch touch(m, rows, step);
+  if (!touch.is_first) return;
+  Sum* sums = step.sums + static_cast<unsigned long long>(touch.index) * (2 + 2 * m.classes);
   const Sum count = atomicExch(&sums[0], Sum(0));
   if (count == 0) return;
   const Quantum quantum(step.most[0], room), stiffness(step.most[1], room);
@@ -331,7 +388,7 @@ extern "C" __global__ void linear_sparse_step(const LinearModel m, const LinearR
                                1.0f,
                                curvature,
                                1.0f};
-    Cell& cell = m.sparse[place_of(m, index, cls)];
+    Cell& cell = m.sparse[place_of(m, touch.index, cls)];
     cell = stepped(m, cell, gathered);
     sums[2 + 2 * cls] = 0;
     sums[3 + 2 * cls] = 0;

@@ -131,3 +131,126 @@ fn huge_gradients_leave_cells_finite() {
     run(AdaGrad { rate: 0.1, l1: 0.1, l2: 0.0 }, [Pull { gradient: 1.0, ..huge }, usual]);
     run(NormalizedSgd { rate: 0.1, l1: 0.1, l2: 0.1 }, [Pull { gradient: 1.0, ..huge }, usual]);
 }
+
+#[cfg(feature = "double")]
+mod on_a_device {
+    use proptest::prelude::*;
+
+    use crate::cases::Draw;
+    use crate::coordinate::Cell;
+    use crate::coordinate::device::{
+        Cells, CoordinateTable, RowBuffers, Rule, Running, Table, TableSpec, Task,
+    };
+    use crate::device::double::tested;
+    use crate::device::{Buffer, Stream};
+
+    const ABSENT: u32 = u32::MAX;
+
+    fn spec() -> impl Strategy<Value = TableSpec> {
+        let widths = (0..19_usize, 0..35_usize, any::<bool>(), 1..5_usize);
+        let rates = (0.0..0.1_f32, 0.0..0.1_f32, 0.5..3.0_f32);
+        (widths, prop_oneof![Just(Rule::Ftrl), Just(Rule::AdaGrad)], rates).prop_map(
+            |((dense_width, sparse_width, fold, classes), rule, (l1, l2, positive_weight))| {
+                TableSpec {
+                    task: if classes == 1 { Task::Binary } else { Task::Classes },
+                    rule,
+                    classes,
+                    dense_width,
+                    fold,
+                    sparse_width,
+                    absent: if sparse_width == 0 { 0 } else { 64 },
+                    rate: 0.3,
+                    beta: 1.0,
+                    l1,
+                    l2,
+                    positive_weight,
+                    shift: 0.0,
+                }
+            },
+        )
+    }
+
+    fn rows_of_a_step() -> impl Strategy<Value = usize> {
+        prop_oneof![1..4_usize, 4..70_usize, 500..600_usize]
+    }
+
+    /// Rows, of which few are refused and some name a coordinate twice, or one that all name.
+    fn give(rows: &mut RowBuffers, stream: &Stream, spec: &TableSpec, (count, seed): (usize, u64)) {
+        let mut draw = Draw::new(seed);
+        let dense: Vec<f32> = (0..count * spec.dense_width)
+            .map(|_| match draw.unit() {
+                x if x < 0.001 => f32::NAN,
+                x if x < 0.002 => 1e20,
+                x if x < 0.1 => 0.0,
+                x => (x - 0.5) * 4.0,
+            })
+            .collect();
+        let sparse: Vec<u32> = (0..count * spec.sparse_width)
+            .map(|_| match draw.unit() {
+                x if x < 0.1 => ABSENT,
+                x if x < 0.4 => 7,
+                x => (x * 64.0) as u32,
+            })
+            .collect();
+        let labels: Vec<f32> =
+            (0..count).map(|_| (draw.unit() * spec.classes.max(2) as f32).floor()).collect();
+        let weights: Vec<f32> = (0..count).map(|_| draw.unit() * 2.0 - 0.01).collect();
+        rows.give(stream, (&dense, &sparse), count, Some((&labels, &weights))).expect("a copy");
+    }
+
+    /// The bits of all that a step changes.
+    fn bits(stream: &Stream, cells: &Cells) -> (Vec<[u32; 2]>, Vec<[u32; 2]>) {
+        let read = |buffer: &Buffer<Cell>| {
+            let mut read = vec![[0.0; 2]; buffer.len()];
+            stream.read(buffer, &mut read).expect("a copy");
+            read.iter().map(|cell| cell.map(f32::to_bits)).collect()
+        };
+        let mut running = [Running::default()];
+        stream.read(&cells.running, &mut running).expect("a copy");
+        assert_eq!(running, [Running::default()]);
+        (read(&cells.dense), read(&cells.sparse))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        /// One launch and the launches that it stands for: cells, predictions and outcomes.
+        #[test]
+        fn a_step_that_begins_at_once_is_the_one_that_begins_launch_by_launch(
+            spec in spec(),
+            counts in prop::collection::vec(rows_of_a_step(), 1..4),
+            seed in any::<u64>(),
+        ) {
+            for gpu in tested() {
+                let stream = Stream::new(&gpu).expect("a stream");
+                let mut rows =
+                    RowBuffers::new(&gpu, spec.dense_width, spec.sparse_width).expect("room");
+                let table = || CoordinateTable::new(&stream, spec).expect("room");
+                let (mut fused, mut plain, mut asked) = (table(), table(), table());
+                plain.unfuse();
+                for (at, &count) in counts.iter().enumerate() {
+                    give(&mut rows, &stream, &spec, (count, seed ^ at as u64));
+                    let mut scores = [(); 3].map(|()| {
+                        Buffer::<f32>::new(&gpu, count * spec.classes).expect("room")
+                    });
+                    let [of_fused, of_plain, of_table] = &mut scores;
+                    asked.score(&stream, rows.all(), of_table).expect("scored");
+                    let outcome = asked.step(&stream, rows.all()).expect("learned");
+                    fused.give_step(&stream, rows.all(), Some(of_fused)).expect("learned");
+                    plain.give_step(&stream, rows.all(), Some(of_plain)).expect("learned");
+                    prop_assert_eq!(outcome[0] + outcome[1], count as u32);
+                    let read = |buffer: &Buffer<f32>| {
+                        let mut read = vec![0.0_f32; buffer.len()];
+                        stream.read(buffer, &mut read).expect("a copy");
+                        read.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                    };
+                    let [of_fused, of_plain, of_table] = scores.each_ref().map(read);
+                    prop_assert_eq!(&of_fused, &of_plain);
+                    prop_assert_eq!(&of_fused, &of_table);
+                    let cells = bits(&stream, plain.cells());
+                    prop_assert!(bits(&stream, fused.cells()) == cells);
+                    prop_assert!(bits(&stream, asked.cells()) == cells);
+                }
+            }
+        }
+    }
+}

@@ -25,10 +25,18 @@ unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 /// An array in the memory of a GPU.
 pub struct Buffer<T: Plain> {
-    gpu: Arc<Gpu>,
+    /// An allocation of its own, or one of which it is a part.
+    memory: Arc<Memory>,
     address: u64,
     length: usize,
     of: PhantomData<T>,
+}
+
+/// An allocation, which is given back with the last array in it.
+struct Memory {
+    gpu: Arc<Gpu>,
+    address: u64,
+    bytes: usize,
 }
 
 impl<T: Plain> Buffer<T> {
@@ -37,8 +45,22 @@ impl<T: Plain> Buffer<T> {
     /// # Errors
     /// [`DeviceError::Memory`], [`DeviceError::Lost`].
     pub fn new(gpu: &Arc<Gpu>, length: usize) -> Result<Buffer<T>, DeviceError> {
-        let address = gpu.call(|driver| driver.allocate(length * size_of::<T>()))?;
-        Ok(Buffer { gpu: Arc::clone(gpu), address, length, of: PhantomData })
+        let bytes = length * size_of::<T>();
+        let address = gpu.call(|driver| driver.allocate(bytes))?;
+        let memory = Arc::new(Memory { gpu: Arc::clone(gpu), address, bytes });
+        Ok(Buffer { memory, address, length, of: PhantomData })
+    }
+
+    /// `length` values from byte `at` on, a multiple of 256, as an array of their own: the memory
+    /// is that of both.
+    ///
+    /// # Panics
+    /// If they lie beyond the end.
+    pub(super) fn part<U: Plain>(&self, at: usize, length: usize) -> Buffer<U> {
+        let end = at + length * size_of::<U>();
+        assert!(at.is_multiple_of(256) && end <= self.byte_count(), "a part of it");
+        let memory = Arc::clone(&self.memory);
+        Buffer { memory, address: self.address + at as u64, length, of: PhantomData }
     }
 
     /// Values it holds.
@@ -68,7 +90,7 @@ impl<T: Plain> Buffer<T> {
     /// The GPU it lies on.
     #[must_use]
     pub fn gpu(&self) -> &Arc<Gpu> {
-        &self.gpu
+        &self.memory.gpu
     }
 
     /// Makes room for `length` values at least; what it held is lost when it has to grow.
@@ -77,7 +99,7 @@ impl<T: Plain> Buffer<T> {
     /// As [`Buffer::new`].
     pub fn reserve(&mut self, length: usize) -> Result<(), DeviceError> {
         if length > self.length {
-            *self = Buffer::new(&self.gpu, length.next_power_of_two())?;
+            *self = Buffer::new(&self.memory.gpu, length.next_power_of_two())?;
         }
         Ok(())
     }
@@ -89,12 +111,11 @@ impl<T: Plain> Buffer<T> {
     }
 }
 
-impl<T: Plain> Drop for Buffer<T> {
+impl Drop for Memory {
     fn drop(&mut self) {
-        let (address, bytes) = (self.address, self.byte_count());
-        // SAFETY: the address is this buffer's own; the driver frees it after the work that was
+        // SAFETY: the address is this allocation's own; the driver frees it after the work that was
         // given to it before.
-        self.gpu.release(|driver| unsafe { driver.free(address, bytes) });
+        self.gpu.release(|driver| unsafe { driver.free(self.address, self.bytes) });
     }
 }
 

@@ -111,12 +111,41 @@ impl<T: Plain> Pinned<T> {
         }
     }
 
+    /// `length` values of another type from byte `at` on.
+    ///
+    /// # Panics
+    /// If they lie beyond the end or are not aligned.
+    pub(super) fn view<U: Plain>(&self, at: usize, length: usize) -> &[U] {
+        check_view::<U>(size_of_val::<[T]>(self), at, length);
+        let values = self.as_ptr().cast::<u8>().wrapping_add(at).cast();
+        // SAFETY: inside the memory and aligned, by the assertions; any bytes are values.
+        unsafe { std::slice::from_raw_parts(values, length) }
+    }
+
+    /// The same to be written.
+    ///
+    /// # Panics
+    /// As [`Pinned::view`].
+    pub(super) fn view_mut<U: Plain>(&mut self, at: usize, length: usize) -> &mut [U] {
+        check_view::<U>(size_of_val::<[T]>(self), at, length);
+        let values = self.as_mut_ptr().cast::<u8>().wrapping_add(at).cast();
+        // SAFETY: as in `view`; the memory is borrowed as a whole.
+        unsafe { std::slice::from_raw_parts_mut(values, length) }
+    }
+
     /// The memory as the driver sees it, whatever copy is under way.
     pub(super) fn part(&self, at: usize, length: usize) -> *mut T {
         assert!(at + length <= self.length, "within the memory");
         // SAFETY: inside the allocation, by the assertion.
         unsafe { self.memory.as_ptr().add(at) }
     }
+}
+
+/// Whether `length` values from byte `at` on are inside memory of so many bytes, and aligned in it.
+fn check_view<U: Plain>(bytes: usize, at: usize, length: usize) {
+    const { assert!(align_of::<U>() <= ALIGNMENT) };
+    assert!(at + length * size_of::<U>() <= bytes, "within the memory");
+    assert!(at.is_multiple_of(align_of::<U>()), "aligned, as the memory is");
 }
 
 fn layout(bytes: usize) -> Layout {

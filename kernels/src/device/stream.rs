@@ -282,8 +282,8 @@ impl Stream {
     /// Records what `give` gives to this stream instead of doing it.
     ///
     /// # Safety
-    /// What the recorded work addresses lives as long as the graph. Host memory whose copies were
-    /// recorded is not touched from a [`Stream::replay`] to the next [`Stream::wait`].
+    /// What the recorded work addresses is there at every [`Stream::replay`]. Host memory whose
+    /// copies were recorded is not touched from a replay to the next [`Stream::wait`].
     ///
     /// # Errors
     /// [`DeviceError::Lost`], and those of `give`.

@@ -53,6 +53,7 @@ pub struct FactorTable {
     spec: FactorSpec,
     cells: FactorCells,
     slots: Buffer<u32>,
+    moves: u64,
     outcome: Buffer<u32>,
     outcome_here: Pinned<u32>,
     figures_here: Pinned<Figures>,
@@ -115,6 +116,7 @@ impl FactorTable {
         let mut slots = Buffer::new(gpu, 2 * ROWS_MIN)?;
         stream.clear(&mut slots)?;
         Ok(FactorTable {
+            moves: 0,
             cells,
             slots,
             outcome: Buffer::new(gpu, 2)?,
@@ -170,6 +172,7 @@ impl FactorTable {
         stream.copy(&mut keys, &own.keys, own.keys.len())?;
         stream.copy(&mut seen, &own.seen, own.seen.len())?;
         (self.cells.cells, self.cells.keys, self.cells.seen) = (cells, keys, seen);
+        self.moves += 1;
         slots.map_or(Ok(()), |slots| {
             self.slots = slots;
             self.index(stream)
@@ -237,6 +240,10 @@ impl Table for FactorTable {
         Ok(copy)
     }
 
+    fn moves(&self) -> u64 {
+        self.moves
+    }
+
     fn restore(&mut self, stream: &Stream, copy: &FactorCells) -> Result<(), DeviceError> {
         self.reserve(stream, copy.keys.len())?;
         self.cells.copy_from(stream, copy)?;
@@ -292,7 +299,15 @@ impl Table for FactorTable {
         self.each(stream, rows, None)
     }
 
-    fn give_step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<(), TableError> {
+    fn give_step(
+        &mut self,
+        stream: &Stream,
+        rows: RowsThere<'_>,
+        predictions: Option<&mut Buffer<f32>>,
+    ) -> Result<(), TableError> {
+        if let Some(predictions) = predictions {
+            self.score(stream, rows, predictions)?;
+        }
         self.each(stream, rows, None).map(drop)
     }
 }

@@ -1,4 +1,7 @@
-//! Running standardisation on a GPU: the sums of all columns there, and the launch of `moments.cu`.
+//! Running standardisation on a GPU: the sums of all columns there, the launch of `moments.cu`, and
+//! those of `moments/wide.cu`, which makes dense features and standardises them at once.
+
+mod wide;
 
 use super::{Column, Moments, MomentsSpec};
 use crate::KernelError;
@@ -17,6 +20,7 @@ pub struct DeviceMoments {
     columns: Buffer<Sums>,
     means: Buffer<f64>,
     inverses: Buffer<f64>,
+    wide: wide::Room,
 }
 
 /// As moments.cu declares it.
@@ -46,6 +50,10 @@ unsafe impl Plain for Argued {}
 // SAFETY: as above.
 unsafe impl Plain for RowsArgued {}
 
+fn small(value: usize) -> u32 {
+    u32::try_from(value).expect("rows and columns are below 2^32")
+}
+
 impl DeviceMoments {
     /// The moments of `here`, on a GPU.
     ///
@@ -60,6 +68,7 @@ impl DeviceMoments {
             columns: Buffer::new(gpu, width)?,
             means: Buffer::new(gpu, width)?,
             inverses: Buffer::new(gpu, width)?,
+            wide: wide::Room::new(gpu)?,
         };
         there.send(stream, here)?;
         Ok(there)
@@ -134,7 +143,6 @@ impl DeviceMoments {
         (stretch, stretches): (u64, u64),
         header: u64,
     ) -> Result<(), DeviceError> {
-        let small = |value: usize| u32::try_from(value).expect("rows and columns are below 2^32");
         let model = self.argument();
         let of_rows = RowsArgued {
             matrix: rows.dense_mut().address(),

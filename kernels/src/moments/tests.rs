@@ -138,6 +138,10 @@ fn refuses_what_does_not_fit() {
 #[cfg(feature = "double")]
 mod on_a_device {
     use super::*;
+    use crate::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
+    use crate::assemble::{AssembleSpec, Dense, Form, Sparse, SparseColumn};
+    use crate::calendar::{Calendar, Part};
+    use crate::cases::Draw;
     use crate::coordinate::device::RowBuffers;
     use crate::device::double::tested;
     use crate::device::{Device, Pinned, Pinning, Stream};
@@ -185,6 +189,95 @@ mod on_a_device {
                     there.fetch(&stream, &mut fetched).expect("a copy");
                     prop_assert!(state(&fetched) == state(&here));
                     there = DeviceMoments::new(&stream, &fetched).expect("room");
+                }
+            }
+        }
+    }
+
+    /// Numbers as they are and in logarithms, clipped, and as many columns that are given.
+    fn features() -> AssembleSpec {
+        let number = |column, form, clip| Dense::Number { column, form, clip };
+        let dense = vec![
+            number(0, Form::Log, None),
+            Dense::Given(0),
+            number(1, Form::Identity, Some((-1.0, 40.0))),
+            Dense::Calendar(Part::Hour),
+        ];
+        let salted = |source| SparseColumn { source, salt: 3 };
+        AssembleSpec {
+            dense,
+            sparse: [Sparse::Category(0), Sparse::Cross(vec![0, 0])].map(salted).to_vec(),
+            hash_bits: 12,
+            calendar: Calendar::new(vec![(i64::MIN, 3_600_000)]),
+            night: (22, 5),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Features made and standardised at once, and one after the other; the state, too. Batches
+        /// begin anywhere between two refreshes.
+        #[test]
+        fn features_made_and_scaled_at_once_are_those_made_and_scaled(
+            spec in spec(),
+            every in prop_oneof![1..5_u64, Just(16)],
+            cuts in prop::collection::vec(prop_oneof![1..20_usize, 900..2600_usize], 1..5),
+            (stride, seed) in (2600..2604_usize, any::<u64>()),
+        ) {
+            let (width, refresh_every_rows) = (features().dense.len(), every);
+            let spec = MomentsSpec { width, refresh_every_rows, ..spec };
+            for gpu in tested() {
+                let stream = Stream::new(&gpu).expect("a stream");
+                let device = Device::Gpu(gpu.clone());
+                let here = Moments::new(spec).expect("legal");
+                let there = || DeviceMoments::new(&stream, &here).expect("room");
+                let (mut at_once, mut in_turn) = (there(), there());
+                let assembler = Assembler::new(&stream, &features()).expect("room");
+                let mut columns = ColumnBuffers::new(&gpu, [2, 1, 1], stride).expect("room");
+                let mut rows = [(); 2].map(|()| RowBuffers::new(&gpu, width, 2).expect("room"));
+                let mut draw = Draw::new(seed);
+                for cut in cuts.iter().copied() {
+                    let mut pinned = |length| {
+                        let mut pinned = Pinned::new(&device, length, Pinning::Both).expect("room");
+                        pinned.fill_with(|| match draw.unit() {
+                            x if x < 0.1 => f32::NAN,
+                            _ => draw.number(),
+                        });
+                        pinned
+                    };
+                    let (mut numbers, mut given) = (pinned(2 * stride), pinned(stride));
+                    let mut times = Pinned::new(&device, stride, Pinning::Both).expect("room");
+                    times.fill_with(|| (draw.bits() >> 20) as i64);
+                    let mut categories = Pinned::new(&device, stride, Pinning::Both).expect("room");
+                    categories.fill_with(|| draw.bits());
+                    let from = PinnedColumns {
+                        times_ms: &mut times,
+                        numbers: &mut numbers,
+                        categories: &mut categories,
+                    };
+                    columns.give(&stream, from, cut).expect("a copy");
+                    columns.give_known(&stream, &mut given).expect("a copy");
+                    let [first, second] = &mut rows;
+                    at_once.make(&stream, (&assembler, &columns), first).expect("made");
+                    assembler.run(&stream, &columns, second).expect("made");
+                    in_turn.standardize(&stream, second, 0).expect("scaled");
+                    let made = rows.each_ref().map(|rows| {
+                        let room = cut * width;
+                        let mut dense =
+                            Pinned::new(&device, room, Pinning::Both).expect("room");
+                        let mut sparse =
+                            Pinned::new(&device, cut * 2, Pinning::Both).expect("room");
+                        rows.download(&stream, &mut dense, &mut sparse).expect("a copy");
+                        let dense: Vec<u32> = dense.iter().map(|x| x.to_bits()).collect();
+                        (dense, sparse.to_vec())
+                    });
+                    prop_assert!(made[0] == made[1]);
+                    let states = [&at_once, &in_turn].map(|there| {
+                        let mut fetched = Moments::new(spec).expect("legal");
+                        there.fetch(&stream, &mut fetched).expect("a copy");
+                        state(&fetched)
+                    });
+                    prop_assert!(states[0] == states[1]);
                 }
             }
         }

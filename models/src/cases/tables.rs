@@ -51,7 +51,7 @@ impl<M: Model, T: Table> Work for TableWork<M, T> {
         match self.doing {
             Doing::Score => table.score(stream, rows.all(), scores),
             // A step of one row is that row.
-            Doing::Step if rows.count() > 1 => table.give_step(stream, rows.all()),
+            Doing::Step if rows.count() > 1 => table.give_step(stream, rows.all(), None),
             Doing::Step | Doing::Each => table.each(stream, rows.all(), None).map(drop),
         }
     }

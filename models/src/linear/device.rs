@@ -10,11 +10,12 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pelton_kernels::coordinate::device::{
-    Outcome, RowBuffers, RowsThere, Rule, Table, TableError, TableSpec, Task as TableTask,
+    Outcome, RowBuffers, RowsThere, Rule, Scorer, Table, TableError, TableSpec, Task as TableTask,
 };
-use pelton_kernels::device::{DeviceError, Gpu, Stream};
+use pelton_kernels::device::{Buffer, DeviceError, Gpu, Stream};
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::config::{LinearConfig, Optimizer};
@@ -43,6 +44,9 @@ pub(crate) trait Twin<H>: Table + Sized + Send {
 
 /// Batches by a table on a GPU.
 pub(crate) struct DeviceRows<H, T: Twin<H>> {
+    /// Names the table: another one has another number.
+    number: u64,
+    outputs: usize,
     there: RefCell<There<T>>,
     /// Kept states, oldest first.
     kept: VecDeque<T::Cells>,
@@ -51,6 +55,9 @@ pub(crate) struct DeviceRows<H, T: Twin<H>> {
     here: RefCell<H>,
     layout: Layout,
 }
+
+/// The number of the table that is made next.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// What scoring uses as well as learning.
 struct There<T> {
@@ -109,10 +116,13 @@ impl<H: RowLearner, T: Twin<H>> DeviceRows<H, T> {
             predictions: Predictions::new(gpu)?,
             stream,
         };
+        // Who scores by another stream finds the table as it is.
+        there.stream.wait()?;
+        let (number, outputs) = (NEXT.fetch_add(1, Ordering::Relaxed), spec.classes);
         let (kept, free) = (VecDeque::new(), Vec::new());
         let layout = Layout { dense: spec.dense_width, sparse: spec.sparse_width, fold: spec.fold };
         let (there, here) = (RefCell::new(there), RefCell::new(here));
-        Ok(DeviceRows { there, kept, free, here, layout })
+        Ok(DeviceRows { number, outputs, there, kept, free, here, layout })
     }
 
     /// Shows the table there.
@@ -151,6 +161,26 @@ impl<T> There<T> {
     }
 }
 
+/// Learning and going back wait for the table, so that it stands when others score by it.
+impl<H: RowLearner, T: Twin<H>> Scorer for DeviceRows<H, T> {
+    fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    fn place(&self) -> [u64; 2] {
+        [self.number, self.there.borrow().table.moves()]
+    }
+
+    fn give(
+        &self,
+        stream: &Stream,
+        rows: RowsThere<'_>,
+        predictions: &mut Buffer<f32>,
+    ) -> Result<(), TableError> {
+        self.there.borrow_mut().table.score(stream, rows, predictions)
+    }
+}
+
 fn outcome([learned, refused]: Outcome) -> LearnOutcome {
     LearnOutcome { learned: u64::from(learned), refused: u64::from(refused) }
 }
@@ -174,6 +204,10 @@ impl<H: RowLearner, T: Twin<H>> Batches for DeviceRows<H, T> {
             own.table.score(&own.stream, own.rows.all(), room)?;
         }
         Ok(own.predictions.read(&own.stream, out)?)
+    }
+
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        Some(self)
     }
 
     /// By the learner here, which takes all cells for it.

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::io;
 
 use pelton_kernels::coordinate::LANES;
-use pelton_kernels::coordinate::device::RowsThere;
+use pelton_kernels::coordinate::device::{RowsThere, Scorer};
 use pelton_kernels::state::{StateReader, StateWriter};
 
 use super::draw::{self, DrawnRow};
@@ -152,6 +152,10 @@ pub(crate) trait Batches: Send {
         there: Option<RowsThere<'_>>,
         out: &mut [f32],
     ) -> Result<(), ModelError>;
+    /// As [`crate::Model::scorer`].
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        None
+    }
     /// As [`crate::Model::explain`].
     fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError>;
     /// As [`crate::Model::draw`].

@@ -31,11 +31,29 @@ const WEIGHT_BITS: u32 = 22;
 const SLOTS: usize = 4;
 /// Bytes of an event's columns, and of its label with its weight.
 const UPLOADED: f64 = (8 + NUMBERS * 4 + CATEGORIES * 8 + 8) as f64;
-/// Bytes that its way must move in the memory of a GPU, at least: columns and features written and
-/// read, features standardised, and a sector of 32 bytes for each category, for the score and
-/// twice for the step.
-const MOVED: f64 = 2.0 * UPLOADED
-    + (4 * (NUMBERS + CATEGORIES) * 3 + 4 * NUMBERS * 3 + 3 * CATEGORIES * 32) as f64;
+/// Bytes of the features of an event.
+const FEATURES: usize = 4 * (NUMBERS + CATEGORIES);
+/// Bytes of the sectors of the tables that its categories name, read or written once.
+const SECTORS: usize = 32 * CATEGORIES;
+/// Bytes that its way must move in the memory of a GPU, at least: columns written and read,
+/// features written, weights read and written.
+const FLOOR: f64 = 2.0 * UPLOADED + (FEATURES + 2 * SECTORS) as f64;
+/// What both ways move, launch by launch as docs/wide.md has them: the upload, sparse features, the
+/// sums of dense and of sparse coordinates, the changes of both.
+const COMMON: f64 = UPLOADED
+    + (12 * CATEGORIES) as f64
+    + (4 * NUMBERS + 16) as f64
+    + (4 * CATEGORIES + 12 + 2 * SECTORS) as f64
+    + (4 * CATEGORIES + 4 + 4 * SECTORS) as f64;
+/// Dense features made as they are scaled, and the beginning of a step.
+const FUSED: f64 = COMMON + (12 * NUMBERS) as f64 + (FEATURES + SECTORS + 24) as f64;
+/// Dense features made, then scaled; scores, scores again, what is accepted, measured and
+/// differentiated.
+const UNFUSED: f64 = COMMON
+    + (8 * NUMBERS + 12 * NUMBERS) as f64
+    + (2 * (FEATURES + SECTORS) + 12) as f64
+    + (4 * NUMBERS + 16) as f64
+    + (FEATURES + 12 + 28) as f64;
 
 /// A batch of decoded columns.
 struct Slot {
@@ -47,8 +65,12 @@ struct Slot {
 }
 
 /// Latencies of small batches.
-pub(super) fn measure_small(gpu: Option<&Arc<Gpu>>, effort: Effort) -> Result<Value, Error> {
-    small::measure(gpu, effort)
+pub(super) fn measure_small(
+    gpu: Option<&Arc<Gpu>>,
+    effort: Effort,
+    upload: f64,
+) -> Result<Value, Error> {
+    small::measure(gpu, effort, upload)
 }
 
 pub(super) fn measure(
@@ -71,14 +93,26 @@ pub(super) fn measure(
         let seconds = passes(effort, || here.run(&slots, batches).map(drop))?;
         figures["cpu_events_per_second"] = json!(rate(seconds, batches));
         if let Some(gpu) = gpu {
-            let mut lanes = Lanes::new(gpu, rows)?;
-            let same_bits = lanes.run(&mut slots, 2 * SLOTS, true)? == Some(digest);
+            let mut same_bits = true;
             let batches = if effort.is_quick { SLOTS } else { (1 << 24) / rows };
-            let seconds = passes(effort, || lanes.run(&mut slots, batches, false).map(drop))?;
+            for (name, is_fused, moved) in [("fused", true, FUSED), ("unfused", false, UNFUSED)] {
+                let mut lanes = Lanes::new(gpu, rows, is_fused)?;
+                same_bits &= lanes.run(&mut slots, 2 * SLOTS, true)? == Some(digest);
+                let seconds = passes(effort, || lanes.run(&mut slots, batches, false).map(drop))?;
+                let own = rate(seconds, batches);
+                figures[name] = json!({
+                    "gpu_events_per_second": own,
+                    "moved_bytes_per_event": moved,
+                    "moved_bytes_per_second": own * moved,
+                    "share_of_memory_rate": own * moved / memory,
+                    "share_of_upload_rate": own * UPLOADED / upload,
+                    "share_of_floor": own * FLOOR / memory,
+                });
+            }
             figures["same_bits"] = json!(same_bits);
-            figures["gpu_events_per_second"] = json!(rate(seconds, batches));
+            figures["floor_bytes_per_event"] = json!(FLOOR);
             figures["ceiling_of_uploads"] = json!(upload / UPLOADED);
-            figures["ceiling_of_memory"] = json!(memory / MOVED);
+            figures["ceiling_of_memory"] = json!(memory / FLOOR);
         }
         all.push(figures);
     }

@@ -50,6 +50,9 @@ fn one(
         Ok::<(), Error>(stream.wait()?)
     })?;
     figures["gpu_ns_per_row"] = json!(nanoseconds(there / f64::from(times)));
-    figures["gpu_floor_ns_per_row"] = json!(case.bytes_per_row / memory * 1e9);
+    let floor = case.bytes_per_row / memory;
+    figures["gpu_floor_ns_per_row"] = json!(floor * 1e9);
+    figures["floor_bytes_per_row"] = json!(case.bytes_per_row);
+    figures["gpu_share_of_floor"] = json!(floor * rows as f64 * f64::from(times) / there);
     Ok(figures)
 }

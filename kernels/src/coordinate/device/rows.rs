@@ -89,6 +89,17 @@ impl RowBuffers {
         })
     }
 
+    /// No rows yet, with memory for as many as it has room for.
+    pub(crate) fn over(
+        widths: [usize; 2],
+        (dense, sparse): (Buffer<f32>, Buffer<u32>),
+    ) -> Result<RowBuffers, DeviceError> {
+        let gpu = Arc::clone(dense.gpu());
+        let mut rows = RowBuffers::new(&gpu, widths[0], widths[1])?;
+        (rows.dense.there, rows.sparse.there) = (dense, sparse);
+        Ok(rows)
+    }
+
     /// Makes room for so many rows with their labels, on both sides; what they held is lost.
     ///
     /// # Errors

@@ -3,6 +3,32 @@
 use super::{Outcome, RowsThere, TableError};
 use crate::device::{Buffer, DeviceError, Stream};
 
+/// What scores rows on a GPU behind whatever makes them there, in the stream of those.
+///
+/// Between two calls of it nothing that changes its cells is under way on a stream of its own.
+pub trait Scorer {
+    /// Scores of a row.
+    fn outputs(&self) -> usize;
+
+    /// Names the memory that launches given now address: while it says the same, they may be done
+    /// again.
+    fn place(&self) -> [u64; 2];
+
+    /// Gives the launches that score the rows, without waiting.
+    ///
+    /// # Shapes
+    /// `predictions`: `[rows, outputs]` or longer.
+    ///
+    /// # Errors
+    /// [`TableError`], for a shape before anything is given.
+    fn give(
+        &self,
+        stream: &Stream,
+        rows: RowsThere<'_>,
+        predictions: &mut Buffer<f32>,
+    ) -> Result<(), TableError>;
+}
+
 /// The cells of a model on a GPU, scored and changed there.
 pub trait Table {
     /// What learning changes.
@@ -20,13 +46,19 @@ pub trait Table {
     /// [`DeviceError`].
     fn copy(&self, stream: &Stream, room: Option<Self::Cells>) -> Result<Self::Cells, DeviceError>;
 
-    /// Takes the cells of a copy.
+    /// How often its memory has been replaced by other memory.
+    fn moves(&self) -> u64 {
+        0
+    }
+
+    /// Takes the cells of a copy; waits.
     ///
     /// # Errors
     /// [`DeviceError`].
     fn restore(&mut self, stream: &Stream, copy: &Self::Cells) -> Result<(), DeviceError>;
 
-    /// Predictions of the rows.
+    /// Predictions of the rows, without waiting; what is launched addresses the cells and what it
+    /// is given, and nothing else that could move.
     ///
     /// # Shapes
     /// `predictions`: `[rows, classes]` or longer.
@@ -60,9 +92,18 @@ pub trait Table {
     /// [`TableError`].
     fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError>;
 
-    /// The same, without waiting for what became of the rows where the table can.
+    /// The same, without waiting for what became of the rows where the table can; predictions by
+    /// the cells as they were before, where they are asked for.
+    ///
+    /// # Shapes
+    /// As [`Table::score`].
     ///
     /// # Errors
     /// [`TableError`].
-    fn give_step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<(), TableError>;
+    fn give_step(
+        &mut self,
+        stream: &Stream,
+        rows: RowsThere<'_>,
+        predictions: Option<&mut Buffer<f32>>,
+    ) -> Result<(), TableError>;
 }

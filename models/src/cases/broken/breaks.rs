@@ -21,8 +21,50 @@ pub(super) const BREAKS: &[Break] = &[
     (
         "a feature lies beside its place",
         "src/assemble.cu",
-        "out[at] = hash_bucket",
-        "out[at + 1] = hash_bucket",
+        "to[i * a.sparse_width] = hash_bucket",
+        "to[i * a.sparse_width + 1] = hash_bucket",
+    ),
+    (
+        "a code is that of the row before",
+        "src/assemble.cu",
+        "codes[2] = two.x;",
+        "codes[2] = one.y;",
+    ),
+    (
+        "a chunk knows nothing of the one before it",
+        "src/moments/wide.cu",
+        "i <= chunk; i +=",
+        "i < chunk; i +=",
+    ),
+    (
+        "rows between two refreshes are scaled by the wrong rates",
+        "src/moments/wide.cu",
+        "if (own.from == own.first) {",
+        "if (own.from > own.first) {",
+    ),
+    (
+        "rows that name one coordinate are not added up",
+        "src/coordinate/step.cu",
+        "if (next > 0) value += other;",
+        "if (next > 0) value = other;",
+    ),
+    (
+        "a third row of a coordinate is left out",
+        "src/coordinate/step.cu",
+        "(rank & 1u) == 0);",
+        "rank == 0);",
+    ),
+    (
+        "sizes are not added up in order",
+        "src/coordinate/begin.cu",
+        "own, from, LANES)",
+        "own, from ^ 1, LANES)",
+    ),
+    (
+        "a row is as stiff as one of many classes",
+        "src/coordinate/begin.cu",
+        "m.task == BINARY ? 0.25f : 0.5f",
+        "0.5f",
     ),
     (
         "a mean is refreshed a row late",
@@ -198,6 +240,18 @@ pub(super) const RACES: &[Break] = &[
         "src/moments.cu",
         "  __syncthreads();\n  for (Word p",
         "  for (Word p",
+    ),
+    (
+        "before the sums of a chunk are read",
+        "src/moments/wide.cu",
+        "  Sums sums = of_threads[0];\n  __syncthreads();",
+        "  Sums sums = of_threads[0];",
+    ),
+    (
+        "between two steps of a sum",
+        "src/moments/wide.cu",
+        "of_threads[thread + by]);\n    __syncthreads();",
+        "of_threads[thread + by]);",
     ),
     (
         "between two steps of a scan",

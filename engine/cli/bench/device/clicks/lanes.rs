@@ -20,6 +20,7 @@ pub struct Lanes {
     down: Stream,
     assembler: Assembler,
     moments: DeviceMoments,
+    is_fused: bool,
     table: CoordinateTable,
     lanes: [Lane; 2],
 }
@@ -56,14 +57,21 @@ impl Lane {
 }
 
 impl Lanes {
-    pub fn new(gpu: &Arc<Gpu>, rows: usize) -> Result<Lanes, Error> {
+    /// Lanes for batches of so many rows; not fused: each kernel by itself, and two scores of a
+    /// row.
+    pub fn new(gpu: &Arc<Gpu>, rows: usize, is_fused: bool) -> Result<Lanes, Error> {
         let (compute, (config, shape)) = (Stream::new(gpu)?, model());
+        let mut table = CoordinateTable::new(&compute, table_spec(&config, shape))?;
+        if !is_fused {
+            table.unfuse();
+        }
         Ok(Lanes {
             up: Stream::new(gpu)?,
             down: Stream::new(gpu)?,
             assembler: Assembler::new(&compute, &assembly())?,
             moments: DeviceMoments::new(&compute, &Moments::new(MomentsSpec::new(NUMBERS))?)?,
-            table: CoordinateTable::new(&compute, table_spec(&config, shape))?,
+            is_fused,
+            table,
             lanes: [Lane::new(&compute, rows)?, Lane::new(&compute, rows)?],
             compute,
         })
@@ -93,26 +101,36 @@ impl Lanes {
 
     /// Gives a batch to the streams. A lane is used again once what used it before is done.
     fn give(&mut self, at: usize, slot: &mut Slot) -> Result<(), Error> {
-        let Lanes { up, compute, down, assembler, moments, table, lanes } = self;
+        let Lanes { up, compute, down, assembler, moments, is_fused, table, lanes } = self;
         let (lane, rows) = (&mut lanes[at], slot.rows());
         up.after(&lane.learned)?;
         let Slot { times_ms, numbers, categories, labels, weights } = slot;
         lane.columns.give(up, PinnedColumns { times_ms, numbers, categories }, rows)?;
         up.record(&lane.columns_came)?;
         compute.after(&lane.columns_came)?;
-        assembler.run(compute, &lane.columns, &mut lane.rows)?;
-        moments.standardize(compute, &mut lane.rows, 0)?;
+        if *is_fused {
+            moments.make(compute, (assembler, &lane.columns), &mut lane.rows)?;
+        } else {
+            assembler.run(compute, &lane.columns, &mut lane.rows)?;
+            moments.standardize(compute, &mut lane.rows, 0)?;
+        }
         lane.rows.label(up, labels, weights)?;
         up.record(&lane.labels_came)?;
         compute.after(&lane.left)?;
-        table.score(compute, lane.rows.all(), &mut lane.scores)?;
-        compute.record(&lane.scored)?;
+        if *is_fused {
+            // Scored by the beginning of the step, which has the same weights.
+            compute.after(&lane.labels_came)?;
+            table.give_step(compute, lane.rows.all(), Some(&mut lane.scores))?;
+            compute.record(&lane.scored)?;
+        } else {
+            table.score(compute, lane.rows.all(), &mut lane.scores)?;
+            compute.record(&lane.scored)?;
+            compute.after(&lane.labels_came)?;
+            table.give_step(compute, lane.rows.all(), None)?;
+        }
+        compute.record(&lane.learned)?;
         down.after(&lane.scored)?;
         down.download((&mut lane.scores_here, 0), (&lane.scores, 0), rows)?;
-        down.record(&lane.left)?;
-        compute.after(&lane.labels_came)?;
-        table.give_step(compute, lane.rows.all())?;
-        compute.record(&lane.learned)?;
-        Ok(())
+        Ok(down.record(&lane.left)?)
     }
 }
