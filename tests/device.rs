@@ -12,7 +12,7 @@ use pelton::device::Device;
 use pelton::features::Way;
 use pelton::pipeline::{Pipeline, SECTIONS};
 use pelton::ring::Slot;
-use pelton_kernels::device::double::{ENVIRONMENT, tested};
+use pelton_kernels::device::double::{Double, ENVIRONMENT, tested};
 use serde_json::Value;
 
 use crate::checkpoint::job::Job;
@@ -121,7 +121,7 @@ fn a_device_gives_the_scores_and_the_state_of_the_cpu() {
 
 #[test]
 fn scores_that_come_with_the_features_are_finished_as_others_are() {
-    let gpu = Device::Gpu(Double::open(0));
+    let gpu = Device::Gpu(tested().remove(0));
     let records = records(34, 1500, 700..800);
     let wrapped = "calibrate = 'platt', negatives = 0.5";
     for (kind, rest) in [("linear", wrapped), ("fm", wrapped), ("linear", "calibrate = 'isotonic'")]
@@ -202,7 +202,7 @@ fn tables_larger_than_the_memory_stay_and_say_the_same() {
     };
     let records: Vec<Record> = records(34, 5000, 0..0).into_iter().enumerate().map(wide).collect();
     let (scores, here) = run_on(&config, &Device::Cpu, &records);
-    let gpu = Double::open(0);
+    let gpu = tested().remove(0);
     let (_, there) = run_on(&config, &Device::Gpu(gpu.clone()), &records);
     let (free, all) = gpu.memory().expect("a working GPU");
     let windows: usize = there.features().window_gauges().map(|gauge| gauge.bytes).sum();
