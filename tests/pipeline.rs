@@ -3,6 +3,7 @@
 
 use pelton::config::Config;
 use pelton::device::Device;
+use pelton::features::Way;
 use pelton::pipeline::Pipeline;
 use pelton::ring::Slot;
 use pelton::schema::{Scalar, identity};
@@ -209,7 +210,7 @@ fn a_larger_step_is_another_model() {
 #[test]
 fn no_batch_asks_for_memory() {
     let records = crate::guard::records(7, 20_000, 0..0);
-    for (device, step_rows) in devices() {
+    for (device, step_rows, way) in devices() {
         let text = format!(
             "model = {{ kind = 'linear', optimizer = 'ftrl' }}\nlearn.step_rows = {step_rows}\n
              event = {{ id = 'id', time = 't', duplicates_within = '1s' }}
@@ -226,6 +227,7 @@ fn no_batch_asks_for_memory() {
         );
         let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
         let mut pipeline = Pipeline::on(&config, &device).expect("a possible configuration");
+        way.into_iter().for_each(|way| pipeline.go(way));
         let mut slot = Slot::on(&device, &config.event.schema, 64).expect("room");
         let mut feed = Feed::new(&config, &records);
         let mut pieces = Vec::new();
@@ -235,14 +237,17 @@ fn no_batch_asks_for_memory() {
         }
         let late = &pieces[pieces.len() / 2..];
         let without = late.iter().filter(|pieces| **pieces == 0).count();
-        assert!(without * 5 >= late.len() * 4, "{device}, steps of {step_rows}: {late:?}");
+        assert!(without * 5 >= late.len() * 4, "{device}, {way:?}, steps of {step_rows}: {late:?}");
     }
 }
 
-/// The CPU, and a device where there is one to play it.
-fn devices() -> Vec<(Device, u32)> {
-    let mut devices = vec![(Device::Cpu, 1), (Device::Cpu, 50)];
+/// The CPU, and a device by either way of a batch, where there is one to play it.
+fn devices() -> Vec<(Device, u32, Option<Way>)> {
+    let mut devices = vec![(Device::Cpu, 1, None), (Device::Cpu, 50, None)];
     #[cfg(feature = "double")]
-    devices.push((Device::Gpu(pelton_kernels::device::double::Double::open(0)), 50));
+    devices.extend([Way::Wide, Way::Recorded].map(|way| {
+        let double = pelton_kernels::device::double::Double::open(0);
+        (Device::Gpu(double), 50, Some(way))
+    }));
     devices
 }
