@@ -239,21 +239,4 @@ impl Table for BlendTable {
         self.look_at_mixture(stream)?;
         Ok([self.outcome_here[0], self.outcome_here[1]])
     }
-
-    /// Row after row, as the CPU does.
-    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
-        self.each(stream, rows, None)
-    }
-
-    fn give_step(
-        &mut self,
-        stream: &Stream,
-        rows: RowsThere<'_>,
-        predictions: Option<&mut Buffer<f32>>,
-    ) -> Result<(), TableError> {
-        if let Some(predictions) = predictions {
-            self.score(stream, rows, predictions)?;
-        }
-        self.each(stream, rows, None).map(drop)
-    }
 }

@@ -86,11 +86,13 @@ pub trait Table {
         predictions: Option<&mut Buffer<f32>>,
     ) -> Result<Outcome, TableError>;
 
-    /// Learns rows that came as one step.
+    /// Learns rows that came as one step: row after row, unless the table knows a step.
     ///
     /// # Errors
     /// [`TableError`].
-    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError>;
+    fn step(&mut self, stream: &Stream, rows: RowsThere<'_>) -> Result<Outcome, TableError> {
+        self.each(stream, rows, None)
+    }
 
     /// The same, without waiting for what became of the rows where the table can; predictions by
     /// the cells as they were before, where they are asked for.
@@ -105,5 +107,10 @@ pub trait Table {
         stream: &Stream,
         rows: RowsThere<'_>,
         predictions: Option<&mut Buffer<f32>>,
-    ) -> Result<(), TableError>;
+    ) -> Result<(), TableError> {
+        if let Some(predictions) = predictions {
+            self.score(stream, rows, predictions)?;
+        }
+        self.step(stream, rows).map(drop)
+    }
 }
