@@ -22,6 +22,7 @@
 //! assert!(line.starts_with(b"{\"TRANSACTION_ID\":999,\"TX_DATETIME\":"));
 //! ```
 
+pub mod binary;
 pub mod clicks;
 mod columns;
 mod file;

@@ -67,17 +67,31 @@ fn a_missing_input_is_the_users_to_fix() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("no-such-file.parquet"));
 }
 
+/// A configuration with the settings that `generate` printed for binary records.
+fn with_layout(config: &str, told: &str) -> String {
+    let (_, settings) = told.split_once("[event]\n").expect("settings of the event");
+    let (event, layout) = settings.split_once("[layout]").expect("and the layout");
+    config.replace("[event]\n", &format!("[event]\n{event}")) + "\n[layout]" + layout
+}
+
 #[test]
 fn a_replay_is_the_same_whatever_the_format_and_the_batch() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = std::fs::read_to_string(LINEAR).expect("the example");
     let mut reports = Vec::new();
-    for (format, rows_max) in [("parquet", 4096), ("jsonl", 7), ("csv.gz", 1), ("csv", 256)] {
+    let formats = [("parquet", 4096), ("jsonl", 7), ("csv.gz", 1), ("csv", 256), ("bin", 33)];
+    for (format, rows_max) in formats {
         let input = folder.path().join(format!("payments.{format}"));
         let generated = ["generate", "fraud", "--events", "8000", "--seed", "5", "--output"];
-        assert!(pelton(&[&generated[..], &[text(&input)]].concat()).status.success());
+        let generated = pelton(&[&generated[..], &[text(&input)]].concat());
+        assert!(generated.status.success());
+        let told = String::from_utf8(generated.stdout).expect("text");
         let path = folder.path().join("config.toml");
-        let own = config.replace("listen = \"127.0.0.1:9464\"", "");
+        let mut own = config.replace("listen = \"127.0.0.1:9464\"", "");
+        assert_eq!(told.contains("[layout]"), format == "bin", "{told}");
+        if format == "bin" {
+            own = with_layout(&own, &told);
+        }
         std::fs::write(&path, format!("batch.rows_max = {rows_max}\n{own}")).expect("written");
         let report = folder.path().join("report.json");
         let arguments = ["replay", text(&path), "--input", text(&input), "--report", text(&report)];
@@ -165,11 +179,12 @@ fn sigterm_drains_and_every_event_read_has_a_score() {
         &brokers,
         "--partitions",
         "2",
+        "--binary",
     ]);
     assert!(filled.status.success(), "{}", String::from_utf8_lossy(&filled.stderr));
     let scores = folder.path().join("scores.jsonl");
-    let config = std::fs::read_to_string(LINEAR)
-        .expect("the example")
+    let told = String::from_utf8_lossy(&filled.stdout);
+    let config = with_layout(&std::fs::read_to_string(LINEAR).expect("the example"), &told)
         .replace("127.0.0.1:9092", &brokers)
         .replace("topics = [\"transactions\"]", &format!("topics = [\"{events}\"]"))
         .replace("group = \"pelton-fraud\"", &format!("group = \"{}\"", name("group")))

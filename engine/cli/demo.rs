@@ -79,7 +79,7 @@ impl Demo {
         let kafka = KafkaConfig { brokers: brokers.to_owned(), properties: Vec::new() };
         let (events, labels) = (name("transactions"), name("labels"));
         let linger_ms = Topics::LINGER_MS;
-        let topics = Topics { events: &events, labels: Some(&labels), linger_ms };
+        let topics = Topics { events: &events, labels: Some(&labels), linger_ms, is_binary: false };
         topics.make(&kafka, 1)?;
         pelton::kafka::create_topics(&kafka, &[(&name("scores"), 1), (&name("dead-letters"), 1)])?;
         println!("writing payments and their labels to Kafka at {brokers} ...");

@@ -10,9 +10,12 @@ use pelton::config::stream::KafkaConfig;
 use pelton::emit::kafka::KafkaSink;
 use pelton::emit::{Record as Outgoing, Sink};
 use pelton::error::Error;
+use pelton::generate::binary::{layout, write_binary};
 use pelton::generate::clicks::{ClickGenerator, ClickSpec};
 use pelton::generate::fraud::{FraudGenerator, FraudSpec};
-use pelton::generate::{Generator, HasLabel, LabelRecord, Labels, Parts, Record, write_file};
+use pelton::generate::{
+    FileFormat, Generator, HasLabel, LabelRecord, Labels, Parts, Record, write_file,
+};
 
 use super::usage;
 
@@ -43,7 +46,8 @@ struct Output {
     /// Another seed, another stream; the same seed, the same bytes.
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Write to a file: .jsonl, .csv (.gz may follow) or .parquet.
+    /// Write to a file: .jsonl, .csv, .bin (.gz may follow) or .parquet. With .bin the settings
+    /// that read it are printed.
     #[arg(long, value_name = "FILE", required_unless_present = "topic", conflicts_with = "topic")]
     output: Option<PathBuf>,
     /// Write to a Kafka topic, which is made if it does not exist.
@@ -58,6 +62,10 @@ struct Output {
     /// Write the labels to a topic of their own instead of into the events.
     #[arg(long, value_name = "L", requires = "topic")]
     labels_topic: Option<String>,
+    /// Write events as binary records, and print the settings that read them; labels in a topic
+    /// of their own are JSON.
+    #[arg(long, requires = "topic")]
+    binary: bool,
     /// How long after its event a label arrives, in event time.
     #[arg(long, value_name = "D", default_value = "7d", value_parser = delay)]
     label_delay: i64,
@@ -100,6 +108,9 @@ impl Output {
                 .map_err(|error| usage(error.to_string(), "choose another --output"))?;
             bar.finish_and_clear();
             println!("{} events, {} bytes in {}", written.records, written.bytes, path.display());
+            if matches!(FileFormat::of(path), Some(FileFormat::Binary { .. })) {
+                println!("\n{}", layout::<G::Record>(Parts::RECORD).to_toml());
+            }
             return Ok(());
         }
         let (Some(topic), Some(brokers)) = (&self.topic, &self.brokers) else {
@@ -107,7 +118,7 @@ impl Output {
         };
         let kafka = KafkaConfig { brokers: brokers.clone(), properties: Vec::new() };
         let (labels, linger_ms) = (self.labels_topic.as_deref(), Topics::LINGER_MS);
-        let topics = Topics { events: topic, labels, linger_ms };
+        let topics = Topics { events: topic, labels, linger_ms, is_binary: self.binary };
         let mut pace = Pace::new(self.rate);
         let labels = Labels::new(open(), self.label_delay);
         topics.make(&kafka, self.partitions)?;
@@ -117,6 +128,9 @@ impl Output {
         })?;
         bar.finish_and_clear();
         println!("{} events in topic {topic}", self.events);
+        if self.binary {
+            println!("\n{}", layout::<G::Record>(topics.parts()).to_toml());
+        }
         Ok(())
     }
 }
@@ -130,11 +144,17 @@ pub struct Topics<'a> {
     pub labels: Option<&'a str>,
     /// How long the producers gather records.
     pub linger_ms: i64,
+    /// Whether events are binary records.
+    pub is_binary: bool,
 }
 
 impl Topics<'_> {
     /// Gathers records where nobody waits for them.
     pub const LINGER_MS: i64 = 5;
+
+    fn parts(&self) -> Parts {
+        if self.labels.is_some() { Parts::EVENT } else { Parts::RECORD }
+    }
 
     /// Makes the topics where they do not exist.
     pub fn make(&self, kafka: &KafkaConfig, partitions: i32) -> Result<(), Error> {
@@ -157,8 +177,9 @@ impl Topics<'_> {
         let mut event_sink = KafkaSink::open(kafka, self.linger_ms, self.events)?;
         let mut label_sink =
             self.labels.map(|topic| KafkaSink::open(kafka, self.linger_ms, topic)).transpose()?;
-        let parts = if self.labels.is_some() { Parts::EVENT } else { Parts::RECORD };
+        let parts = self.parts();
         let mut writer = Writer::default();
+        let mut event_writer = Writer { is_binary: self.is_binary, ..Writer::default() };
         let (mut event, mut label) = (G::Record::default(), LabelRecord::default());
         let mut has_label = label_sink.is_some() && labels.next_into(&mut label);
         let mut count = 0;
@@ -169,7 +190,7 @@ impl Topics<'_> {
                 writer.send(&label, Parts::RECORD, sink)?;
                 has_label = labels.next_into(&mut label);
             }
-            writer.send(&event, parts, &mut event_sink)?;
+            event_writer.send(&event, parts, &mut event_sink)?;
             count += 1;
             each(count);
         }
@@ -184,6 +205,7 @@ impl Topics<'_> {
 
 #[derive(Default)]
 struct Writer {
+    is_binary: bool,
     key: Vec<u8>,
     payload: Vec<u8>,
 }
@@ -198,7 +220,14 @@ impl Writer {
         self.key.clear();
         self.payload.clear();
         record.write_key(&mut self.key);
-        record.write_json_parts(parts, &mut self.payload);
+        if self.is_binary {
+            if !write_binary(record, parts, &mut self.payload) {
+                let text = "an integer of the stream exceeds its binary field".to_owned();
+                return Err(usage(text, "ask for fewer events"));
+            }
+        } else {
+            record.write_json_parts(parts, &mut self.payload);
+        }
         // No time: the broker's clock stamps the record, so that latency can be measured from it.
         let (key, payload) = (&self.key[..], &self.payload[..]);
         to.send(&Outgoing { key, payload, time_ms: None, headers: &[] })

@@ -1,5 +1,7 @@
 //! `[event] format` and `[layout.*]`: records that are no JSON, but bytes in fixed places.
 
+use std::mem::discriminant;
+
 use pelton_kernels::decode::BinaryKind;
 
 use crate::schema::Place;
@@ -137,6 +139,32 @@ pub fn check(root: &mut Section<'_>, event: &EventConfig, layout: Option<&Layout
 }
 
 impl Layout {
+    /// The settings that say this layout, as TOML.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut text = format!(
+            "[event]\nformat = \"binary\"\nrecord_bytes = {}\n\n[layout]\n",
+            self.record_bytes
+        );
+        for laid in &self.fields {
+            let is_same = |kind: &BinaryKind| discriminant(kind) == discriminant(&laid.kind);
+            let name = KINDS.iter().find(|(_, kind)| is_same(kind)).map_or("", |(name, _)| name);
+            text += &format!("{} = {{ offset = {}, type = \"{name}\"", laid.name, laid.offset);
+            if let BinaryKind::Text { width } = laid.kind {
+                text += &format!(", bytes = {width}");
+            }
+            if let Some(bits) = laid.missing_bits {
+                let missing = match laid.kind {
+                    BinaryKind::I32 => i64::from((bits as u32).cast_signed()),
+                    _ => bits.cast_signed(),
+                };
+                text += &format!(", missing = {missing}");
+            }
+            text += " }\n";
+        }
+        text
+    }
+
     /// The field of that name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Laid> {

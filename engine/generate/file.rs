@@ -1,4 +1,5 @@
-//! A generated stream as a file: JSON lines, CSV (either also as .gz) or Parquet, by extension.
+//! A generated stream as a file, by extension: JSON lines, CSV, binary records (these also as .gz)
+//! or Parquet.
 //!
 //! Invariant: a file of the asked name is complete. It is written under a temporary name beside it
 //! and renamed at the end; when writing fails, the temporary file is removed.
@@ -11,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::Generator;
+use super::binary::write_binary;
 use super::columns::ParquetWriter;
 use super::record::{Parts, Record};
 
@@ -33,6 +35,11 @@ pub enum FileFormat {
         /// Whether it is compressed.
         is_gzip: bool,
     },
+    /// Records of [`layout`](super::binary::layout), one after another: `.bin`, `.bin.gz`.
+    Binary {
+        /// Whether it is compressed.
+        is_gzip: bool,
+    },
     /// `.parquet`.
     Parquet,
 }
@@ -48,6 +55,7 @@ impl FileFormat {
         match stem.rsplit_once('.')?.1 {
             "jsonl" | "ndjson" | "json" => Some(FileFormat::JsonLines { is_gzip }),
             "csv" => Some(FileFormat::Csv { is_gzip }),
+            "bin" => Some(FileFormat::Binary { is_gzip }),
             "parquet" if !is_gzip => Some(FileFormat::Parquet),
             _ => None,
         }
@@ -68,7 +76,8 @@ pub struct Written {
 pub enum GenerateError {
     /// The extension is none of those known.
     #[error(
-        "{}: the name has to end in .jsonl, .ndjson, .json, .csv (.gz may follow) or .parquet",
+        "{}: the name has to end in .jsonl, .ndjson, .json, .csv, .bin (.gz may follow) or \
+         .parquet",
         .path.display()
     )]
     Extension {
@@ -114,12 +123,14 @@ pub fn write_file<G: Generator>(
         FileFormat::Parquet => run
             .parquet(file)
             .map_err(|source| GenerateError::Parquet { path: path.to_owned(), source })?,
-        FileFormat::JsonLines { is_gzip: false } | FileFormat::Csv { is_gzip: false } => {
-            run.text(format, file).map(drop).map_err(failed)?;
+        FileFormat::JsonLines { is_gzip: false }
+        | FileFormat::Csv { is_gzip: false }
+        | FileFormat::Binary { is_gzip: false } => {
+            run.records(format, file).map(drop).map_err(failed)?;
         }
-        FileFormat::JsonLines { .. } | FileFormat::Csv { .. } => {
+        FileFormat::JsonLines { .. } | FileFormat::Csv { .. } | FileFormat::Binary { .. } => {
             let encoder = GzEncoder::new(file, Compression::new(GZIP_LEVEL));
-            run.text(format, encoder).and_then(GzEncoder::finish).map(drop).map_err(failed)?;
+            run.records(format, encoder).and_then(GzEncoder::finish).map(drop).map_err(failed)?;
         }
     }
     let records = run.records;
@@ -136,22 +147,29 @@ struct Run<'a, G> {
 }
 
 impl<G: Generator> Run<'_, G> {
-    fn text<W: Write>(&mut self, format: FileFormat, mut out: W) -> io::Result<W> {
-        let is_csv = matches!(format, FileFormat::Csv { .. });
+    /// One record after another.
+    fn records<W: Write>(&mut self, format: FileFormat, mut out: W) -> io::Result<W> {
         let mut record = G::Record::default();
         let mut buffer = Vec::with_capacity(BUFFER_BYTES + (1 << 14));
-        if is_csv {
+        if matches!(format, FileFormat::Csv { .. }) {
             let fields = G::Record::FIELDS.iter().filter(|field| self.parts.take(field));
             let names: Vec<&str> = fields.map(|field| field.name).collect();
             writeln!(buffer, "{}", names.join(","))?;
         }
         while self.generator.next_into(&mut record) {
-            if is_csv {
-                record.write_csv(self.parts, &mut buffer);
-            } else {
-                record.write_json_parts(self.parts, &mut buffer);
+            match format {
+                FileFormat::Binary { .. } => {
+                    if !write_binary(&record, self.parts, &mut buffer) {
+                        let reason = "an integer exceeds its field's type";
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+                    }
+                }
+                FileFormat::Csv { .. } => record.write_csv(self.parts, &mut buffer),
+                _ => record.write_json_parts(self.parts, &mut buffer),
             }
-            buffer.push(b'\n');
+            if !matches!(format, FileFormat::Binary { .. }) {
+                buffer.push(b'\n');
+            }
             if buffer.len() >= BUFFER_BYTES {
                 out.write_all(&buffer)?;
                 buffer.clear();

@@ -1,5 +1,6 @@
 //! Generated streams: the same everywhere, in order, of the promised make-up, and back from files.
 
+use std::io::Read;
 use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -8,6 +9,9 @@ use parquet::record::Field as Value;
 use super::clicks::{CARDINALITIES, ClickGenerator, ClickRecord, ClickSpec};
 use super::fraud::{FraudGenerator, FraudRecord, FraudSpec};
 use super::*;
+use crate::config::layout::Layout;
+use crate::schema::Scalar;
+use crate::source::decode::binary::with_scalar;
 
 fn frauds(events: u64, seed: u64) -> FraudGenerator {
     FraudGenerator::new(FraudSpec::new(events, seed))
@@ -211,15 +215,35 @@ fn read_parquet(path: &Path) -> Vec<Vec<u64>> {
     rows.map(|row| row.get_column_iter().map(|(_, v)| value(v).to_bits()).collect()).collect()
 }
 
-fn read_text(path: &Path) -> Vec<Vec<u64>> {
+fn read_bytes(path: &Path) -> Vec<u8> {
     let bytes = std::fs::read(path).unwrap();
-    let mut text = String::new();
-    if path.extension().unwrap() == "gz" {
-        use std::io::Read;
-        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();
-    } else {
-        text = String::from_utf8(bytes).unwrap();
+    if path.extension().unwrap() != "gz" {
+        return bytes;
     }
+    let mut inner = Vec::new();
+    flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut inner).unwrap();
+    inner
+}
+
+/// The records by the decoder that reads them from topics.
+fn read_binary(path: &Path, layout: &Layout) -> Vec<Vec<u64>> {
+    let bits = |value: Scalar<'_>| match value {
+        Scalar::Int(value) => (value as f64).to_bits(),
+        Scalar::Float(value) => value.to_bits(),
+        Scalar::Null => f64::NAN.to_bits(),
+        other => panic!("{other:?}"),
+    };
+    let bytes = read_bytes(path);
+    let records = bytes.chunks(layout.record_bytes.max(1));
+    let row = |record: &[u8]| {
+        let values = layout.fields.iter().map(|laid| with_scalar(record, laid, bits).unwrap());
+        values.collect()
+    };
+    records.map(row).collect()
+}
+
+fn read_text(path: &Path) -> Vec<Vec<u64>> {
+    let text = String::from_utf8(read_bytes(path)).unwrap();
     let float = |text: &str| text.parse().unwrap_or(f64::NAN).to_bits();
     if path.to_string_lossy().contains(".csv") {
         return text.lines().skip(1).map(|line| line.split(',').map(float).collect()).collect();
@@ -235,7 +259,7 @@ fn read_text(path: &Path) -> Vec<Vec<u64>> {
 fn comes_back<G: Generator + Clone>(generator: G, name: &str) {
     let folder = tempfile::tempdir().unwrap();
     let records = all(generator.clone());
-    for extension in ["jsonl", "JSON", "ndjson.gz", "csv", "csv.gz", "parquet"] {
+    for extension in ["jsonl", "JSON", "ndjson.gz", "csv", "csv.gz", "parquet", "bin", "bin.gz"] {
         let path = folder.path().join(format!("{name}.{extension}"));
         let mut told = Vec::new();
         let mut tell = |records| told.push(records);
@@ -243,7 +267,11 @@ fn comes_back<G: Generator + Clone>(generator: G, name: &str) {
         assert_eq!(written.records, records.len() as u64);
         assert_eq!(written.bytes, std::fs::metadata(&path).unwrap().len());
         assert_eq!(told.last(), Some(&written.records));
-        let given = if extension == "parquet" { read_parquet(&path) } else { read_text(&path) };
+        let given = match extension {
+            "parquet" => read_parquet(&path),
+            "bin" | "bin.gz" => read_binary(&path, &binary::layout::<G::Record>(Parts::ALL)),
+            _ => read_text(&path),
+        };
         assert!(given == floats(&records), "{extension}");
         std::fs::remove_file(&path).unwrap();
     }
@@ -255,6 +283,14 @@ fn files_give_the_records_back() {
     comes_back(frauds(3_000, 9), "fraud");
     comes_back(clicks(2_000, 9), "clicks");
     comes_back(frauds(0, 9), "empty");
+}
+
+#[test]
+fn a_binary_integer_is_never_cut() {
+    let record = FraudRecord { transaction_id: 1 << 31, ..FraudRecord::default() };
+    let mut out = Vec::new();
+    assert!(!binary::write_binary(&record, Parts::EVENT, &mut out));
+    assert_eq!(out.len(), binary::layout::<FraudRecord>(Parts::EVENT).record_bytes);
 }
 
 #[test]

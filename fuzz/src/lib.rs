@@ -15,6 +15,22 @@ const CONFIG: &str = "
     dead_letters = { file = 'dead.jsonl' }
     features = [{ number = 'amount' }]";
 
+/// The same fields in 32 bytes: every type but two, a missing integer, and texts.
+const BINARY: &str = "
+    event = { id = 'id', time = 't', format = 'binary', record_bytes = 32 }
+    layout.id = { offset = 0, type = 'u64' }
+    layout.t = { offset = 8, type = 'i64', missing = -1 }
+    layout.amount = { offset = 16, type = 'f32' }
+    layout.card = { offset = 20, type = 'u32' }
+    layout.country = { offset = 24, type = 'text', bytes = 8 }
+    labels = { topic = 'labels', id = 'id', field = 'label', time = 't' }
+    fields.amount = { type = 'number' }
+    fields.card = { type = 'category' }
+    fields.country = { type = 'category' }
+    emit = { file = 'scores.jsonl', fields = ['country', 'amount'] }
+    dead_letters = { file = 'dead.jsonl' }
+    features = [{ number = 'amount' }]";
+
 /// A good event.
 pub const BEFORE: &[u8] = br#"{"id":1,"t":1,"amount":1.5,"card":"c","shop":{"country":"NL"}}"#;
 /// Another one.
@@ -23,6 +39,11 @@ pub const AFTER: &[u8] = br#"{"id":2,"t":2,"amount":2.5,"card":"d","shop":{"coun
 /// The configuration of the targets that decode records.
 pub fn config() -> Config {
     Config::parse(CONFIG).expect("a valid configuration")
+}
+
+/// The configuration of the target that decodes binary records.
+pub fn binary_config() -> Config {
+    Config::parse(BINARY).expect("a valid configuration")
 }
 
 /// Everything about a row but where it was read.

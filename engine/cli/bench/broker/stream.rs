@@ -105,7 +105,7 @@ impl Stream {
         each: impl FnMut(u64),
     ) -> Result<(), Error> {
         let (events, labels) = (&*self.events, Some(&*self.labels));
-        let topics = Topics { events, labels, linger_ms };
+        let topics = Topics { events, labels, linger_ms, is_binary: false };
         let open = || FraudGenerator::new(spec);
         topics.fill(&self.kafka, open(), Labels::new(open(), LABEL_DELAY_MS), each)
     }
