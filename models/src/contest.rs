@@ -8,11 +8,12 @@
 //! champion's place; else that waits for a word ([`Contest::promote`]).
 //!
 //! Invariants: the scores are the champion's, to the bit; a function of the rows in their order; a
-//! row that the champion cannot learn judges nobody. Over its whole life a contest promotes a
-//! challenger that is no better with a probability of at most `alpha`: it is shared out evenly
-//! among the challengers, and among tests, of which the k-th has `alpha / (k (k + 1))`. A test ends
-//! with a promotion, or after [`TEST_ROWS`] labels, so that what was long ago does not weigh for
-//! ever.
+//! label that teaches nothing judges nobody, and a row that some model had to score as an empty one
+//! (a missing number, for a linear model) judges all by what they said. Over its whole life a
+//! contest promotes a challenger that is no better with a probability of at most `alpha`: it is
+//! shared out evenly among the challengers, and among tests, of which the k-th has
+//! `alpha / (k (k + 1))`. A test ends with a promotion, or after [`TEST_ROWS`] labels, so that what
+//! was long ago does not weigh for ever.
 //! What this does not do: mix (that is [`crate::auto`]), or say who would have been cheaper.
 
 mod draw;

@@ -9,15 +9,15 @@ use crate::{LabeledBatch, Task};
 const SURE: f64 = 1e-7;
 
 impl Contest {
-    /// Judges the rows that can be learned, by the scores that were noted of them.
+    /// Judges the rows whose label can be learned, by the scores that were noted of them: those
+    /// that leave, missing numbers or not.
     pub(super) fn judge(&mut self, batch: &LabeledBatch<'_>) {
         for row in 0..batch.features.rows {
             let own = batch.row(row);
             let (label, notes) = (own.labels[0], own.features.notes);
             let is_scored = (0..self.entrants.len())
                 .all(|at| self.noted_scores(at, notes).iter().all(|score| score.is_finite()));
-            let is_finite = own.features.dense.iter().all(|value| value.is_finite());
-            if self.task.can_learn(label, own.weights[0]) && is_scored && is_finite {
+            if self.task.can_learn(label, own.weights[0]) && is_scored {
                 self.judge_row(notes, label);
             }
         }

@@ -5,7 +5,7 @@ use pelton_kernels::math;
 use proptest::prelude::*;
 
 use super::*;
-use crate::boost::Boost;
+use crate::boost::{Boost, BoostConfig};
 use crate::linear::{Linear, LinearConfig};
 use crate::tests::{SHAPE, Stream, saved, small, walk};
 
@@ -148,6 +148,30 @@ fn the_shadow_changes_nothing() {
     }
     for standing in late.standings() {
         assert!((standing.loss - std::f64::consts::LN_2).abs() < 1e-6, "{standing:?}");
+    }
+}
+
+/// A number that is missing is no excuse: what was said of the row counts.
+#[test]
+fn rows_that_lack_a_number_judge_too() {
+    let mut stream = Stream::new(34, 1200, |x, y, _| f32::from(u8::from(x * y > 0.0)));
+    stream.dense.iter_mut().step_by(6).for_each(|value| *value = f32::NAN);
+    let trees = |period_labels| -> Box<dyn Model> {
+        let config = BoostConfig { period_labels, ..small(Task::Binary) };
+        Box::new(Boost::new(config, SHAPE).expect("possible"))
+    };
+    let line = Linear::new(LinearConfig::new(Task::Binary), SHAPE).expect("possible");
+    for first in [trees(400), Box::new(line)] {
+        let models = vec![("first".to_owned(), first), ("second".to_owned(), trees(300))];
+        let rule = Rule { is_automatic: false, ..RULE };
+        let mut model = Contest::new(Task::Binary, SHAPE, rule, models).expect("possible");
+        let scores = walk(&mut model, &stream, 0, 1200);
+        let loss = |(score, label): (&f32, &f32)| {
+            -f64::from(if *label == 1.0 { *score } else { 1.0 - score }).max(1e-7).ln()
+        };
+        let mean = scores.iter().zip(&stream.labels).map(loss).sum::<f64>() / 1200.0;
+        let standing = &model.standings()[0];
+        assert!((standing.loss - mean).abs() < 1e-9, "{standing:?} {mean}");
     }
 }
 
