@@ -5,7 +5,7 @@
 mod decode;
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use pelton::config::Config;
 use pelton::device::Device;
@@ -35,6 +35,26 @@ const CONFIG: &str = "
     ]
     dead_letters.topic = 'dead'
     guard = { window_labels = 160, warm_up_windows = 4, cool_down_labels = 200 }";
+
+/// What `scripts/check-gpu` replays on a GPU are settings, and what it changes is changed.
+#[test]
+fn the_replays_of_the_checks_on_a_gpu_have_settings() {
+    for device in ["cpu", "cuda:0"] {
+        for (optimizer, rows) in [("ftrl", 1024), ("adagrad", 16_384), ("sgd", 7), ("auto", 1)] {
+            let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/check-gpu"))
+                .args(["settings", "examples/fraud/linear.toml", device, optimizer])
+                .arg(rows.to_string())
+                .current_dir(env!("CARGO_MANIFEST_DIR"))
+                .output()
+                .expect("bash");
+            let text = String::from_utf8(output.stdout).expect("text");
+            let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+            let shown = format!("{:?}", config.model).to_lowercase();
+            assert!(shown.contains(&format!("optimizer: {optimizer}")), "{shown}");
+            assert_eq!(config.learn.step_rows, rows, "{text}");
+        }
+    }
+}
 
 fn save(pipeline: &Pipeline) -> Vec<Vec<u8>> {
     let section = |name: &&str| {
