@@ -150,6 +150,9 @@ impl RecordedBatch {
             has_known: makers.has_known,
             scorer: makers.scorer.map(Scorer::place),
         };
+        if let Some(scorer) = makers.scorer {
+            scorer.ready(stream)?;
+        }
         // Labels among the rows may be more calls than a graph is recorded for.
         if calls > self.calls_max() {
             self.give(&mut makers, calls)?;

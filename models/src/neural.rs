@@ -20,15 +20,16 @@ mod device;
 mod embeddings;
 mod explain;
 mod network;
+mod plans;
 mod replay;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 
-use pelton_kernels::coordinate::device::RowsThere;
+use pelton_kernels::coordinate::device::{RowsThere, Scorer};
 use pelton_kernels::descent::Descent;
 use pelton_kernels::math::{ln_f32, logit_f32, sigmoid_f32, softmax_f32};
 
@@ -39,7 +40,7 @@ use crate::graph::{Graph, Inputs, Value};
 use crate::kept::{Keeps, Kept};
 use crate::linear::link::Link;
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
-use device::There;
+use device::Place;
 use embeddings::Embeddings;
 use network::{Plan, Room};
 use replay::{Replay, Row, Rows};
@@ -71,7 +72,7 @@ pub struct Neural {
     gradient: Vec<f32>,
     room: Cell<Room>,
     /// Where it lies on a device: numbers, of which those here are old then.
-    there: Option<Box<RefCell<There>>>,
+    there: Option<Box<Place>>,
 }
 
 /// A mini-batch that is whole.
@@ -302,6 +303,17 @@ impl Model for Neural {
         self.score_by(there, (features, Some(rows)), out)
     }
 
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        self.there.as_deref().map(|there| there as &dyn Scorer)
+    }
+
+    /// Of a regression the network gives deviations from the usual target.
+    fn finish_scores(&self, scores: &mut [f32]) {
+        if self.config.task == Task::Regression {
+            scores.chunks_exact_mut(1).for_each(|score| self.link.predict(score));
+        }
+    }
+
     /// Where the model lies on a device all of it is copied for each call.
     fn explain(&self, features: &Features<'_>, out: &mut [f32]) -> Result<(), ModelError> {
         match self.fetched()? {
@@ -365,7 +377,7 @@ impl Model for Neural {
         let mut other = Neural::new(self.config, self.shape)?;
         other.read(from)?;
         if let Some(mut there) = self.there.take() {
-            let sent = there.get_mut().send(&mut other);
+            let sent = there.there().send(&mut other);
             self.there = Some(there);
             sent?;
             other.there = self.there.take();

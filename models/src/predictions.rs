@@ -1,8 +1,15 @@
 //! Predictions that a GPU makes, on their way here: what all models have that are kept there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pelton_kernels::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Stream};
+
+/// A name for what a model has on a GPU: it is given once.
+pub(crate) fn number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// Room for predictions on both sides, made as large as is asked for and then used again.
 pub(crate) struct Predictions {

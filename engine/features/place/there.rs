@@ -147,6 +147,7 @@ impl There {
                 let device = Device::Gpu(stream.gpu().clone());
                 *here = Pinned::new(&device, length.next_power_of_two(), Pinning::Both)?;
             }
+            scorer.ready(stream)?;
             scorer.give(stream, rows.all(), there)?;
             stream.download((here, 0), (there, 0), length)?;
         }

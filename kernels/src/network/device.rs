@@ -45,6 +45,8 @@ pub struct DeviceNetwork {
     /// Of blocks whose room does not fit into shared memory.
     room: Buffer<f32>,
     blocks_max: usize,
+    /// How often table or slots have been replaced by larger ones.
+    moves: u64,
     lessons: [Lessons; 2],
     /// Which of them comes next.
     turn: usize,
@@ -110,10 +112,17 @@ impl DeviceNetwork {
             rows: 0,
             room: Buffer::new(gpu, (blocks_max * scored).max(learned))?,
             blocks_max,
+            moves: 0,
             lessons: [Lessons::new(gpu, &spec)?, Lessons::new(gpu, &spec)?],
             turn: 0,
             spec,
         })
+    }
+
+    /// How often its memory has been replaced by other memory.
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.moves
     }
 
     /// What it was made for.
@@ -194,6 +203,7 @@ impl DeviceNetwork {
         stream.copy(&mut table.squares, &own.squares, own.squares.len())?;
         stream.copy(&mut table.keys, &own.keys, own.keys.len())?;
         self.table = table;
+        self.moves += 1;
         Ok(())
     }
 
@@ -209,6 +219,7 @@ impl DeviceNetwork {
             return Ok(());
         }
         self.slots = Buffer::new(stream.gpu(), wanted)?;
+        self.moves += 1;
         self.index(stream)
     }
 
@@ -225,7 +236,8 @@ impl DeviceNetwork {
         unsafe { stream.launch(launch, &[Argument::of(&network), Argument::of(&rows)]) }
     }
 
-    /// Predictions of the rows, without waiting; `unit` is mean and deviation of targets.
+    /// Predictions of the rows, without waiting; `unit` is mean and deviation of targets. Without
+    /// one predictions of a regression are outputs, in the unit of the targets.
     ///
     /// # Shapes
     /// `predictions`: `[rows, outputs]` or longer.
@@ -235,7 +247,7 @@ impl DeviceNetwork {
     pub fn score(
         &self,
         stream: &Stream,
-        (rows, unit): (RowsThere<'_>, [f64; 2]),
+        (rows, unit): (RowsThere<'_>, Option<[f64; 2]>),
         predictions: &mut Buffer<f32>,
     ) -> Result<(), TableError> {
         self.check(rows, predictions)?;
@@ -254,7 +266,9 @@ impl DeviceNetwork {
             threads: THREADS,
             shared_bytes,
         };
-        let (network, rows) = (self.argument(stride, unit), rows.argument());
+        let mut network = self.argument(stride, unit.unwrap_or([0.0, 1.0]));
+        network.numbers[3] = u32::from(unit.is_none());
+        let rows = rows.argument();
         let to = predictions.address();
         let arguments = [Argument::of(&network), Argument::of(&rows), Argument::of(&to)];
         // SAFETY: the kernel's arguments, whose shapes were checked; the room is that of as many

@@ -69,7 +69,7 @@ impl Sources {
         let out = self.0.join("out");
         let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
         let compiled = Command::new(compiler)
-            .args(["-std=c++20", "-O1", "-g", "-DHOST_CUDA", "-ffp-contract=off"])
+            .args(["-std=c++20", "-O1", "-DHOST_CUDA", "-ffp-contract=off"])
             .args(["-Wno-unknown-pragmas", "-pthread"])
             .args(flags)
             .arg(self.0.join("host").join(source))

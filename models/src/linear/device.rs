@@ -10,7 +10,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use pelton_kernels::coordinate::device::{
     Outcome, RowBuffers, RowsThere, Rule, Scorer, Table, TableError, TableSpec, Task as TableTask,
@@ -25,7 +24,7 @@ use super::kept;
 use super::link::Link;
 use super::rows::{Batches, Layout, RowLearner};
 use crate::graph::{Graph, Inputs, Value};
-use crate::predictions::Predictions;
+use crate::predictions::{Predictions, number};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, ModelError, Task};
 
 /// A table on a GPU that learns as the learner `H` does here.
@@ -55,9 +54,6 @@ pub(crate) struct DeviceRows<H, T: Twin<H>> {
     here: RefCell<H>,
     layout: Layout,
 }
-
-/// The number of the table that is made next.
-static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// What scoring uses as well as learning.
 struct There<T> {
@@ -118,7 +114,7 @@ impl<H: RowLearner, T: Twin<H>> DeviceRows<H, T> {
         };
         // Who scores by another stream finds the table as it is.
         there.stream.wait()?;
-        let (number, outputs) = (NEXT.fetch_add(1, Ordering::Relaxed), spec.classes);
+        let (number, outputs) = (number(), spec.classes);
         let (kept, free) = (VecDeque::new(), Vec::new());
         let layout = Layout { dense: spec.dense_width, sparse: spec.sparse_width, fold: spec.fold };
         let (there, here) = (RefCell::new(there), RefCell::new(here));

@@ -1,6 +1,6 @@
 //! A network on a GPU by itself, for the cases of the kernels.
 
-use pelton_kernels::coordinate::device::{RowsThere, TableError};
+use pelton_kernels::coordinate::device::{RowsThere, Scorer, TableError};
 use pelton_kernels::device::{Buffer, DeviceError, Stream};
 
 use super::Neural;
@@ -14,15 +14,12 @@ impl Neural {
         rows: RowsThere<'_>,
         predictions: &mut Buffer<f32>,
     ) -> Result<(), TableError> {
-        let there = self.there.as_ref().expect("a case has brought it to a GPU").borrow();
-        there.network().score(stream, (rows, self.link.target_unit()), predictions)
+        let there = self.there.as_ref().expect("a case has brought it to a GPU");
+        there.score_on(stream, (rows, self.link.target_unit()), predictions)
     }
 
     /// Work given to the stream from now on begins after what the model was given to do.
     pub(crate) fn before(&self, stream: &Stream) -> Result<(), DeviceError> {
-        let there = self.there.as_ref().expect("a case has brought it to a GPU").borrow();
-        let done = there.stream().event()?;
-        there.stream().record(&done)?;
-        stream.after(&done)
+        self.there.as_ref().expect("a case has brought it to a GPU").ready(stream)
     }
 }

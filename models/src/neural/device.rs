@@ -15,16 +15,18 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use pelton_kernels::coordinate::device::{RowBuffers, RowsThere, Task as DeviceTask};
-use pelton_kernels::device::{Device, DeviceError, Gpu, Stream};
+use pelton_kernels::coordinate::device::{
+    RowBuffers, RowsThere, Scorer, TableError, Task as DeviceTask,
+};
+use pelton_kernels::device::{Buffer, Device, DeviceError, Event, Gpu, Stream};
 use pelton_kernels::network::device::{DeviceNetwork, NetworkState};
-use pelton_kernels::network::{Lesson, NetworkSpec, Walk};
+use pelton_kernels::network::{Lesson, NetworkSpec};
 
-use super::replay::{REPLAYS, Row};
+use super::plans::Walking;
+use super::replay::REPLAYS;
 use super::{Neural, NeuralConfig};
 use crate::kept::Kept;
-use crate::linear::link::Link;
-use crate::predictions::Predictions;
+use crate::predictions::{Predictions, number};
 use crate::{FeatureShape, Features, LabeledBatch, LearnOutcome, Model, ModelError, Task};
 
 /// Rows of a walk that are scored or come to wait; few in tests, so that there are several walks.
@@ -32,25 +34,19 @@ const CHUNK: usize = if cfg!(test) { 150 } else { 1024 };
 
 /// What lives on a GPU, and the way there.
 pub(crate) struct There {
+    /// Names it: another one has another number.
+    number: u64,
     stream: Stream,
+    /// Behind all that was given when somebody else wanted to score by it.
+    given: Event,
     network: DeviceNetwork,
     rows: RowBuffers,
     predictions: Predictions,
     plan: Walking,
 }
 
-/// What is to be done there next.
-#[derive(Default)]
-struct Walking {
-    walk: Walk,
-    /// Rows of the table of the rows that are scored.
-    places: Vec<u32>,
-    /// What was known of targets when each of them was scored (regression).
-    links: Vec<Link>,
-    /// The row that is learned: its rows of the table, and those that begin.
-    own: Vec<u32>,
-    begins: Vec<[u32; 2]>,
-}
+/// The same, for those who score by it as well as the one who learns.
+pub(crate) struct Place(RefCell<There>);
 
 /// The network as the kernels know it.
 fn spec_of(config: &NeuralConfig, shape: FeatureShape, scale: f32) -> NetworkSpec {
@@ -79,6 +75,8 @@ impl There {
         let stream = Stream::new(gpu)?;
         let spec = spec_of(&here.config, here.shape, here.plan.scale());
         Ok(There {
+            number: number(),
+            given: stream.event()?,
             network: DeviceNetwork::new(&stream, spec)?,
             rows: RowBuffers::new(gpu, spec.dense, spec.sparse)?,
             predictions: Predictions::new(gpu)?,
@@ -121,16 +119,6 @@ impl There {
         Ok(())
     }
 
-    /// What is on the GPU.
-    pub fn network(&self) -> &DeviceNetwork {
-        &self.network
-    }
-
-    /// The order of its work.
-    pub fn stream(&self) -> &Stream {
-        &self.stream
-    }
-
     /// Predictions of rows; of such that lie there already where `there` has them.
     fn score(
         &mut self,
@@ -146,7 +134,7 @@ impl There {
                 rows.all()
             }
         };
-        network.score(stream, (rows, unit), predictions.room(out.len())?)?;
+        network.score(stream, (rows, Some(unit)), predictions.room(out.len())?)?;
         Ok(predictions.read(stream, out)?)
     }
 
@@ -175,14 +163,6 @@ impl There {
     }
 }
 
-impl Walking {
-    fn clear(&mut self) {
-        self.walk.clear();
-        self.places.clear();
-        self.links.clear();
-    }
-}
-
 impl Neural {
     /// An untrained model on a device.
     ///
@@ -198,7 +178,7 @@ impl Neural {
         if let Device::Gpu(gpu) = device {
             let mut there = There::new(gpu, &own)?;
             there.send(&mut own)?;
-            own.there = Some(Box::new(RefCell::new(there)));
+            own.there = Some(Box::new(Place(RefCell::new(there))));
         }
         Ok(own)
     }
@@ -223,38 +203,38 @@ impl Neural {
             room: Cell::default(),
             there: None,
         };
-        there.borrow().fetch(&mut own)?;
+        there.0.borrow().fetch(&mut own)?;
         Ok(Some(own))
     }
 
     /// Scores rows where the model lies on a device.
     pub(super) fn score_by(
         &self,
-        there: &RefCell<There>,
+        there: &Place,
         (features, rows): (&Features<'_>, Option<RowsThere<'_>>),
         out: &mut [f32],
     ) -> Result<(), ModelError> {
         if features.rows == 0 {
             return Ok(());
         }
-        there.borrow_mut().score(features, (rows, self.link.target_unit()), out)
+        there.0.borrow_mut().score(features, (rows, self.link.target_unit()), out)
     }
 
     /// Makes room for learning so many rows where the model lies on a device: what fails behind it
     /// is lost for good.
     pub(super) fn reserve(&self, rows: usize) -> Result<(), DeviceError> {
-        self.there.as_ref().map_or(Ok(()), |there| there.borrow_mut().reserve(self, rows))
+        self.there.as_ref().map_or(Ok(()), |there| there.0.borrow_mut().reserve(self, rows))
     }
 
     /// Learns rows by a device, and scores each before it where `out` takes it.
     pub(super) fn learn_by(
         &mut self,
-        mut there: Box<RefCell<There>>,
+        mut there: Box<Place>,
         batch: &LabeledBatch<'_>,
         out: Option<&mut [f32]>,
     ) -> Result<LearnOutcome, ModelError> {
         let before = self.learned;
-        let walked = self.walk(there.get_mut(), batch, out);
+        let walked = self.walk(there.there(), batch, out);
         self.there = Some(there);
         let learned = self.learned - before;
         walked.map(|()| LearnOutcome { learned, refused: batch.features.rows as u64 - learned })
@@ -314,6 +294,51 @@ impl Neural {
     }
 }
 
+impl Place {
+    /// For the one who changes it.
+    pub fn there(&mut self) -> &mut There {
+        self.0.get_mut()
+    }
+
+    /// Predictions, as the kernels that are tried have to give them.
+    pub fn score_on(
+        &self,
+        stream: &Stream,
+        (rows, unit): (RowsThere<'_>, [f64; 2]),
+        predictions: &mut Buffer<f32>,
+    ) -> Result<(), TableError> {
+        self.0.borrow().network.score(stream, (rows, Some(unit)), predictions)
+    }
+}
+
+/// Learning is given without waiting: who scores by the network begins behind it.
+impl Scorer for Place {
+    fn outputs(&self) -> usize {
+        self.0.borrow().network.spec().outputs
+    }
+
+    fn place(&self) -> [u64; 2] {
+        let own = self.0.borrow();
+        [own.number, own.network.moves()]
+    }
+
+    fn ready(&self, stream: &Stream) -> Result<(), DeviceError> {
+        let own = self.0.borrow();
+        own.stream.record(&own.given)?;
+        stream.after(&own.given)
+    }
+
+    /// Of a regression, in the unit of the targets, which each label moves.
+    fn give(
+        &self,
+        stream: &Stream,
+        rows: RowsThere<'_>,
+        predictions: &mut Buffer<f32>,
+    ) -> Result<(), TableError> {
+        self.0.borrow().network.score(stream, (rows, None), predictions)
+    }
+}
+
 impl There {
     /// Makes room for learning so many rows, with all that may be learned beside them.
     fn reserve(&mut self, here: &Neural, rows: usize) -> Result<(), DeviceError> {
@@ -327,30 +352,5 @@ impl There {
         self.rows.reserve(chunk)?;
         self.predictions.room(chunk * here.config.task.outputs())?;
         self.network.reserve(&self.stream, table, [lessons, chunk])
-    }
-}
-
-impl Walking {
-    /// Plans that a row is scored, as the model is now.
-    fn score(&mut self, row: usize, indices: &[u32], model: &Neural) {
-        self.walk.score(row);
-        self.places.extend(indices.iter().map(|index| model.embeddings.find(*index)));
-        if model.config.task == Task::Regression {
-            self.links.push(model.link.clone());
-        }
-    }
-
-    /// Finds the rows of the table of a row that is learned, which may begin with it.
-    fn seat(&mut self, row: Row<'_>, model: &mut Neural) {
-        self.own.clear();
-        self.begins.clear();
-        for index in row.sparse {
-            if let Some(place) = model.embeddings.seat(*index, model.learned) {
-                // Where all rows are taken one may be given away as soon as it was begun.
-                self.begins.retain(|[own, _]| *own != place);
-                self.begins.push([place, *index]);
-            }
-        }
-        self.own.extend(row.sparse.iter().map(|index| model.embeddings.find(*index)));
     }
 }

@@ -12,6 +12,7 @@ use pelton_kernels::window::device::DeviceWindows;
 
 use crate::factor::{Factor, FactorConfig, Interaction};
 use crate::linear::{Linear, LinearConfig, Optimizer};
+use crate::neural::{self, Neural, NeuralConfig};
 use crate::{FeatureShape, Features, LabeledBatch, Model, Task};
 
 const SHAPE: FeatureShape = FeatureShape { dense_width: 3, sparse_width: 5, sparse_bits: 9 };
@@ -78,9 +79,11 @@ impl Way {
         assert_eq!(&dense_there[..dense.len()], dense);
         assert_eq!(&sparse_there[..sparse.len()], sparse);
         let mut scores = vec![0.0; rows * model.outputs()];
+        let mut finished = recorded.scores().map(<[f32]>::to_vec);
+        finished.iter_mut().for_each(|scores| model.finish_scores(scores));
         let features = Features { rows, dense: &dense, sparse: &sparse, notes: &[] };
         model.score(&features, &mut scores).expect("scored");
-        match recorded.scores() {
+        match finished {
             Some(there) => is_scored && there == scores,
             None => !is_scored,
         }
@@ -106,12 +109,18 @@ fn models(device: &Device) -> Vec<Box<dyn Model>> {
         Box::new(Linear::on(device, config, SHAPE).expect("a model"))
     };
     let factor = FactorConfig::new(Task::Binary, Interaction::Shared);
+    let network = |task, form| -> Box<dyn Model> {
+        let config = NeuralConfig { replay_rows: 10, ..NeuralConfig::new(task, form) };
+        Box::new(Neural::on(device, config, SHAPE).expect("a model"))
+    };
     vec![
         linear(Task::Binary, Optimizer::AUTO),
         linear(Task::Binary, Optimizer::FTRL),
         linear(Task::MultiClass { classes: 3 }, Optimizer::SGD),
         linear(Task::Regression, Optimizer::ADAGRAD),
         Box::new(Factor::on(device, factor, SHAPE).expect("a model")),
+        network(Task::Binary, neural::Form::Mlp),
+        network(Task::Regression, neural::Form::Deep),
     ]
 }
 
@@ -127,7 +136,7 @@ fn a_recorded_launch_scores_by_the_model_as_it_is() {
                 learn(&mut *model, 20, seed);
                 assert!(way.make(&*model, (MOST - 1, seed + 20), true));
                 model.keep().expect("kept");
-                // A machine's table grows, and moves.
+                // The table of a machine or of embeddings grows, and moves.
                 learn(&mut *model, 150, seed + 30);
                 assert!(way.make(&*model, (1, seed + 40), true));
                 model.go_back().expect("gone back");

@@ -5,7 +5,8 @@ use crate::device::{Buffer, DeviceError, Stream};
 
 /// What scores rows on a GPU behind whatever makes them there, in the stream of those.
 ///
-/// Between two calls of it nothing that changes its cells is under way on a stream of its own.
+/// What changes its cells on a stream of its own is waited for by whoever asked for it, or by
+/// [`Scorer::ready`].
 pub trait Scorer {
     /// Scores of a row.
     fn outputs(&self) -> usize;
@@ -13,6 +14,16 @@ pub trait Scorer {
     /// Names the memory that launches given now address: while it says the same, they may be done
     /// again.
     fn place(&self) -> [u64; 2];
+
+    /// Lets whatever is given to this stream from now on begin behind the learning that is under
+    /// way; asked for before each [`Scorer::give`], and each time that what was given is done again.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    fn ready(&self, stream: &Stream) -> Result<(), DeviceError> {
+        let _ = stream;
+        Ok(())
+    }
 
     /// Gives the launches that score the rows, without waiting.
     ///

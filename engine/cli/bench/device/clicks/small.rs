@@ -148,6 +148,7 @@ impl There {
         self.moments.make(stream, (&self.assembler, &self.columns), &mut self.rows)?;
         self.rows.download(stream, &mut self.dense, &mut self.sparse)?;
         if let Some(scorer) = self.model.scorer() {
+            scorer.ready(stream)?;
             scorer.give(stream, self.rows.all(), &mut self.scores)?;
             stream.download((&mut self.scores_here, 0), (&self.scores, 0), rows)?;
         }
