@@ -18,6 +18,7 @@ mod cuda;
 #[cfg(feature = "double")]
 pub mod double;
 mod driver;
+mod energy;
 mod error;
 mod image;
 mod launch;
@@ -33,6 +34,7 @@ use std::sync::{Arc, OnceLock};
 pub use block::{Block, BlockPlan, Part};
 pub use buffer::{Buffer, Plain};
 pub use driver::{Description, Pinning};
+pub use energy::EnergyMeter;
 pub use error::DeviceError;
 pub use launch::{Argument, Launch};
 pub use pinned::Pinned;

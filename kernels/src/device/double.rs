@@ -174,6 +174,7 @@ impl Driver for Double {
             memory_bytes: self.memory_bytes,
             multiprocessors: 1,
             capability: (9, 0),
+            bus: None,
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Description {
     pub multiprocessors: u32,
     /// Compute capability, major and minor.
     pub capability: (u32, u32),
+    /// Its place on the PCI bus, `domain:bus:device.0` in hexadecimal, where it has one.
+    pub bus: Option<String>,
 }
 
 /// How pinned host memory is to be used.

@@ -100,7 +100,14 @@ fn describe(device: sys::CUdevice, number: u32) -> Result<Description, DeviceErr
     let count = |name| attribute(device, name).map(i32::unsigned_abs);
     // SAFETY: the device exists.
     let memory = lost("cuDeviceTotalMem", unsafe { result::device::total_mem(device) })?;
+    let place = [
+        Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID,
+        Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID,
+        Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID,
+    ];
+    let [domain, bus, slot] = place.map(count);
     Ok(Description {
+        bus: Some(format!("{:08x}:{:02x}:{:02x}.0", domain?, bus?, slot?)),
         number,
         name: lost("cuDeviceGetName", result::device::get_name(device))?,
         memory_bytes: memory as u64,
