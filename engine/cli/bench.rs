@@ -73,9 +73,9 @@ fn print(within: &str, figures: &Map<String, Value>) {
             }
             Value::Array(items) => {
                 let items: Vec<String> = items.iter().map(shown).collect();
-                println!("{name:<44}{}", items.join("  "));
+                println!("{name:<46}{}", items.join("  "));
             }
-            _ => println!("{name:<44}{}", shown(value)),
+            _ => println!("{name:<46}{}", shown(value)),
         }
     }
 }

@@ -2,10 +2,12 @@
 //! standardisation, scores and one step a batch, 13 numbers and 26 categories, 2^22 weights.
 //!
 //! On a GPU upload, compute and read-back have a stream each, in order by events, and two batches
-//! are under way: while one is computed the next comes in and the scores of the last go out.
+//! are under way: while one is computed the next comes in and the scores of the last go out. Once
+//! more with windows of seven keys among the features (`clicks/windows.rs`).
 
 mod lanes;
 mod small;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +18,7 @@ use pelton::generate::clicks::{CATEGORIES, ClickGenerator, ClickRecord, ClickSpe
 use pelton::schema::{Scalar, category};
 use pelton_kernels::assemble::{AssembleSpec, Columns, Dense, Form, Sparse, SparseColumn};
 use pelton_kernels::calendar::Calendar;
-use pelton_kernels::device::{Device, Gpu, Pinned, Pinning};
+use pelton_kernels::device::{Device, EnergyMeter, Gpu, Pinned, Pinning};
 use pelton_kernels::hash;
 use pelton_kernels::moments::{Moments, MomentsSpec};
 use pelton_models::linear::{Linear, LinearConfig, Optimizer};
@@ -24,7 +26,8 @@ use pelton_models::{FeatureShape, Features, LabeledBatch, Model, Task};
 use serde_json::{Value, json};
 
 use super::{Effort, median};
-use lanes::Lanes;
+use lanes::{Kind, Lanes};
+use windows::{GIVEN, Stream, dense_width};
 
 const WEIGHT_BITS: u32 = 22;
 /// Batches of decoded columns that are there from the start, and come again and again.
@@ -73,68 +76,109 @@ pub(super) fn measure_small(
     small::measure(gpu, effort, upload)
 }
 
+/// What can be of the way on a GPU: its name, and the bytes it moves and must move at least.
+const WAYS: [(&str, Kind, f64); 3] = [
+    ("fused", Kind { is_fused: true, has_windows: false }, FUSED),
+    ("unfused", Kind { is_fused: false, has_windows: false }, UNFUSED),
+    ("with_windows", Kind { is_fused: true, has_windows: true }, f64::NAN),
+];
+
 pub(super) fn measure(
     gpu: Option<&Arc<Gpu>>,
     effort: Effort,
-    [upload, memory]: [f64; 2],
+    ceilings: [f64; 2],
 ) -> Result<Value, Error> {
     let sizes: &[usize] =
         if effort.is_quick { &[64] } else { &[1 << 10, 1 << 12, 1 << 14, 1 << 16] };
     let mut all = Vec::new();
     for &rows in sizes {
-        let device = gpu.map_or(Device::Cpu, |gpu| Device::Gpu(Arc::clone(gpu)));
-        let mut slots = Slot::generate(&device, rows)?;
         let mut figures = json!({ "rows": rows, "uploaded_bytes_per_event": UPLOADED });
-        let mut here = Here::new(rows)?;
-        let digest = here.run(&slots, 2 * SLOTS)?;
-        // As many events for every size.
-        let batches = if effort.is_quick { SLOTS } else { (1 << 19) / rows };
-        let rate = |seconds: f64, batches: usize| (rows * batches) as f64 / seconds;
-        let seconds = passes(effort, || here.run(&slots, batches).map(drop))?;
-        figures["cpu_events_per_second"] = json!(rate(seconds, batches));
+        let mut digests = Vec::new();
+        for (name, has_windows) in [("cpu", false), ("cpu_with_windows", true)] {
+            let mut stream = Stream::new(Slot::generate(&Device::Cpu, rows)?);
+            let mut here = Here::new(rows, has_windows)?;
+            digests.push(here.run(&mut stream, 2 * SLOTS)?);
+            // As many events for every size.
+            let batches = if effort.is_quick { SLOTS } else { (1 << 19) / rows };
+            let (rate, _) = rate(effort, (rows * batches) as f64, None, || {
+                here.run(&mut stream, batches).map(drop)
+            })?;
+            figures[name] = json!({ "events_per_second": rate });
+        }
         if let Some(gpu) = gpu {
-            let mut same_bits = true;
-            let batches = if effort.is_quick { SLOTS } else { (1 << 24) / rows };
-            for (name, is_fused, moved) in [("fused", true, FUSED), ("unfused", false, UNFUSED)] {
-                let mut lanes = Lanes::new(gpu, rows, is_fused)?;
-                same_bits &= lanes.run(&mut slots, 2 * SLOTS, true)? == Some(digest);
-                let seconds = passes(effort, || lanes.run(&mut slots, batches, false).map(drop))?;
-                let own = rate(seconds, batches);
-                figures[name] = json!({
-                    "gpu_events_per_second": own,
-                    "moved_bytes_per_event": moved,
-                    "moved_bytes_per_second": own * moved,
-                    "share_of_memory_rate": own * moved / memory,
-                    "share_of_upload_rate": own * UPLOADED / upload,
-                    "share_of_floor": own * FLOOR / memory,
-                });
-            }
-            figures["same_bits"] = json!(same_bits);
-            figures["floor_bytes_per_event"] = json!(FLOOR);
-            figures["ceiling_of_uploads"] = json!(upload / UPLOADED);
-            figures["ceiling_of_memory"] = json!(memory / FLOOR);
+            measure_there(gpu, effort, (rows, &digests, ceilings), &mut figures)?;
         }
         all.push(figures);
     }
     Ok(Value::from(all))
 }
 
-fn passes(effort: Effort, mut run: impl FnMut() -> Result<(), Error>) -> Result<f64, Error> {
+/// The ways on a GPU, beside what its memory and the bus would let through.
+fn measure_there(
+    gpu: &Arc<Gpu>,
+    effort: Effort,
+    (rows, digests, [upload, memory]): (usize, &[u64], [f64; 2]),
+    figures: &mut Value,
+) -> Result<(), Error> {
+    let (meter, mut same_bits) = (EnergyMeter::of(gpu), true);
+    let with_windows = FLOOR + (12 * GIVEN) as f64 + windows::FLOOR;
+    for (name, kind, moved) in WAYS {
+        let mut stream = Stream::new(Slot::generate(&Device::Gpu(Arc::clone(gpu)), rows)?);
+        let mut lanes = Lanes::new(gpu, rows, kind)?;
+        let digest = lanes.run(&mut stream, 2 * SLOTS, true)?;
+        same_bits &= digest == Some(digests[usize::from(kind.has_windows)]);
+        let batches = if effort.is_quick { SLOTS } else { (1 << 24) / rows };
+        let (rate, joules) = rate(effort, (rows * batches) as f64, meter.as_ref(), || {
+            lanes.run(&mut stream, batches, false).map(drop)
+        })?;
+        let floor = if kind.has_windows { with_windows } else { FLOOR };
+        figures[name] = json!({
+            "gpu_events_per_second": rate,
+            "joules_per_million_events": joules,
+            "share_of_upload_rate": rate * UPLOADED / upload,
+            "floor_bytes_per_event": floor,
+            "share_of_floor": rate * floor / memory,
+        });
+        if moved.is_finite() {
+            figures[name]["moved_bytes_per_event"] = json!(moved);
+            figures[name]["share_of_memory_rate"] = json!(rate * moved / memory);
+        }
+    }
+    figures["same_bits"] = json!(same_bits);
+    figures["ceiling_of_uploads"] = json!(upload / UPLOADED);
+    figures["ceiling_of_memory"] = json!(memory / FLOOR);
+    figures["ceiling_of_memory_with_windows"] = json!(memory / with_windows);
+    Ok(())
+}
+
+/// Events a second, the median of some passes, and joules per million events, where the GPU counts.
+fn rate(
+    effort: Effort,
+    events: f64,
+    meter: Option<&EnergyMeter>,
+    mut run: impl FnMut() -> Result<(), Error>,
+) -> Result<(f64, Option<f64>), Error> {
+    let passes = effort.passes.min(3);
+    let before = meter.and_then(EnergyMeter::joules);
     let once = |_| {
         let started = Instant::now();
         run().map(|()| started.elapsed().as_secs_f64())
     };
-    (0..effort.passes.min(3)).map(once).collect::<Result<_, Error>>().map(median)
+    let seconds = (0..passes).map(once).collect::<Result<_, Error>>().map(median)?;
+    let after = meter.and_then(EnergyMeter::joules);
+    let drawn = after.zip(before).map(|(after, before)| after - before);
+    Ok((events / seconds, drawn.map(|joules| joules / (passes as f64 * events) * 1e6)))
 }
 
-fn assembly() -> AssembleSpec {
+fn assembly(has_windows: bool) -> AssembleSpec {
     let number = |column| Dense::Number { column, form: Form::Log, clip: None };
+    let given = (0..dense_width(has_windows) - NUMBERS).map(Dense::Given);
     let category = |column| {
         let salt = hash::mix64(column as u64 + 1);
         SparseColumn { source: Sparse::Category(column), salt }
     };
     AssembleSpec {
-        dense: (0..NUMBERS).map(number).collect(),
+        dense: (0..NUMBERS).map(number).chain(given).collect(),
         sparse: (0..CATEGORIES).map(category).collect(),
         hash_bits: WEIGHT_BITS,
         calendar: Calendar::new(vec![(i64::MIN, 0)]),
@@ -142,8 +186,9 @@ fn assembly() -> AssembleSpec {
     }
 }
 
-fn model() -> (LinearConfig, FeatureShape) {
-    let (dense_width, sparse_width, sparse_bits) = (NUMBERS, CATEGORIES, WEIGHT_BITS);
+fn model(has_windows: bool) -> (LinearConfig, FeatureShape) {
+    let (dense_width, sparse_width) = (dense_width(has_windows), CATEGORIES);
+    let sparse_bits = WEIGHT_BITS;
     let task = LinearConfig::new(Task::Binary);
     let config = LinearConfig { optimizer: Optimizer::FTRL, fold: false, ..task };
     (config, FeatureShape { dense_width, sparse_width, sparse_bits })
@@ -189,39 +234,45 @@ struct Here {
     spec: AssembleSpec,
     moments: Moments,
     model: Linear,
+    windows: Option<windows::Here>,
     dense: Vec<f32>,
     sparse: Vec<u32>,
     scores: Vec<f32>,
 }
 
 impl Here {
-    fn new(rows: usize) -> Result<Here, Error> {
-        let (config, shape) = model();
+    fn new(rows: usize, has_windows: bool) -> Result<Here, Error> {
+        let ((config, shape), width) = (model(has_windows), dense_width(has_windows));
         Ok(Here {
-            spec: assembly(),
-            moments: Moments::new(MomentsSpec::new(NUMBERS))?,
+            spec: assembly(has_windows),
+            moments: Moments::new(MomentsSpec::new(width))?,
             model: Linear::new(config, shape)?,
-            dense: vec![0.0; rows * NUMBERS],
+            windows: has_windows.then(|| windows::Here::new(rows)).transpose()?,
+            dense: vec![0.0; rows * width],
             sparse: vec![0; rows * CATEGORIES],
             scores: vec![0.0; rows],
         })
     }
 
     /// Walks so many batches; the digest of their scores.
-    fn run(&mut self, slots: &[Slot], batches: usize) -> Result<u64, Error> {
-        let mut digest = 0;
-        for slot in slots.iter().cycle().take(batches) {
+    fn run(&mut self, stream: &mut Stream, batches: usize) -> Result<u64, Error> {
+        let (mut digest, width) = (0, dense_width(self.windows.is_some()));
+        for _ in 0..batches {
+            let slot = &*stream.next();
             let rows = slot.rows();
+            if let Some(windows) = &mut self.windows {
+                windows.run(slot)?;
+            }
             let columns = Columns {
                 rows,
                 stride: rows,
                 times_ms: &slot.times_ms,
                 numbers: &slot.numbers,
                 categories: &slot.categories,
-                given: &[],
+                given: self.windows.as_ref().map_or(&[], |windows| &windows.given[..]),
             };
             self.spec.run(&columns, (&mut self.dense, &mut self.sparse))?;
-            self.moments.standardize(&mut self.dense, NUMBERS, 0)?;
+            self.moments.standardize(&mut self.dense, width, 0)?;
             let features = Features { rows, dense: &self.dense, sparse: &self.sparse, notes: &[] };
             self.model.score(&features, &mut self.scores)?;
             let (labels, weights) = (&slot.labels[..], &slot.weights[..]);

@@ -4,14 +4,27 @@ use std::sync::Arc;
 
 use pelton::error::Error;
 use pelton::generate::clicks::{CATEGORIES, NUMBERS};
+use pelton_kernels::assemble::Columns;
 use pelton_kernels::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
 use pelton_kernels::coordinate::device::{CoordinateTable, RowBuffers, Table};
 use pelton_kernels::device::{Buffer, Device, Event, Gpu, Pinned, Pinning, Stream};
 use pelton_kernels::moments::device::DeviceMoments;
 use pelton_kernels::moments::{Moments, MomentsSpec};
+use pelton_kernels::window::device::DeviceWindows;
 use pelton_models::linear::table_spec;
 
+use super::windows::{self, GIVEN, dense_width, specs};
 use super::{Slot, assembly, digest_of, model};
+use crate::cli::usage;
+
+/// How batches go.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// Else each kernel goes by itself, with two scores of a row.
+    pub is_fused: bool,
+    /// Whether windows are among the features.
+    pub has_windows: bool,
+}
 
 /// What the way of a batch shares with that of the next.
 pub struct Lanes {
@@ -21,6 +34,7 @@ pub struct Lanes {
     assembler: Assembler,
     moments: DeviceMoments,
     is_fused: bool,
+    windows: Option<DeviceWindows>,
     table: CoordinateTable,
     lanes: [Lane; 2],
 }
@@ -39,12 +53,13 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(stream: &Stream, rows: usize) -> Result<Lane, Error> {
+    fn new(stream: &Stream, rows: usize, has_windows: bool) -> Result<Lane, Error> {
         let gpu = stream.gpu();
         let device = Device::Gpu(Arc::clone(gpu));
+        let given = if has_windows { GIVEN } else { 0 };
         Ok(Lane {
-            columns: ColumnBuffers::new(gpu, [NUMBERS, CATEGORIES, 0], rows)?,
-            rows: RowBuffers::new(gpu, NUMBERS, CATEGORIES)?,
+            columns: ColumnBuffers::new(gpu, [NUMBERS, CATEGORIES, given], rows)?,
+            rows: RowBuffers::new(gpu, dense_width(has_windows), CATEGORIES)?,
             scores: Buffer::new(gpu, rows)?,
             scores_here: Pinned::new(&device, rows, Pinning::Both)?,
             columns_came: stream.event()?,
@@ -57,10 +72,13 @@ impl Lane {
 }
 
 impl Lanes {
-    /// Lanes for batches of so many rows; not fused: each kernel by itself, and two scores of a
-    /// row.
-    pub fn new(gpu: &Arc<Gpu>, rows: usize, is_fused: bool) -> Result<Lanes, Error> {
-        let (compute, (config, shape)) = (Stream::new(gpu)?, model());
+    /// Lanes for batches of so many rows.
+    pub fn new(gpu: &Arc<Gpu>, rows: usize, kind: Kind) -> Result<Lanes, Error> {
+        let Kind { is_fused, has_windows } = kind;
+        let (compute, (config, shape)) = (Stream::new(gpu)?, model(has_windows));
+        let windows = has_windows.then(|| DeviceWindows::new(&compute, specs())).transpose()?;
+        let moments = Moments::new(MomentsSpec::new(shape.dense_width))?;
+        let lane = || Lane::new(&compute, rows, has_windows);
         let mut table = CoordinateTable::new(&compute, table_spec(&config, shape))?;
         if !is_fused {
             table.unfuse();
@@ -68,11 +86,12 @@ impl Lanes {
         Ok(Lanes {
             up: Stream::new(gpu)?,
             down: Stream::new(gpu)?,
-            assembler: Assembler::new(&compute, &assembly())?,
-            moments: DeviceMoments::new(&compute, &Moments::new(MomentsSpec::new(NUMBERS))?)?,
+            assembler: Assembler::new(&compute, &assembly(has_windows))?,
+            moments: DeviceMoments::new(&compute, &moments)?,
             is_fused,
             table,
-            lanes: [Lane::new(&compute, rows)?, Lane::new(&compute, rows)?],
+            windows,
+            lanes: [lane()?, lane()?],
             compute,
         })
     }
@@ -81,14 +100,14 @@ impl Lanes {
     /// looked at before the next goes out.
     pub fn run(
         &mut self,
-        slots: &mut [Slot],
+        stream: &mut windows::Stream,
         batches: usize,
         is_watched: bool,
     ) -> Result<Option<u64>, Error> {
         let mut digest = 0;
         for batch in 0..batches {
             let at = batch % self.lanes.len();
-            self.give(at, &mut slots[batch % super::SLOTS])?;
+            self.give(at, stream.next())?;
             if is_watched {
                 self.down.wait()?;
                 digest = digest_of(digest, &self.lanes[at].scores_here);
@@ -101,20 +120,23 @@ impl Lanes {
 
     /// Gives a batch to the streams. A lane is used again once what used it before is done.
     fn give(&mut self, at: usize, slot: &mut Slot) -> Result<(), Error> {
-        let Lanes { up, compute, down, assembler, moments, is_fused, table, lanes } = self;
+        let Lanes { up, compute, down, assembler, moments, is_fused, windows, table, lanes } = self;
         let (lane, rows) = (&mut lanes[at], slot.rows());
         up.after(&lane.learned)?;
-        let Slot { times_ms, numbers, categories, labels, weights } = slot;
+        let Slot { times_ms, numbers, categories, .. } = slot;
         lane.columns.give(up, PinnedColumns { times_ms, numbers, categories }, rows)?;
         up.record(&lane.columns_came)?;
         compute.after(&lane.columns_came)?;
+        if let Some(windows) = windows {
+            give_windows(windows, compute, (lane, &*slot))?;
+        }
         if *is_fused {
             moments.make(compute, (assembler, &lane.columns), &mut lane.rows)?;
         } else {
             assembler.run(compute, &lane.columns, &mut lane.rows)?;
             moments.standardize(compute, &mut lane.rows, 0)?;
         }
-        lane.rows.label(up, labels, weights)?;
+        lane.rows.label(up, &slot.labels, &slot.weights)?;
         up.record(&lane.labels_came)?;
         compute.after(&lane.left)?;
         if *is_fused {
@@ -133,4 +155,26 @@ impl Lanes {
         down.download((&mut lane.scores_here, 0), (&lane.scores, 0), rows)?;
         Ok(down.record(&lane.left)?)
     }
+}
+
+/// Gives the windows of a batch once it is known what the last one has left of their room.
+fn give_windows(
+    windows: &mut DeviceWindows,
+    compute: &Stream,
+    (lane, slot): (&mut Lane, &Slot),
+) -> Result<(), Error> {
+    compute.wait()?;
+    windows.look()?;
+    let batch = Columns {
+        rows: slot.rows(),
+        stride: slot.rows(),
+        times_ms: &slot.times_ms,
+        numbers: &slot.numbers,
+        categories: &slot.categories,
+        given: &[],
+    };
+    if windows.prepare(compute, &batch)?.is_some() {
+        return Err(usage("the windows do not fit the GPU", "measure on one with more memory"));
+    }
+    Ok(windows.run(compute, &mut lane.columns)?)
 }

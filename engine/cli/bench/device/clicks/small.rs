@@ -20,7 +20,8 @@ use pelton_models::linear::Linear;
 use pelton_models::{Features, Model};
 use serde_json::{Value, json};
 
-use super::{Effort, Here, Slot, assembly, model};
+use super::windows::Stream as Batches;
+use super::{Effort, Here, SLOTS, Slot, assembly, model};
 use crate::cli::usage;
 
 /// Bytes of an event on its way there, columns, and back, features and a score.
@@ -49,11 +50,11 @@ pub(super) fn measure(gpu: Option<&Arc<Gpu>>, effort: Effort, upload: f64) -> Re
     let mut all = Vec::new();
     for &rows in sizes {
         let device = gpu.map_or(Device::Cpu, |gpu| Device::Gpu(Arc::clone(gpu)));
-        let mut slots = Slot::generate(&device, rows)?;
-        let mut here = Here::new(rows)?;
+        let mut stream = Batches::new(Slot::generate(&device, rows)?);
+        let mut here = Here::new(rows, false)?;
         // A model that has learned something scores no two rows alike.
-        here.run(&slots, slots.len())?;
-        let (mut figures, slot) = (json!({ "rows": rows }), &mut slots[0]);
+        here.run(&mut stream, SLOTS)?;
+        let (mut figures, slot) = (json!({ "rows": rows }), stream.next());
         let mut scores = vec![0.0; rows];
         if let Some(gpu) = gpu {
             let mut there = There::new(gpu, &here, rows)?;
@@ -112,7 +113,7 @@ fn columns_of(slot: &Slot) -> Columns<'_> {
 impl There {
     /// What is here, on a GPU.
     fn new(gpu: &Arc<Gpu>, here: &Here, rows: usize) -> Result<There, Error> {
-        let (stream, (config, shape)) = (Stream::new(gpu)?, model());
+        let (stream, (config, shape)) = (Stream::new(gpu)?, model(false));
         let mut state = Vec::new();
         let failed = |source| Error::State { section: "model".to_owned(), source };
         here.model.write_state(&mut state).map_err(failed)?;
@@ -121,7 +122,7 @@ impl There {
         model.read_state(&mut &state[..])?;
         let widths = [NUMBERS, CATEGORIES, 0];
         Ok(There {
-            assembler: Assembler::new(&stream, &assembly())?,
+            assembler: Assembler::new(&stream, &assembly(false))?,
             moments: DeviceMoments::new(&stream, &here.moments)?,
             windows: DeviceWindows::new(&stream, Vec::new())?,
             columns: ColumnBuffers::new(gpu, widths, rows)?,
