@@ -26,13 +26,15 @@ fn batch(rows: usize, draw: &mut Draw, now_ms: &mut i64) -> Stream3 {
     };
     for row in 0..rows {
         *now_ms += (draw.bits() % 7) as i64;
-        let late_ms = if draw.unit() < 0.05 { (draw.bits() % 60) as i64 } else { 0 };
+        let busy = draw.unit() < 0.5;
+        let key = if busy { draw.bits() % 4 } else { 4 + (*now_ms as u64) * 3 + draw.bits() % 3 };
+        // A key with a late row is walked, which takes its time where many are its.
+        let is_late = draw.unit() < 0.05 && (rows <= 500 || !busy);
+        let late_ms = if is_late { (draw.bits() % 60) as i64 } else { 0 };
         stream.times_ms.push(*now_ms - late_ms);
         let number = if draw.unit() < 0.05 { f32::NAN } else { draw.number() };
         stream.numbers[0].push(number);
         stream.numbers[1].push(draw.number());
-        let busy = draw.unit() < 0.5;
-        let key = if busy { draw.bits() % 4 } else { 4 + (*now_ms as u64) * 3 + draw.bits() % 3 };
         stream.categories[0].push(key);
         stream.categories[1].push(draw.bits() % 3);
         stream.categories[2].push(draw.bits() % 9);
