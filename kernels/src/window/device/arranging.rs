@@ -26,15 +26,16 @@ pub(crate) struct Arranging {
 }
 
 impl Default for Arranging {
-    /// From four tiles on, a tile a stretch. Counted, not measured: a table's block of 512 threads
-    /// has eight calls a thread then, for each of which it waits for the memory more than ten times.
+    /// From four tiles on, a tile a stretch: a table's one block has eight calls a thread then,
+    /// which wait for the memory more than ten times each. Counted, not measured (docs/wide.md).
     fn default() -> Arranging {
         Arranging { wide_from: 4 * TILE, stretch: TILE }
     }
 }
 
 impl Arranging {
-    fn stretch_of(self, calls: usize) -> usize {
+    /// Calls of a stretch, in a batch or a shape of so many.
+    pub fn stretch_of(self, calls: usize) -> usize {
         if calls.div_ceil(self.stretch) <= STRETCHES_MAX {
             return self.stretch;
         }

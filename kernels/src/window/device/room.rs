@@ -160,8 +160,9 @@ impl Room {
         standing.rings as usize > self.rings.len() / 2
     }
 
-    /// Makes room for a batch of so many calls and stretches of them that brings so much. True where
-    /// the index has to be made anew. Where there is no memory, all that is kept is as it was.
+    /// Makes room for a batch of so many calls and stretches of them, which brings so much. True
+    /// where the index has to be made anew. Where there is no memory, all that is kept is as it
+    /// was.
     pub fn make(
         &mut self,
         stream: &Stream,

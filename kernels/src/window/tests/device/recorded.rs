@@ -127,3 +127,17 @@ fn what_is_recorded_holds_for_smaller_batches() {
         assert!(there.records <= 2, "recorded {} times", there.records);
     }
 }
+
+#[test]
+fn stretches_are_few_and_all_calls_are_in_one() {
+    for arranging in [Arranging::default(), by_blocks(1), by_blocks(37), by_blocks(5000)] {
+        let sizes = (0..12_000).chain((0..500).map(|at| at * 33_549));
+        for calls in sizes {
+            let (count, stretch) = (arranging.stretches(calls), arranging.stretch_of(calls));
+            assert!(count <= 256 && count * stretch >= calls, "{arranging:?}, {calls}");
+            // What is shaped for more calls cuts a batch into no more stretches than there is room.
+            let shaped = arranging.stretch_of(calls * 3 + 1);
+            assert!(calls.div_ceil(shaped) <= count, "{arranging:?}, {calls}");
+        }
+    }
+}
