@@ -87,13 +87,11 @@ T __shfl_xor_sync(unsigned mask, T value, int by, int width = 32) {
 inline unsigned __ballot_sync(unsigned mask, int is) {
   return host_cuda::vote(mask, is != 0);
 }
-// The lanes of a whole warp that have the same value.
+// The lanes of the mask that have the same value: an integer.
 template <class T>
 unsigned __match_any_sync(unsigned mask, T value) {
-  unsigned same = 0;
-  for (int lane = 0; lane < warpSize; ++lane)
-    if (__shfl_sync(mask, value, lane) == value) same |= 1u << lane;
-  return same;
+  static_assert(std::is_integral_v<T>);
+  return host_cuda::match(mask, static_cast<std::uint64_t>(value));
 }
 inline int __any_sync(unsigned mask, int is) { return __ballot_sync(mask, is) != 0; }
 

@@ -111,6 +111,17 @@ inline unsigned vote(unsigned mask, bool is) {
   return votes;
 }
 
+// The lanes of the mask that show the same bits.
+inline unsigned match(unsigned mask, std::uint64_t bits) {
+  fibers[current].shown = bits;
+  warp_sync(mask);
+  unsigned same = 0;
+  for (unsigned lane = 0; lane < 32; ++lane)
+    if ((mask >> lane & 1) && fibers[(current & ~31u) + lane].shown == bits) same |= 1u << lane;
+  warp_sync(mask);
+  return same;
+}
+
 // Lets a warp go on where all lanes of a mask have arrived with that mask.
 inline bool release_warp(unsigned first, unsigned count) {
   bool has = false;

@@ -50,6 +50,7 @@ host_cuda_switch:
 #include "../src/window/read.cu"
 #include "../src/window/leave.cu"
 #include "../src/window/keep.cu"
+#include "../src/window/wide.cu"
 
 #ifdef HOST_CUDA_PROBES
 #include "probes.cu"

@@ -84,6 +84,18 @@ inline unsigned vote(unsigned mask, bool is) {
   return votes;
 }
 
+// The lanes of the mask that show the same bits.
+inline unsigned match(unsigned mask, std::uint64_t bits) {
+  Warp& warp = own_warp();
+  warp.shown[threadIdx.x & 31u] = bits;
+  warp_sync(mask);
+  unsigned same = 0;
+  for (unsigned lane = 0; lane < 32; ++lane)
+    if ((mask >> lane & 1) && warp.shown[lane] == bits) same |= 1u << lane;
+  warp_sync(mask);
+  return same;
+}
+
 inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes,
                    const std::function<void()>& call) {
   for (unsigned index = 0; index < grid.x; ++index) {

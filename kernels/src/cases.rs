@@ -192,6 +192,13 @@ pub const CASES: &[Case] = &[
     },
     Case {
         kernel: "window",
+        shape: "the same, in order by many small blocks",
+        bytes_per_row: (3 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,
+        rows: BATCH,
+        open: |rows, seed| WindowWork::open((rows, seed), windows::MANY_BLOCKS),
+    },
+    Case {
+        kernel: "window",
         shape: "the same, most keys on the host",
         // What moves to and fro is not counted.
         bytes_per_row: (3 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,

@@ -56,6 +56,8 @@ pub struct RecordedBatch {
 struct Recorded {
     /// Window tables on the GPU.
     tables: usize,
+    /// Passes of their sort, where that is by many blocks.
+    passes: Option<u32>,
     has_known: bool,
     /// Who scores.
     scorer: Option<[u64; 2]>,
@@ -147,6 +149,7 @@ impl RecordedBatch {
         let calls = makers.windows.arm(stream, &mut self.columns)?;
         let wanted = Recorded {
             tables: makers.windows.len(),
+            passes: makers.windows.passes(self.calls_max()),
             has_known: makers.has_known,
             scorer: makers.scorer.map(Scorer::place),
         };

@@ -5,14 +5,32 @@
 #include "../../src/window/enter.cu"
 #include "../../src/window/read.cu"
 #include "../../src/window/leave.cu"
+#include "../../src/window/wide.cu"
 
 #include "draw.h"
 
 namespace {
-// Two batches of a table over events, the second with late rows, and one over labels.
-void windows() {
+// In order by two blocks, each with a stretch of the calls.
+void arrange_wide(const KeyedTable& t) {
+  const unsigned blocks = 2, threads = WIDE_THREADS;
+  WideShape shape = {blocks, 64, 0};
+  host_cuda::launch(blocks, threads, 0, [&] { window_merge(&t, shape); });
+  host_cuda::launch(blocks, threads, 0, [&] { window_accept(&t, shape); });
+  host_cuda::launch(blocks, threads, 0, [&] { window_place(&t, shape); });
+  for (; shape.pass < t.sort_passes / 2; ++shape.pass) {
+    if (shape.pass > 0)
+      host_cuda::launch(blocks, threads, 0, [&] { window_digits(&t, shape); });
+    host_cuda::launch(blocks, threads, 0, [&] { window_scatter(&t, shape); });
+  }
+  host_cuda::launch(blocks, threads, 0, [&] { window_begins(&t, shape); });
+  host_cuda::launch(blocks, threads, 0, [&] { window_segments(&t, shape); });
+}
+
+// Two batches of a table over events, the second with late rows, and one over labels; of the last
+// one batch by many blocks: each of its many threads is one of the system.
+void windows(bool is_wide) {
   constexpr unsigned ROWS = 64, KEY_BITS = 6, SLOTS = 64, CHUNKS = 256, RINGS = 512;
-  for (unsigned over_labels = 0; over_labels < 2; ++over_labels) {
+  for (unsigned over_labels = is_wide ? 1 : 0; over_labels < 2; ++over_labels) {
     KeyedTable t = {};
     t.values = 1;
     t.codes = over_labels ? 0 : 1;
@@ -41,6 +59,8 @@ void windows() {
     std::vector<long long> watermarks_ms(2 * ROWS);
     std::vector<Word> sorted(2 * ROWS), sorting(2 * ROWS);
     std::vector<KeySegment> segments(2 * ROWS);
+    std::vector<WideStretch> stretches(2);
+    t.stretches = stretches.data();
     t.keys = keys.data(), t.slot_of = slot_of.data(), t.heads = heads.data();
     t.free_slots = free_slots.data(), t.used = used.data(), t.rings = rings.data(), t.chunks = chunks.data();
     t.standing = &standing, t.windows = windows, t.readings = readings.data();
@@ -54,8 +74,8 @@ void windows() {
     t.key_bits = KEY_BITS, t.slots_max = SLOTS, t.chunks_max = CHUNKS, t.rings_max = RINGS;
     t.key_columns = 1, t.window_count = 2, t.reading_count = 8;
     t.rows = t.stride = ROWS, t.labels = over_labels ? ROWS : 0;
-    t.out_stride = 8, t.sort_passes = 2;
-    for (unsigned batch = 0; batch < 2; ++batch) {
+    t.out_stride = 8, t.sort_passes = 4;
+    for (unsigned batch = 0; batch < (is_wide ? 1 : 2); ++batch) {
       for (unsigned row = 0; row < ROWS; ++row) {
         const long long late_ms = batch == 1 && row % 11 == 3 ? 25 : 0;
         times_ms[row] = 400 * batch + 4 * row - late_ms;
@@ -66,7 +86,10 @@ void windows() {
       }
       // Four keys, two of them a block.
       const unsigned warps = 2, readers = (2 * (t.rows + t.labels)) / 64 + 1;
-      host_cuda::launch(1, 64, 64 * 72, [&] { window_arrange(&t); });
+      if (is_wide)
+        arrange_wide(t);
+      else
+        host_cuda::launch(1, 64, 64 * 72, [&] { window_arrange(&t); });
       host_cuda::launch(warps, 64, 0, [&] { window_enter(&t, warps); });
       host_cuda::launch(readers, 64, 0, [&] { window_read(&t, readers); });
       host_cuda::launch(warps, 64, 0, [&] { window_leave(&t, warps); });
@@ -77,6 +100,7 @@ void windows() {
 }  // namespace
 
 int main() {
-  windows();
+  windows(false);
+  windows(true);
   std::puts("it has run");
 }

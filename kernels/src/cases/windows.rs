@@ -5,7 +5,7 @@ use crate::assemble::Columns;
 use crate::assemble::device::{ColumnBuffers, PinnedColumns};
 use crate::coordinate::device::TableError;
 use crate::device::{Pinned, Stream};
-use crate::window::device::{DeviceWindows, TableColumns};
+use crate::window::device::{Arranging, DeviceWindows, TableColumns};
 use crate::window::{
     Aggregate, Feature, Layout, Over, Rows, TableSpec, Target, WindowSpec, WindowTable,
 };
@@ -26,12 +26,17 @@ pub(super) struct Shape {
     has_all: bool,
     /// Keys that stay on the GPU after a batch, where not all do.
     hot: Option<usize>,
+    /// How calls are brought in order, where it is not left to their number.
+    arranging: Option<Arranging>,
 }
 
 /// Seven keys of a payment, each with six windows.
-pub(super) const WIDE: Shape = Shape { keys: 7, has_all: false, hot: None };
+pub(super) const WIDE: Shape = Shape { keys: 7, has_all: false, hot: None, arranging: None };
 /// Whatever there is.
-pub(super) const EVERYTHING: Shape = Shape { keys: 2, has_all: true, hot: None };
+pub(super) const EVERYTHING: Shape = Shape { keys: 2, has_all: true, hot: None, arranging: None };
+/// The same, where even few calls are brought in order by many blocks.
+pub(super) const MANY_BLOCKS: Shape =
+    Shape { arranging: Some(Arranging { wide_from: 1, stretch: 100 }), ..EVERYTHING };
 /// The same, where most keys lie on the host between batches.
 pub(super) const COLD: Shape = Shape { hot: Some(5), ..EVERYTHING };
 
@@ -207,7 +212,8 @@ impl Work for WindowWork {
             categories: &mut pinned(stream, &self.categories)?,
         };
         columns.give(stream, from, rows)?;
-        let windows = DeviceWindows::new(stream, self.specs.clone())?;
+        let mut windows = DeviceWindows::new(stream, self.specs.clone())?;
+        windows.arrange(self.shape.arranging.unwrap_or_default());
         let label_times_ms = self.labels.times_ms.clone();
         self.there = Some(There { windows, columns, times_ms, label_times_ms });
         Ok(())

@@ -52,6 +52,7 @@ pub(super) const IMAGES: &[Image] = &[
     image!("window_read"),
     image!("window_leave"),
     image!("window_keep"),
+    image!("window_wide"),
 ];
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! are read at once. A batch is four launches for all tables together:
 //!
 //! 1. `window/arrange.cu`: which calls are accepted, and the calls sorted by key; a block a table.
+//!    Where calls are many, several launches of many blocks (`window/wide.cu`).
 //! 2. `window/enter.cu`: room is made and entries are written, a warp a key.
 //! 3. `window/read.cu`: a thread has one window of one row.
 //! 4. `window/leave.cu`: keys with late entries are walked call by call; old entries leave.
@@ -21,6 +22,7 @@
 //! at most 2^24 calls, a key at most 2^31 entries. `min`, `max` and `distinct` look through their
 //! window, eight entries at a time (`distinct` one), where the CPU keeps what it knows of them.
 
+mod arranging;
 mod cold;
 mod layout;
 mod moves;
@@ -39,14 +41,13 @@ use crate::assemble::device::ColumnBuffers;
 use crate::coordinate::device::TableError;
 use crate::device::{Argument, Buffer, Device, DeviceError, Launch, Pinned, Pinning, Stream};
 
+pub(crate) use arranging::Arranging;
 pub use cold::ColdCounts;
 use layout::{Standing, TableArgued, small};
 use room::Coming;
 use table::DeviceTable;
 pub use table::{Labels, TableColumns};
 
-/// Most threads of the block that arranges a table's batch.
-const ARRANGING: usize = 512;
 /// Warps of a block, where a warp has a key.
 const WARPS: usize = 4;
 /// Threads of a block, where a thread has a window.
@@ -96,6 +97,11 @@ impl DeviceWindows {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
+    }
+
+    /// Lets the tables' batches be brought in order in another way: for tests and measurements.
+    pub(crate) fn arrange(&mut self, arranging: Arranging) {
+        self.tables.iter_mut().for_each(|table| table.arranging = arranging);
     }
 
     /// Room for what enters table `index` with the next batch; the caller fills the columns, all as
@@ -217,8 +223,23 @@ impl DeviceWindows {
         Ok(calls_max)
     }
 
+    /// Passes of the sort that [`DeviceWindows::give`] makes for at most `calls`, where it sorts by
+    /// many blocks. What is recorded holds for batches for which this is not more.
+    #[must_use]
+    pub fn passes(&self, calls: usize) -> Option<u32> {
+        let (arranging, slot_bits) = self.arranging();
+        arranging.passes(calls, slot_bits)
+    }
+
+    /// How batches are brought in order, and the bits that slots of a table have at most.
+    fn arranging(&self) -> (Arranging, u32) {
+        let arranging = self.tables.first().map(|table| table.arranging);
+        let bits = self.tables.iter().map(|table| table.room.slot_bits());
+        (arranging.unwrap_or_default(), bits.max().unwrap_or(0))
+    }
+
     /// Gives the work of the batch that is armed, or of any later one with at most as many `calls`
-    /// where this is recorded.
+    /// and as many [`DeviceWindows::passes`] where this is recorded.
     ///
     /// # Errors
     /// [`DeviceError`].
@@ -227,7 +248,8 @@ impl DeviceWindows {
         let windows = self.tables.iter().map(|table| table.layout.windows.len());
         let reads = windows.max().unwrap_or(0) * calls;
         stream.upload((&mut self.arguments, 0), (&mut self.arguments_here, 0), count)?;
-        DeviceWindows::launch(stream, (self.arguments.address(), count), calls, reads)?;
+        let tables = (self.arguments.address(), count);
+        DeviceWindows::launch(stream, tables, (calls, reads), self.arranging())?;
         stream.download((&mut self.standings_here, 0), (&self.standings, 0), count)
     }
 
@@ -288,19 +310,13 @@ impl DeviceWindows {
     fn launch(
         stream: &Stream,
         (tables, count): (u64, usize),
-        calls: usize,
-        reads: usize,
+        (calls, reads): (usize, usize),
+        (arranging, slot_bits): (Arranging, u32),
     ) -> Result<(), DeviceError> {
         if count == 0 || calls == 0 {
             return Ok(());
         }
-        let threads = small(calls.next_multiple_of(32).min(ARRANGING));
-        let arrange = Launch {
-            kernel: "window_arrange",
-            blocks: small(count),
-            threads,
-            shared_bytes: threads * (8 + 16 * 4),
-        };
+        arranging.give(stream, (tables, count), (calls, slot_bits))?;
         let warps = small(calls.div_ceil(WARPS));
         let readers = small(reads.div_ceil(READING as usize).max(1));
         let over = |kernel, blocks: u32, threads| Launch {
@@ -315,12 +331,10 @@ impl DeviceWindows {
             (over("window_read", readers, READING), readers),
             (over("window_leave", warps, by_key), warps),
         ];
-        // SAFETY: the kernels take these arguments; what the tables point at has the sizes that are
-        // said there, and lives as long as this does.
-        unsafe { stream.launch(arrange, &[Argument::of(&tables)]) }?;
         launches.into_iter().try_for_each(|(launch, blocks)| {
             let arguments = [Argument::of(&tables), Argument::of(&blocks)];
-            // SAFETY: as above.
+            // SAFETY: the kernels take these arguments; what the tables point at has the sizes that
+            // are said there, and lives as long as this does.
             unsafe { stream.launch(launch, &arguments) }
         })
     }

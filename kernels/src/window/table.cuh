@@ -69,6 +69,17 @@ struct KeySegment {
   long long horizon_ms;        // entries up to it are out of reach for what comes
 };
 
+constexpr unsigned WIDE_DIGITS = 256;
+
+// What the launches of a wide batch (wide.cu) tell one another of a stretch of its calls.
+struct WideStretch {
+  long long newest_ms;     // of its rows; none: the least number
+  long long watermark_ms;  // behind it
+  unsigned begun;          // keys that begin in it
+  unsigned taken;          // of the first stretch: slots that the batch has taken
+  unsigned digits[WIDE_DIGITS];  // its calls by the digit that is sorted by
+};
+
 struct KeyedTable {
   // What is kept.
   Word* keys;             // [2^key_bits]: open addressing, linear probing; 0 is free
@@ -102,6 +113,7 @@ struct KeyedTable {
   Word* sorting;
   unsigned* visible;
   KeySegment* segments;
+  WideStretch* stretches;  // one for each stretch of a wide batch
   long long lateness_ms, reach_ms;
   unsigned key_bits, slots_max, chunks_max, rings_max, chunk_words;
   unsigned key_columns, values, codes, window_count, reading_count;

@@ -118,6 +118,15 @@ pub(super) struct Segment {
     horizon_ms: i64,
 }
 
+/// What the launches of a wide batch tell one another of a stretch of its calls.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct WideStretch {
+    times_ms: [i64; 2],
+    numbers: [u32; 2],
+    digits: [u32; 256],
+}
+
 /// A table and its batch, as `KeyedTable` has them.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -130,8 +139,8 @@ pub(super) struct TableArgued {
     pub rows_at: [u64; 5],
     /// Keys, times, values, codes, rows before which.
     pub labels_at: [u64; 5],
-    /// Sources, places, watermarks, sorted, sorting, visible, segments.
-    pub work: [u64; 7],
+    /// Sources, places, watermarks, sorted, sorting, visible, segments, stretches.
+    pub work: [u64; 8],
     pub lateness_ms: i64,
     pub reach_ms: i64,
     pub key_bits: u32,
@@ -156,7 +165,7 @@ pub(super) struct TableArgued {
     pub batch: u32,
 }
 
-// SAFETY: numbers only, without padding: 32, 24, 16, 64, 200, 32 and 312 bytes.
+// SAFETY: numbers only, without padding: 32, 24, 16, 64, 200, 32, 1048 and 320 bytes.
 unsafe impl Plain for WindowArgued {}
 // SAFETY: as above.
 unsafe impl Plain for ReadingArgued {}
@@ -169,13 +178,15 @@ unsafe impl Plain for Standing {}
 // SAFETY: as above.
 unsafe impl Plain for Segment {}
 // SAFETY: as above.
+unsafe impl Plain for WideStretch {}
+// SAFETY: as above.
 unsafe impl Plain for TableArgued {}
 
 const _: () = {
     assert!(size_of::<WindowArgued>() == 32 && size_of::<ReadingArgued>() == 24);
     assert!(size_of::<ChunkRef>() == 16 && size_of::<KeyHead>() == 64);
     assert!(size_of::<Standing>() == 200 && size_of::<Segment>() == 32);
-    assert!(size_of::<TableArgued>() == 312);
+    assert!(size_of::<WideStretch>() == 1048 && size_of::<TableArgued>() == 320);
 };
 
 /// What a GPU computes of a table.

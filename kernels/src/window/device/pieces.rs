@@ -163,7 +163,8 @@ impl DeviceWindows {
         let argument = stream.buffer_of(&[argument])?;
         let standing = table.standing;
         table.room.has_given(&standing, count);
-        DeviceWindows::launch(stream, (argument.address(), 1), count, 0)?;
+        let arranging = (table.arranging, table.room.slot_bits());
+        DeviceWindows::launch(stream, (argument.address(), 1), (count, 0), arranging)?;
         self.settle(stream)
     }
 

@@ -160,13 +160,14 @@ impl Room {
         standing.rings as usize > self.rings.len() / 2
     }
 
-    /// Makes room for a batch of `calls` calls that brings so much. True where the index has to be
-    /// made anew. Where there is no memory, all that is kept is as it was.
+    /// Makes room for a batch of so many calls and stretches of them, which brings so much. True
+    /// where the index has to be made anew. Where there is no memory, all that is kept is as it
+    /// was.
     pub fn make(
         &mut self,
         stream: &Stream,
         (standing, coming): (&Standing, Coming),
-        calls: usize,
+        batch: (usize, usize),
     ) -> Result<bool, DeviceError> {
         let [slots, chunks, rings] = self.needed(standing, coming);
         self.slots = slots;
@@ -178,7 +179,7 @@ impl Room {
         grow(stream, &mut self.chunks, chunks * self.chunk_words, used)?;
         let used = standing.rings as usize + self.given_rings;
         grow(stream, &mut self.rings, rings, used)?;
-        self.work.reserve(calls)?;
+        self.work.reserve(batch)?;
         if slots * 2 > self.keys.len() {
             let buckets = (slots * 2).next_power_of_two();
             let keys = sparing(stream.gpu(), buckets)?;
@@ -316,12 +317,17 @@ impl Room {
         kept.iter().sum::<usize>() + self.work.bytes()
     }
 
+    /// Bits of the slots there is room for: passes of what is recorded last until there is more.
+    pub fn slot_bits(&self) -> u32 {
+        usize::BITS - self.heads.len().leading_zeros()
+    }
+
     fn chunks_max(&self) -> usize {
         self.chunks.len() / self.chunk_words
     }
 
     /// Passes of 4 bits over the slots there can be, an even number of them; what has no slot goes
-    /// behind all.
+    /// behind all. Two of them are one by many blocks.
     fn sort_passes(&self) -> u32 {
         let bits = usize::BITS - self.slots.leading_zeros();
         bits.div_ceil(8) * 2

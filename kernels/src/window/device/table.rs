@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::arranging::Arranging;
 use super::cold::Cold;
 use super::layout::{Layout, Standing, TableArgued, small};
 use super::room::{Coming, Room};
@@ -58,6 +59,8 @@ pub(super) struct DeviceTable {
     pub evicted: [u64; 2],
     /// The number of the batch, modulo 2^32.
     pub batch: u32,
+    /// How its batches are brought in order: the same for all tables.
+    pub arranging: Arranging,
 }
 
 impl Labels {
@@ -109,9 +112,19 @@ impl DeviceTable {
         let room = Room::new(stream, &layout, &columns)?;
         let (labels, standing) = (Labels::new(), Standing::default());
         let cold = Cold::new(layout.entry_words);
-        let evicted = [0; 2];
-        let batch = 0;
-        Ok(DeviceTable { layout, spec, columns, room, cold, labels, standing, evicted, batch })
+        let (evicted, batch, arranging) = ([0; 2], 0, Arranging::default());
+        Ok(DeviceTable {
+            layout,
+            spec,
+            columns,
+            room,
+            cold,
+            labels,
+            standing,
+            evicted,
+            batch,
+            arranging,
+        })
     }
 
     /// Entries that come with a batch of so many rows and the labels at hand, at most.
@@ -182,7 +195,8 @@ impl DeviceTable {
         (coming, calls): (Coming, usize),
     ) -> Result<(), DeviceError> {
         self.room.labels.reserve(&self.labels)?;
-        if self.room.make(stream, (&self.standing, coming), calls)? {
+        let stretches = self.arranging.stretches(calls);
+        if self.room.make(stream, (&self.standing, coming), (calls, stretches))? {
             let argument = stream.buffer_of(&[self.argument(standings, index)])?;
             let slots = self.standing.slots + small(self.room.given());
             let none = stream.buffer_of(&[0])?;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Labels;
-use super::layout::Segment;
+use super::layout::{Segment, WideStretch};
 use crate::device::{Buffer, Device, DeviceError, Gpu, Pinned, Pinning, Plain, Stream};
 
 /// What enters without asking: labels, or the entries of keys that come in as a whole.
@@ -105,6 +105,7 @@ pub(super) struct Work {
     sorting: Buffer<u64>,
     visible: Buffer<u32>,
     segments: Buffer<Segment>,
+    stretches: Buffer<WideStretch>,
 }
 
 impl Work {
@@ -117,22 +118,24 @@ impl Work {
             sorting: Buffer::new(gpu, 0)?,
             visible: Buffer::new(gpu, 0)?,
             segments: Buffer::new(gpu, 0)?,
+            stretches: Buffer::new(gpu, 0)?,
         })
     }
 
-    /// Makes room for so many calls.
-    pub fn reserve(&mut self, calls: usize) -> Result<(), DeviceError> {
+    /// Makes room for so many calls, and stretches of them.
+    pub fn reserve(&mut self, (calls, stretches): (usize, usize)) -> Result<(), DeviceError> {
         self.sources.reserve(calls)?;
         self.places.reserve(calls)?;
         self.watermarks_ms.reserve(calls)?;
         self.sorted.reserve(calls)?;
         self.sorting.reserve(calls)?;
         self.visible.reserve(calls)?;
-        self.segments.reserve(calls)
+        self.segments.reserve(calls)?;
+        self.stretches.reserve(stretches)
     }
 
     /// As [`TableArgued::work`](super::layout::TableArgued::work).
-    pub fn addresses(&self) -> [u64; 7] {
+    pub fn addresses(&self) -> [u64; 8] {
         [
             self.sources.address(),
             self.places.address(),
@@ -141,6 +144,7 @@ impl Work {
             self.sorting.address(),
             self.visible.address(),
             self.segments.address(),
+            self.stretches.address(),
         ]
     }
 
@@ -149,7 +153,8 @@ impl Work {
         let by_call = self.sources.byte_count() + self.places.byte_count();
         let sorted = self.sorted.byte_count() + self.sorting.byte_count();
         let seen = self.watermarks_ms.byte_count() + self.visible.byte_count();
-        by_call + sorted + seen + self.segments.byte_count()
+        let keys = self.segments.byte_count() + self.stretches.byte_count();
+        by_call + sorted + seen + keys
     }
 }
 

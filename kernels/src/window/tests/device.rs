@@ -3,10 +3,11 @@
 
 mod cold;
 mod crowd;
+mod recorded;
 
 use std::sync::Arc;
 
-use super::super::device::{DeviceWindows, TableColumns};
+use super::super::device::{Arranging, DeviceWindows, TableColumns};
 use super::*;
 use crate::assemble::Columns as BatchColumns;
 use crate::assemble::device::{ColumnBuffers, PinnedColumns};
@@ -32,6 +33,12 @@ struct Walker<'a> {
     outputs: Vec<f32>,
     /// Keys that stay on the GPU after a batch, where not all do.
     hot: Option<usize>,
+    arranging: Arranging,
+}
+
+/// All batches by many blocks, each of which has so many calls.
+fn by_blocks(stretch: usize) -> Arranging {
+    Arranging { wide_from: 1, stretch }
 }
 
 fn pinned<T: crate::device::Plain>(gpu: &Arc<Gpu>, values: &[T], room: usize) -> Pinned<T> {
@@ -46,7 +53,7 @@ fn keyed(rows: usize, categories: &[u64]) -> BatchColumns<'_> {
     BatchColumns { rows, stride: rows, times_ms: &[], numbers: &[], categories, given: &[] }
 }
 
-fn open(stream: &Stream, spec: &TableSpec) -> DeviceWindows {
+fn open(stream: &Stream, spec: &TableSpec, arranging: Arranging) -> DeviceWindows {
     let own = spec.over == Over::Events;
     let columns = TableColumns {
         key: vec![0],
@@ -54,21 +61,25 @@ fn open(stream: &Stream, spec: &TableSpec) -> DeviceWindows {
         codes: if own { vec![1] } else { vec![] },
         offset: GUARDS[0],
     };
-    DeviceWindows::new(stream, vec![(spec.clone(), columns)]).expect("a legal specification")
+    let windows = DeviceWindows::new(stream, vec![(spec.clone(), columns)]);
+    let mut windows = windows.expect("a legal specification");
+    windows.arrange(arranging);
+    windows
 }
 
 impl Walker<'_> {
-    fn new<'a>(gpu: &Arc<Gpu>, spec: &'a TableSpec) -> Walker<'a> {
+    fn new<'a>(gpu: &Arc<Gpu>, spec: &'a TableSpec, arranging: Arranging) -> Walker<'a> {
         let stream = Stream::new(gpu).expect("a stream");
         Walker {
             spec,
-            place: Place::There(Box::new(open(&stream, spec))),
+            place: Place::There(Box::new(open(&stream, spec, arranging))),
             stream,
             rows: Columns::default(),
             labels: Columns::default(),
             before_rows: Vec::new(),
             outputs: Vec::new(),
             hot: None,
+            arranging,
         }
     }
 
@@ -163,7 +174,7 @@ impl Walker<'_> {
         let table = WindowTable::read_state(self.spec, &mut &bytes[..]).expect("own bytes");
         assert_eq!(save(&table), bytes, "the CPU writes the same bytes");
         if matches!(self.place, Place::There(_)) {
-            let mut windows = open(&self.stream, self.spec);
+            let mut windows = open(&self.stream, self.spec, self.arranging);
             windows.read_state(&self.stream, 0, &mut &bytes[..]).expect("own bytes");
             self.place = Place::There(Box::new(windows));
             assert_eq!(self.saved(), bytes, "a loaded state writes the same bytes");
@@ -177,9 +188,9 @@ fn play_there(
     spec: &TableSpec,
     steps: &[Step],
     (cut, reload): (usize, bool),
-    hot: Option<usize>,
+    (hot, arranging): (Option<usize>, Arranging),
 ) -> (Vec<f32>, Vec<u8>) {
-    let (mut now_ms, mut walker) = (1_000, Walker::new(gpu, spec));
+    let (mut now_ms, mut walker) = (1_000, Walker::new(gpu, spec, arranging));
     walker.hot = hot;
     for step in steps {
         match *step {
@@ -220,15 +231,14 @@ fn there(spec: TableSpec) -> TableSpec {
 fn compare(
     spec: &TableSpec,
     steps: &[Step],
-    cut: usize,
-    reload: bool,
-    hot: Option<usize>,
+    (cut, reload): (usize, bool),
+    kept: (Option<usize>, Arranging),
 ) -> Result<(), TestCaseError> {
     let expected = brute_force(spec, steps);
     for gpu in tested() {
-        let (outputs, state) = play_there(&gpu, spec, steps, (cut, reload), hot);
+        let (outputs, state) = play_there(&gpu, spec, steps, (cut, reload), kept);
         prop_assert_eq!(first_difference(spec, &outputs, &expected), None, "cut {}", cut);
-        let mut here = Walker::new(&gpu, spec);
+        let mut here = Walker::new(&gpu, spec, kept.1);
         let table = WindowTable::new(spec).expect("a legal specification");
         here.place = Place::Here(Box::new(table));
         let (_, on_cpu) = walked_here(here, steps, cut);
@@ -270,7 +280,11 @@ proptest! {
         reload: bool,
         // All keys are on the host between batches, most of them, or none.
         hot in prop::sample::select(vec![None, Some(0), Some(2), Some(5)]),
+        // By one block; by many of a few calls, or each batch by one of them.
+        arranging in prop::sample::select(vec![
+            Arranging::default(), by_blocks(37), by_blocks(5), by_blocks(1024),
+        ]),
     ) {
-        compare(&spec, &steps, cut, reload, hot)?;
+        compare(&spec, &steps, (cut, reload), (hot, arranging))?;
     }
 }

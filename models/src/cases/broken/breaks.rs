@@ -109,6 +109,30 @@ pub(super) const BREAKS: &[Break] = &[
         "is_odd ? t.sorted : t.sorting, calls,\n              28 + pass",
     ),
     (
+        "a block sorts as if its own stretch came before it",
+        "src/window/wide.cu",
+        "before += stretch < part.stretch ? count : 0;",
+        "before += stretch <= part.stretch ? count : 0;",
+    ),
+    (
+        "calls of a digit turn round within a warp",
+        "src/window/wide.cu",
+        "__popc(peers & ((1u << lane) - 1))",
+        "__popc(peers >> lane >> 1)",
+    ),
+    (
+        "the rows of a block do not make it later",
+        "src/window/wide.cu",
+        "watermark_ms = Later()(watermark_ms, of_threads[WIDE_THREADS - 1]);",
+        "",
+    ),
+    (
+        "keys of the blocks before are forgotten",
+        "src/window/wide.cu",
+        "write_segments(t, share, begun + before);",
+        "write_segments(t, share, before);",
+    ),
+    (
         "an entry of a chunk does not count",
         "src/window/readings.cuh",
         "i <= last % CHUNK",
@@ -276,6 +300,18 @@ pub(super) const RACES: &[Break] = &[
         "src/window/arrange.cu",
         "    before += count;\n  }\n  __syncthreads();",
         "    before += count;\n  }",
+    ),
+    (
+        "before the digits of a block are told",
+        "src/window/wide.cu",
+        "digit_of(placed, 0)], 1u);\n  }\n  __syncthreads();",
+        "digit_of(placed, 0)], 1u);\n  }",
+    ),
+    (
+        "between counting the digits of a warp and going where they go",
+        "src/window/wide.cu",
+        "      first += count;\n    }\n    __syncthreads();",
+        "      first += count;\n    }",
     ),
     (
         "before an entry is written over the next",

@@ -20,10 +20,18 @@ struct Crowd {
     over: Over,
     /// Rows of a batch.
     rows: usize,
+    /// Calls of a block, where many bring a batch in order.
+    stretch: Option<usize>,
 }
 
-const WIDE: Crowd =
-    Crowd { keys: 1500, busy: 0.5, is_crossed: false, over: Over::Events, rows: 200 };
+const WIDE: Crowd = Crowd {
+    keys: 1500,
+    busy: 0.5,
+    is_crossed: false,
+    over: Over::Events,
+    rows: 200,
+    stretch: None,
+};
 
 /// A batch by columns.
 #[derive(Default)]
@@ -121,7 +129,8 @@ impl Twins {
         let (spec, columns) = spec_of(crowd);
         let buffers = buffers_on(gpu, crowd, &spec);
         let alone = vec![(spec.clone(), columns.clone())];
-        let there = DeviceWindows::new(&on, alone).expect("memory for what is empty");
+        let mut there = DeviceWindows::new(&on, alone).expect("memory for what is empty");
+        there.arrange(crowd.stretch.map_or_else(Arranging::default, by_blocks));
         let here = WindowTable::new(&spec).expect("legal");
         let (there, home) = (Some(there), None);
         let (draw, now_ms, moved) = (Draw::new(seed), 0, [0; 2]);
@@ -203,6 +212,7 @@ impl Twins {
         self.buffers = buffers_on(gpu, self.crowd, &self.spec);
         let alone = vec![(self.spec.clone(), self.columns.clone())];
         let mut windows = DeviceWindows::new(&self.on, alone).expect("memory for what is empty");
+        windows.arrange(self.crowd.stretch.map_or_else(Arranging::default, by_blocks));
         assert!(windows.take_in(&self.on, 0, &self.here).expect("own bytes"));
         self.there = Some(windows);
     }
@@ -254,8 +264,8 @@ fn a_table_larger_than_the_memory_stays_and_says_the_same() {
     let crowds = [
         WIDE,
         Crowd { keys: 900, is_crossed: true, ..WIDE },
-        Crowd { busy: 0.1, ..WIDE },
-        Crowd { over: Over::Labels, ..WIDE },
+        Crowd { busy: 0.1, stretch: Some(64), ..WIDE },
+        Crowd { over: Over::Labels, stretch: Some(90), ..WIDE },
     ];
     for (number, crowd) in crowds.into_iter().enumerate() {
         let (mut stayed, mut cold_max) = (0, 0);
@@ -301,7 +311,8 @@ fn memory_that_ends_anywhere_changes_nothing() {
 
 #[test]
 fn a_saved_table_larger_than_the_memory_goes_on_there() {
-    let mut twins = Twins::new(&Double::open(0), WIDE, 23);
+    let crowd = Crowd { stretch: Some(64), ..WIDE };
+    let mut twins = Twins::new(&Double::open(0), crowd, 23);
     for memory_kib in [4000, 400_000, 1000, 900, 700] {
         let what = format!("{memory_kib} KiB");
         for _ in 0..8 {

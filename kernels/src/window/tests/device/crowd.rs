@@ -5,8 +5,6 @@ use super::*;
 use crate::cases::Draw;
 use crate::hash;
 
-const BATCHES: usize = 24;
-const ROWS: usize = 500;
 const WIDTHS: [usize; 2] = [2, 3];
 
 /// A stream by columns.
@@ -19,22 +17,24 @@ struct Stream3 {
 }
 
 /// Mostly in order; half of the rows are of few keys, the others of ever new ones.
-fn batch(draw: &mut Draw, now_ms: &mut i64) -> Stream3 {
+fn batch(rows: usize, draw: &mut Draw, now_ms: &mut i64) -> Stream3 {
     let mut stream = Stream3 {
         times_ms: Vec::new(),
         numbers: [Vec::new(), Vec::new()],
         categories: [Vec::new(), Vec::new(), Vec::new()],
         labels: (Vec::new(), Vec::new(), Vec::new(), Vec::new()),
     };
-    for row in 0..ROWS {
+    for row in 0..rows {
         *now_ms += (draw.bits() % 7) as i64;
-        let late_ms = if draw.unit() < 0.05 { (draw.bits() % 60) as i64 } else { 0 };
+        let busy = draw.unit() < 0.5;
+        let key = if busy { draw.bits() % 4 } else { 4 + (*now_ms as u64) * 3 + draw.bits() % 3 };
+        // A key with a late row is walked, which takes its time where many are its.
+        let is_late = draw.unit() < 0.05 && (rows <= 500 || !busy);
+        let late_ms = if is_late { (draw.bits() % 60) as i64 } else { 0 };
         stream.times_ms.push(*now_ms - late_ms);
         let number = if draw.unit() < 0.05 { f32::NAN } else { draw.number() };
         stream.numbers[0].push(number);
         stream.numbers[1].push(draw.number());
-        let busy = draw.unit() < 0.5;
-        let key = if busy { draw.bits() % 4 } else { 4 + (*now_ms as u64) * 3 + draw.bits() % 3 };
         stream.categories[0].push(key);
         stream.categories[1].push(draw.bits() % 3);
         stream.categories[2].push(draw.bits() % 9);
@@ -45,6 +45,10 @@ fn batch(draw: &mut Draw, now_ms: &mut i64) -> Stream3 {
             labels.2.push((draw.bits() % 2) as f32);
             labels.3.push(row as u32);
         }
+    }
+    if rows == 0 {
+        // Only the table over labels has calls.
+        stream.labels = (vec![1, 2, 1], vec![*now_ms; 3], vec![0.5; 3], vec![0; 3]);
     }
     stream
 }
@@ -91,9 +95,9 @@ fn given_width() -> usize {
 }
 
 fn walk_here(tables: &mut [WindowTable], stream: &Stream3) -> Vec<f32> {
-    let stride = given_width();
-    let mut out = vec![0.0; ROWS * stride];
-    let crossed: Vec<u64> = (0..ROWS)
+    let (rows, stride) = (stream.times_ms.len(), given_width());
+    let mut out = vec![0.0; rows * stride];
+    let crossed: Vec<u64> = (0..rows)
         .map(|row| match [1, 2].map(|column: usize| stream.categories[column][row]) {
             [0, _] | [_, 0] => 0,
             codes => hash::cross(codes).max(1),
@@ -107,20 +111,20 @@ fn walk_here(tables: &mut [WindowTable], stream: &Stream3) -> Vec<f32> {
         let mut target = Target { out: &mut out, stride, offset: columns.offset };
         let table = &mut tables[index];
         if spec.over == Over::Events {
-            let rows = Rows { keys, times_ms, values: &values, codes: &codes };
-            table.process(&rows, 0..ROWS, &mut target).expect("the shapes fit");
+            let all = Rows { keys, times_ms, values: &values, codes: &codes };
+            table.process(&all, 0..rows, &mut target).expect("the shapes fit");
             continue;
         }
-        let rows = Rows { keys, times_ms, values: &[], codes: &[] };
+        let asked = Rows { keys, times_ms, values: &[], codes: &[] };
         let (keys, times_ms, values, before) = &stream.labels;
         let labels = Rows { keys, times_ms, values: &[values], codes: &[] };
-        table.follow(&rows, &labels, before, &mut target).expect("the shapes fit");
+        table.follow(&asked, &labels, before, &mut target).expect("the shapes fit");
     }
     out
 }
 
 fn walk_there(windows: &mut DeviceWindows, on: &Stream, stream: &Stream3) -> Vec<f32> {
-    let (gpu, stride) = (on.gpu(), given_width());
+    let (gpu, rows, stride) = (on.gpu(), stream.times_ms.len(), given_width());
     let (keys, times_ms, values, before) = &stream.labels;
     let labels = windows.labels(on, 2, keys.len()).expect("memory");
     labels.keys[..keys.len()].copy_from_slice(keys);
@@ -128,50 +132,71 @@ fn walk_there(windows: &mut DeviceWindows, on: &Stream, stream: &Stream3) -> Vec
     labels.values[..keys.len()].copy_from_slice(values);
     labels.before_rows[..keys.len()].copy_from_slice(before);
     let widths = [WIDTHS[0], WIDTHS[1], stride];
-    let mut columns = ColumnBuffers::new(gpu, widths, ROWS).expect("memory");
+    let room = rows.max(1);
+    let mut columns = ColumnBuffers::new(gpu, widths, room).expect("memory");
     let from = PinnedColumns {
-        times_ms: &mut pinned(gpu, &stream.times_ms, ROWS),
-        numbers: &mut pinned(gpu, &stream.numbers.concat(), WIDTHS[0] * ROWS),
-        categories: &mut pinned(gpu, &stream.categories.concat(), WIDTHS[1] * ROWS),
+        times_ms: &mut pinned(gpu, &stream.times_ms, room),
+        numbers: &mut pinned(gpu, &stream.numbers.concat(), WIDTHS[0] * room),
+        categories: &mut pinned(gpu, &stream.categories.concat(), WIDTHS[1] * room),
     };
-    columns.give(on, from, ROWS).expect("a working GPU");
+    columns.give(on, from, rows).expect("a working GPU");
     let categories = stream.categories.concat();
-    assert_eq!(windows.prepare(on, &keyed(ROWS, &categories)).expect("a working GPU"), None);
+    assert_eq!(windows.prepare(on, &keyed(rows, &categories)).expect("a working GPU"), None);
     windows.run(on, &mut columns).expect("a working GPU");
     windows.settle(on).expect("room for all");
-    let mut given = pinned(gpu, &[], ROWS * stride);
+    let mut given = pinned(gpu, &[], rows * stride);
     columns.take_known(on, &mut given).expect("a working GPU");
     given.to_vec()
+}
+
+/// Walks batches of so many rows; the most keys of the first table.
+fn walk(batches: &[usize], arranging: Arranging, gpu: &Arc<Gpu>) -> usize {
+    let on = Stream::new(gpu).expect("a stream");
+    let mut windows = DeviceWindows::new(&on, specs()).expect("legal specifications");
+    windows.arrange(arranging);
+    let new = |(spec, _): (TableSpec, TableColumns)| WindowTable::new(&spec).expect("legal");
+    let mut tables: Vec<WindowTable> = specs().into_iter().map(new).collect();
+    let (mut draw, mut now_ms, mut keys_max) = (Draw::new(11), 0, 0);
+    for (number, &rows) in batches.iter().enumerate() {
+        let stream = batch(rows, &mut draw, &mut now_ms);
+        let expected = walk_here(&mut tables, &stream);
+        let given = walk_there(&mut windows, &on, &stream);
+        for (at, (x, y)) in given.iter().zip(&expected).enumerate() {
+            let (row, column) = (at / given_width(), at % given_width());
+            assert_eq!(x.to_bits(), y.to_bits(), "{arranging:?}, {number}, {row}, {column}");
+        }
+        for (index, table) in tables.iter().enumerate() {
+            assert_eq!(windows.counts(index), table.counts(), "{arranging:?}, batch {number}");
+        }
+        keys_max = keys_max.max(windows.keys_held(0));
+    }
+    for (index, table) in tables.iter().enumerate() {
+        let mut bytes = Vec::new();
+        windows.write_state(&on, index, &mut bytes).expect("a vector takes all bytes");
+        assert!(bytes == save(table), "state of table {index}, {arranging:?}");
+    }
+    keys_max
 }
 
 #[test]
 fn tables_work_side_by_side_while_keys_come_and_go() {
     for gpu in tested() {
-        let on = Stream::new(&gpu).expect("a stream");
-        let mut windows = DeviceWindows::new(&on, specs()).expect("legal specifications");
-        let new = |(spec, _): (TableSpec, TableColumns)| WindowTable::new(&spec).expect("legal");
-        let mut tables: Vec<WindowTable> = specs().into_iter().map(new).collect();
-        let (mut draw, mut now_ms, mut keys_max) = (Draw::new(11), 0, 0);
-        for number in 0..BATCHES {
-            let stream = batch(&mut draw, &mut now_ms);
-            let expected = walk_here(&mut tables, &stream);
-            let given = walk_there(&mut windows, &on, &stream);
-            for (at, (x, y)) in given.iter().zip(&expected).enumerate() {
-                let (row, column) = (at / given_width(), at % given_width());
-                assert_eq!(x.to_bits(), y.to_bits(), "batch {number}, row {row}, {column}");
-            }
-            for (index, table) in tables.iter().enumerate() {
-                assert_eq!(windows.counts(index), table.counts(), "batch {number}");
-            }
-            keys_max = keys_max.max(windows.keys_held(0));
-        }
-        for (index, table) in tables.iter().enumerate() {
-            let mut bytes = Vec::new();
-            windows.write_state(&on, index, &mut bytes).expect("a vector takes all bytes");
-            assert!(bytes == save(table), "state of table {index}");
-        }
-        // Idle keys were forgotten on the way: ten thousand different ones have come.
-        let distinct = BATCHES * ROWS / 2;
+        let keys_max = walk(&[500; 24], Arranging::default(), &gpu);
+        // Idle keys were forgotten on the way: thousands of different ones have come.
+        let distinct = 24 * 500 / 2;
         assert!(keys_max < distinct, "{keys_max} keys of {distinct}");
+        walk(&[500; 5], by_blocks(64), &gpu);
+    }
+}
+
+/// Blocks that have a tile, some tiles, all of the calls, or of which there would be too many.
+#[test]
+fn batches_of_many_calls_go_by_many_blocks() {
+    for gpu in tested() {
+        walk(&[4500, 4500], Arranging::default(), &gpu);
+        for stretch in [2500, 1 << 20, 7] {
+            walk(&[3500], by_blocks(stretch), &gpu);
+        }
+        walk(&[1, 4, 0, 3, 0, 2], by_blocks(2), &gpu);
     }
 }
