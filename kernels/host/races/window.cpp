@@ -16,7 +16,8 @@ void windows() {
     KeyedTable t = {};
     t.values = 1;
     t.codes = over_labels ? 0 : 1;
-    t.has_squares = 1;
+    t.has_squares = t.has_extremes = 1;
+    t.has_distincts = over_labels ? 0 : 1;
     t.is_over_labels = over_labels;
     t.chunk_words = TIME_WORDS + CHUNK + CODE_WORDS * t.codes + 16;
     std::vector<Word> keys(1 << KEY_BITS), categories(2 * ROWS), label_keys(ROWS);

@@ -86,6 +86,12 @@ impl DeviceWindows {
         })
     }
 
+    /// Lets the entries of new keys be numbered from here on.
+    #[cfg(test)]
+    pub(crate) fn begin_at(&mut self, first_seq: u32) {
+        self.tables.iter_mut().for_each(|table| table.first_seq = first_seq);
+    }
+
     /// Tables there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -58,6 +58,8 @@ pub(super) struct DeviceTable {
     pub evicted: [u64; 2],
     /// The number of the batch, modulo 2^32.
     pub batch: u32,
+    /// The number of a new key's first entry. Tests begin where numbers are about to wrap.
+    pub first_seq: u32,
 }
 
 impl Labels {
@@ -110,8 +112,19 @@ impl DeviceTable {
         let (labels, standing) = (Labels::new(), Standing::default());
         let cold = Cold::new(layout.entry_words);
         let evicted = [0; 2];
-        let batch = 0;
-        Ok(DeviceTable { layout, spec, columns, room, cold, labels, standing, evicted, batch })
+        let (batch, first_seq) = (0, 0);
+        Ok(DeviceTable {
+            layout,
+            spec,
+            columns,
+            room,
+            cold,
+            labels,
+            standing,
+            evicted,
+            batch,
+            first_seq,
+        })
     }
 
     /// Entries that come with a batch of so many rows and the labels at hand, at most.
@@ -206,6 +219,9 @@ impl DeviceTable {
             has_squares: u32::from(layout.has_squares),
             is_over_labels: u32::from(layout.is_over_labels()),
             batch: self.batch,
+            has_extremes: u32::from(layout.has_extremes),
+            has_distincts: u32::from(layout.has_distincts),
+            first_seq: self.first_seq,
             ..TableArgued::default()
         };
         self.room.point(&mut argument);
