@@ -51,7 +51,7 @@ void windows() {
     t.label_before_rows = before_rows.data(), t.sources = sources.data();
     t.places = places.data(), t.watermarks_ms = watermarks_ms.data();
     t.sorted = sorted.data(), t.sorting = sorting.data(), t.visible = visible.data();
-    t.segments = segments.data(), t.lateness_ms = 30, t.reach_ms = 420;
+    t.segments = segments.data(), t.lateness_ms = 30, t.reach_ms = 420, t.distinct_ms = 400;
     t.key_bits = KEY_BITS, t.slots_max = SLOTS, t.chunks_max = CHUNKS, t.rings_max = RINGS;
     t.key_columns = 1, t.window_count = 2, t.reading_count = 8;
     t.rows = t.stride = ROWS, t.labels = over_labels ? ROWS : 0;

@@ -26,14 +26,28 @@ pub(super) struct Shape {
     has_all: bool,
     /// Keys that stay on the GPU after a batch, where not all do.
     hot: Option<usize>,
+    /// Keys of the first column; one is seen more than the others.
+    most: u64,
+    /// How wide the windows are.
+    seconds: &'static [i64],
 }
 
 /// Seven keys of a payment, each with six windows.
-pub(super) const WIDE: Shape = Shape { keys: 7, has_all: false, hot: None };
-/// Whatever there is.
-pub(super) const EVERYTHING: Shape = Shape { keys: 2, has_all: true, hot: None };
+pub(super) const WIDE: Shape = Shape {
+    keys: 7,
+    has_all: false,
+    hot: None,
+    most: 100,
+    // Minutes to a day.
+    seconds: &[60, 300, 1800, 3600, 21_600, 86_400],
+};
+/// Whatever there is; so little time that entries leave in any batch.
+pub(super) const EVERYTHING: Shape =
+    Shape { keys: 2, has_all: true, hot: None, most: 100, seconds: &[1, 3, 12] };
 /// The same, where most keys lie on the host between batches.
 pub(super) const COLD: Shape = Shape { hot: Some(5), ..EVERYTHING };
+/// The same with a key that most rows have, and long windows.
+pub(super) const BUSY: Shape = Shape { keys: 1, most: 3, seconds: &[10, 300, 3600], ..EVERYTHING };
 
 pub(super) struct WindowWork {
     shape: Shape,
@@ -85,9 +99,7 @@ fn values_of(over: Over) -> usize {
 }
 
 fn spec(over: Over, shape: Shape) -> TableSpec {
-    // Minutes to a day; or so little that entries leave in any batch.
-    let minutes = [60, 300, 1800, 3600, 21_600, 86_400];
-    let seconds = if shape.has_all { &[1, 3, 12][..] } else { &minutes };
+    let seconds = shape.seconds;
     let window = |(at, &seconds): (usize, &i64)| WindowSpec {
         width_ms: seconds * SECOND_MS,
         delay_ms: if at == 2 { SECOND_MS } else { 0 },
@@ -149,7 +161,7 @@ impl WindowWork {
         let mut categories = Vec::new();
         for key in 0..shape.keys {
             // A few busy ones and many that are seldom seen; more of them with each key.
-            let most = (100_u64 << (2 * key)) as f32;
+            let most = (shape.most << (2 * key)) as f32;
             let code = |draw: &mut Draw| (draw.unit().powi(3) * most) as u64 + 1;
             categories.extend((0..rows).map(|_| code(&mut draw)));
         }

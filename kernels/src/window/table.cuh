@@ -104,13 +104,14 @@ struct KeyedTable {
   unsigned* visible;
   KeySegment* segments;
   long long lateness_ms, reach_ms;
+  long long distinct_ms;  // the width of the widest window that reads `distinct`
   unsigned key_bits, slots_max, chunks_max, rings_max, chunk_words;
   unsigned key_columns, values, codes, window_count, reading_count;
   unsigned rows, labels, stride, out_stride, out_offset, sort_passes;
   unsigned has_squares, is_over_labels, is_loading;
   unsigned batch;  // its number, modulo 2^32: only which keys lie where depends on it
   unsigned has_extremes, has_distincts;  // whether `min` or `max` is read, and `distinct`
-  unsigned first_seq;  // of a new key: any will do
+  unsigned first_seq;  // of a new key: any multiple of CHUNK will do
   unsigned unused;
 };
 

@@ -134,6 +134,7 @@ pub(super) struct TableArgued {
     pub work: [u64; 7],
     pub lateness_ms: i64,
     pub reach_ms: i64,
+    pub distinct_ms: i64,
     pub key_bits: u32,
     pub slots_max: u32,
     pub chunks_max: u32,
@@ -160,7 +161,7 @@ pub(super) struct TableArgued {
     pub unused: u32,
 }
 
-// SAFETY: numbers only, without padding: 32, 24, 16, 64, 200, 32 and 328 bytes.
+// SAFETY: numbers only, without padding: 32, 24, 16, 64, 200, 32 and 336 bytes.
 unsafe impl Plain for WindowArgued {}
 // SAFETY: as above.
 unsafe impl Plain for ReadingArgued {}
@@ -179,7 +180,7 @@ const _: () = {
     assert!(size_of::<WindowArgued>() == 32 && size_of::<ReadingArgued>() == 24);
     assert!(size_of::<ChunkRef>() == 16 && size_of::<KeyHead>() == 64);
     assert!(size_of::<Standing>() == 200 && size_of::<Segment>() == 32);
-    assert!(size_of::<TableArgued>() == 328);
+    assert!(size_of::<TableArgued>() == 336);
 };
 
 /// What a GPU computes of a table.
@@ -192,8 +193,9 @@ pub(super) struct Layout {
     pub has_squares: bool,
     /// Whether `min` or `max` is read.
     pub has_extremes: bool,
-    /// Whether `distinct` is.
+    /// Whether `distinct` is, and the widest window that does.
     pub has_distincts: bool,
+    pub distinct_ms: i64,
     /// Words of a saved entry.
     pub entry_words: usize,
 }
@@ -230,6 +232,8 @@ impl Layout {
         let others = spec.codes.saturating_sub(spec.values).next_multiple_of(CHUNK);
         let nodes = if has_distincts { others } else { 0 };
         let entries = CHUNK * (2 + spec.values + 3 * spec.codes);
+        let reading = plan.windows.iter().filter(|window| !window.distincts.is_empty());
+        let distinct_ms = reading.map(|window| window.width_ms).max().unwrap_or(0);
         Ok(Layout {
             chunk_words: entries + totals * spec.values + nodes,
             entry_words: plan.layout.words(),
@@ -239,6 +243,7 @@ impl Layout {
             has_squares,
             has_extremes,
             has_distincts,
+            distinct_ms,
         })
     }
 

@@ -58,7 +58,7 @@ pub(super) struct DeviceTable {
     pub evicted: [u64; 2],
     /// The number of the batch, modulo 2^32.
     pub batch: u32,
-    /// The number of a new key's first entry. Tests begin where numbers are about to wrap.
+    /// The number of a new key's first entry, a multiple of eight. Tests let numbers wrap.
     pub first_seq: u32,
 }
 
@@ -210,6 +210,7 @@ impl DeviceTable {
         let mut argument = TableArgued {
             lateness_ms: layout.plan.lateness_ms,
             reach_ms: layout.plan.reach_ms,
+            distinct_ms: layout.distinct_ms,
             chunk_words: small(layout.chunk_words),
             key_columns: small(self.columns.key.len()),
             values: small(self.spec.values),
