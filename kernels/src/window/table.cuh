@@ -95,7 +95,7 @@ struct KeyedTable {
   const float* label_values;         // [values, labels]
   const Word* label_codes;           // [codes, labels]
   const unsigned* label_before_rows; // not decreasing
-  // Room for a batch: [rows + labels].
+  // Room for a batch: [rows + labels]. What places and sorting hold is of no use behind arrange.cu.
   unsigned* sources;
   unsigned* places;
   long long* watermarks_ms;
