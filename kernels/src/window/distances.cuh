@@ -1,11 +1,10 @@
 // How far back the code of an entry was last, by which `distinct` knows whether it is there for the
 // first time in a window.
 //
-// What a batch brings to a key is looked for all at once: its codes, each once, lie in lists by
-// their hash, and the entries before the batch are gone through a single time, the newest first,
-// as many at once as a warp has lanes, until all codes were met or no window reaches any further.
-// The lists are where the calls of the key were sorted (`KeyedTable::places` and `sorting`), which
-// nobody needs any more.
+// Entries are looked for many at once: as many as a key has calls. Their codes, each once, lie in
+// lists by their hash, and what is before them is gone through a single time, the newest first, as
+// many at once as a warp has lanes, until all codes were met or no window reaches any further. What
+// a few calls bring needs no lists: each lane keeps a code.
 #pragma once
 #include "nodes.cuh"
 
@@ -37,13 +36,50 @@ NUMBERS void write_distances(const KeyedTable& t, const KeyView& view, unsigned 
         distance_back(t, view, seq, code, *code_in(t, chunk, code, seq));
 }
 
-// A code that a batch brings, by the number of its first entry there.
+NUMBERS unsigned lowest_of(unsigned mask) {
+  return static_cast<unsigned>(__popc((mask & (~mask + 1)) - 1));
+}
+NUMBERS unsigned highest_of(unsigned mask) {
+  return static_cast<unsigned>(63 - __clzll(static_cast<long long>(mask)));
+}
+
+// The distances of entries `from..end`, by all lanes, where all before `end` are written: a tile of
+// them at a time, without lists.
+NUMBERS void write_all_distances(const KeyedTable& t, const KeyView& view, unsigned code,
+                                 unsigned from, unsigned end, unsigned lane) {
+  for (unsigned tile = from; tile != end;) {
+    const unsigned count = end - tile < WARP ? end - tile : WARP, seq = tile + lane;
+    const bool is_one = lane < count;
+    const Word own = is_one ? code_at(t, view, code, seq) : 0;
+    const unsigned all = __ballot_sync(ALL_LANES, is_one);
+    const unsigned like = __match_any_sync(ALL_LANES, own) & all & ((1u << lane) - 1);
+    unsigned distance = like == 0 ? NOTHING : lane - highest_of(like);
+    unsigned open = __ballot_sync(ALL_LANES, is_one && like == 0);
+    const unsigned reach = within_reach(t, view, tile);
+    for (unsigned back = 0; open != 0 && back < reach; back += WARP) {
+      const bool is_held = back + lane < reach;
+      const Word other = is_held ? code_at(t, view, code, tile - 1 - back - lane) : 0;
+      for (unsigned left = open; left != 0; left &= left - 1) {
+        const unsigned who = lowest_of(left);
+        const Word wanted = __shfl_sync(ALL_LANES, own, static_cast<int>(who));
+        const unsigned met = __ballot_sync(ALL_LANES, is_held && other == wanted);
+        if (met == 0) continue;
+        open &= ~(1u << who);
+        if (lane == who) distance = lane + 1 + back + lowest_of(met);
+      }
+    }
+    if (is_one) *distance_in(t, chunk_at(view, seq), code, seq) = distance;
+    tile += count;
+  }
+}
+
+// A code that is looked for, by the number of its first entry.
 struct NewCode {
   unsigned next;    // in its list
   unsigned latest;  // the last entry so far that has it
 };
 
-// The codes that entries `from..end` of a key bring.
+// The codes of entries `from..end`.
 struct NewCodes {
   unsigned* lists;
   NewCode* codes;
@@ -63,11 +99,8 @@ NUMBERS unsigned find_new(const KeyedTable& t, const KeyView& view, const NewCod
   return at;
 }
 
-NUMBERS unsigned highest_of(unsigned mask) {
-  return static_cast<unsigned>(63 - __clzll(static_cast<long long>(mask)));
-}
-
-// Distances within the batch, by all lanes; how many codes were not met there.
+// Lists the codes, and writes the distances among their entries, by all lanes; how many codes there
+// are.
 NUMBERS unsigned list_codes(const KeyedTable& t, const KeyView& view, const NewCodes& news,
                             unsigned lane) {
   const unsigned count = news.end - news.from;
@@ -98,26 +131,42 @@ NUMBERS unsigned list_codes(const KeyedTable& t, const KeyView& view, const NewC
   return listed;
 }
 
-// The distances of entries `from..end` of a key whose calls are sorted from `place` on, by all
-// lanes; all entries are written.
-NUMBERS void write_all_distances(const KeyedTable& t, const KeyView& view, unsigned place,
-                                 unsigned from, unsigned end, unsigned lane) {
-  for (unsigned code = 0; code < t.codes; ++code) {
-    NewCode* codes = reinterpret_cast<NewCode*>(t.sorting + place);
-    const NewCodes news = {t.places + place, codes, code, from, end};
-    unsigned open = list_codes(t, view, news, lane);
-    const unsigned reach = within_reach(t, view, from);
-    for (unsigned back = 0; open != 0 && back < reach; back += WARP) {
-      const unsigned before = from - 1 - back - lane;
-      unsigned at = NOTHING, was = 0;
-      if (back + lane < reach) at = find_new(t, view, news, code_at(t, view, code, before));
-      if (at != NOTHING) {
-        // The nearest of several likes counts, whichever lane comes first.
-        const unsigned seq = from + at;
-        was = atomicMin(distance_in(t, chunk_at(view, seq), code, seq), seq - before);
-      }
-      open -= static_cast<unsigned>(__popc(__ballot_sync(ALL_LANES, was == NOTHING)));
+// The distances of so many entries at most as there is room in the lists.
+NUMBERS void write_listed_distances(const KeyedTable& t, const KeyView& view, const NewCodes& news,
+                                    unsigned lane) {
+  unsigned open = list_codes(t, view, news, lane);
+  const unsigned reach = within_reach(t, view, news.from);
+  for (unsigned back = 0; open != 0 && back < reach; back += WARP) {
+    const unsigned before = news.from - 1 - back - lane;
+    unsigned at = NOTHING, was = 0;
+    if (back + lane < reach) at = find_new(t, view, news, code_at(t, view, news.code, before));
+    if (at != NOTHING) {
+      // The nearest of several likes counts, whichever lane comes first.
+      const unsigned seq = news.from + at;
+      was = atomicMin(distance_in(t, chunk_at(view, seq), news.code, seq), seq - before);
     }
-    __syncwarp();
+    open -= static_cast<unsigned>(__popc(__ballot_sync(ALL_LANES, was == NOTHING)));
+  }
+  __syncwarp();
+}
+
+// The distances of entries `from..end` of a key that has calls `segment.from..segment.to`, by all
+// lanes; all entries are written.
+NUMBERS void write_distances_of(const KeyedTable& t, const KeyView& view,
+                                const KeySegment& segment, unsigned from, unsigned end,
+                                unsigned lane) {
+  const unsigned calls = segment.to - segment.from;
+  unsigned* lists = t.code_lists + static_cast<Word>(3) * segment.from;
+  NewCode* codes = reinterpret_cast<NewCode*>(lists + calls);
+  for (unsigned code = 0; t.has_distincts && code < t.codes; ++code) {
+    if (calls <= WARP) {
+      write_all_distances(t, view, code, from, end, lane);
+      continue;
+    }
+    for (unsigned at = from; at != end;) {
+      const unsigned count = end - at < calls ? end - at : calls;
+      write_listed_distances(t, view, {lists, codes, code, at, at + count}, lane);
+      at += count;
+    }
   }
 }

@@ -111,7 +111,7 @@ extern "C" __global__ void window_enter(const KeyedTable* tables, unsigned block
     if (enters(t, source)) write_entry(t, view, t.visible[i], source, refs);
   }
   __syncwarp();
-  if (t.has_distincts) write_all_distances(t, view, from, end, end + entered, lane);
+  write_distances_of(t, view, segment, end, end + entered, lane);
   __syncwarp();
   add_up_chunks(t, view, end, end + entered, lane);
   if (lane == 0) {

@@ -95,7 +95,7 @@ struct KeyedTable {
   const float* label_values;         // [values, labels]
   const Word* label_codes;           // [codes, labels]
   const unsigned* label_before_rows; // not decreasing
-  // Room for a batch: [rows + labels]. What places and sorting hold is of no use behind arrange.cu.
+  // Room for a batch: [rows + labels].
   unsigned* sources;
   unsigned* places;
   long long* watermarks_ms;
@@ -113,6 +113,7 @@ struct KeyedTable {
   unsigned has_extremes, has_distincts;  // whether `min` or `max` is read, and `distinct`
   unsigned first_seq;  // of a new key: any multiple of CHUNK will do
   unsigned unused;
+  unsigned* code_lists;  // [rows + labels, 3], for distances.cuh
 };
 
 // The entries of a key.

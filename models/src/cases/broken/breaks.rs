@@ -138,6 +138,7 @@ pub(super) const BREAKS: &[Break] = &[
         "further = farthest + back * CHUNK;",
         "further = farthest;",
     ),
+    ("a code is met once more", "src/window/distances.cuh", "        open &= ~(1u << who);\n", ""),
     (
         "a code was last where the batch has it first",
         "src/window/distances.cuh",
