@@ -22,8 +22,10 @@ const CODES: u64 = 12;
 pub(super) struct Shape {
     /// Key columns, each with a table over events.
     keys: usize,
-    /// Every aggregate, late rows, and a table over labels of the first key.
+    /// Every aggregate, and a table over labels of the first key.
     has_all: bool,
+    /// The share of rows that come after newer ones.
+    late: f32,
     /// Keys that stay on the GPU after a batch, where not all do.
     hot: Option<usize>,
     /// Keys of the first column; one is seen more than the others.
@@ -36,6 +38,7 @@ pub(super) struct Shape {
 pub(super) const WIDE: Shape = Shape {
     keys: 7,
     has_all: false,
+    late: 0.0,
     hot: None,
     most: 100,
     // Minutes to a day.
@@ -43,11 +46,12 @@ pub(super) const WIDE: Shape = Shape {
 };
 /// Whatever there is; so little time that entries leave in any batch.
 pub(super) const EVERYTHING: Shape =
-    Shape { keys: 2, has_all: true, hot: None, most: 100, seconds: &[1, 3, 12] };
+    Shape { keys: 2, has_all: true, late: 0.02, hot: None, most: 100, seconds: &[1, 3, 12] };
 /// The same, where most keys lie on the host between batches.
 pub(super) const COLD: Shape = Shape { hot: Some(5), ..EVERYTHING };
-/// The same with a key that most rows have, and long windows.
-pub(super) const BUSY: Shape = Shape { keys: 1, most: 3, seconds: &[10, 300, 3600], ..EVERYTHING };
+/// Rows in order, a third of them of one key, and long windows.
+pub(super) const BUSY: Shape =
+    Shape { keys: 1, late: 0.0, most: 30, seconds: &[10, 300, 3600], ..EVERYTHING };
 
 pub(super) struct WindowWork {
     shape: Shape,
@@ -149,7 +153,7 @@ impl WindowWork {
         let (mut now_ms, mut times_ms, mut labels) = (0, Vec::new(), LabelColumns::default());
         for row in 0..rows {
             now_ms += (draw.bits() % (2 * STEP_MS)) as i64;
-            let is_late = shape.has_all && draw.unit() < 0.02;
+            let is_late = shape.late > 0.0 && draw.unit() < shape.late;
             times_ms.push(now_ms - if is_late { (draw.bits() % 1200) as i64 } else { 0 });
             if shape.has_all && draw.unit() < 0.2 {
                 labels.keys.push(draw.bits() % 50);
