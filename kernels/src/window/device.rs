@@ -92,7 +92,7 @@ impl DeviceWindows {
     }
 
     /// Lets the entries of new keys be numbered from here on.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "double"))]
     pub(crate) fn begin_at(&mut self, first_seq: u32) {
         self.tables.iter_mut().for_each(|table| table.first_seq = first_seq);
     }
