@@ -205,6 +205,13 @@ pub const CASES: &[Case] = &[
         rows: BATCH,
         open: |rows, seed| WindowWork::open((rows, seed), windows::COLD),
     },
+    Case {
+        kernel: "window",
+        shape: "a key that a third of the rows have, every aggregate, windows of an hour",
+        bytes_per_row: (2 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,
+        rows: BATCH,
+        open: |rows, seed| WindowWork::open((rows, seed), windows::BUSY),
+    },
 ];
 
 /// Numbers drawn from a seed.

@@ -34,7 +34,8 @@ void windows(bool is_wide) {
     KeyedTable t = {};
     t.values = 1;
     t.codes = over_labels ? 0 : 1;
-    t.has_squares = 1;
+    t.has_squares = t.has_extremes = 1;
+    t.has_distincts = over_labels ? 0 : 1;
     t.is_over_labels = over_labels;
     t.chunk_words = TIME_WORDS + CHUNK + CODE_WORDS * t.codes + 16;
     std::vector<Word> keys(1 << KEY_BITS), categories(2 * ROWS), label_keys(ROWS);
@@ -58,6 +59,7 @@ void windows(bool is_wide) {
     std::vector<unsigned> before_rows(ROWS), sources(2 * ROWS), places(2 * ROWS), visible(2 * ROWS);
     std::vector<long long> watermarks_ms(2 * ROWS);
     std::vector<Word> sorted(2 * ROWS), sorting(2 * ROWS);
+    std::vector<unsigned> code_lists(6 * ROWS);
     std::vector<KeySegment> segments(2 * ROWS);
     std::vector<WideStretch> stretches(2);
     t.stretches = stretches.data();
@@ -70,7 +72,8 @@ void windows(bool is_wide) {
     t.label_before_rows = before_rows.data(), t.sources = sources.data();
     t.places = places.data(), t.watermarks_ms = watermarks_ms.data();
     t.sorted = sorted.data(), t.sorting = sorting.data(), t.visible = visible.data();
-    t.segments = segments.data(), t.lateness_ms = 30, t.reach_ms = 420;
+    t.code_lists = code_lists.data(), t.segments = segments.data();
+    t.lateness_ms = 30, t.reach_ms = 420, t.distinct_ms = 400;
     t.key_bits = KEY_BITS, t.slots_max = SLOTS, t.chunks_max = CHUNKS, t.rings_max = RINGS;
     t.key_columns = 1, t.window_count = 2, t.reading_count = 8;
     t.rows = t.stride = ROWS, t.labels = over_labels ? ROWS : 0;

@@ -22,23 +22,49 @@ const CODES: u64 = 12;
 pub(super) struct Shape {
     /// Key columns, each with a table over events.
     keys: usize,
-    /// Every aggregate, late rows, and a table over labels of the first key.
+    /// Every aggregate, and a table over labels of the first key.
     has_all: bool,
+    /// The share of rows that come after newer ones.
+    late: f32,
     /// Keys that stay on the GPU after a batch, where not all do.
     hot: Option<usize>,
+    /// Keys of the first column; one is seen more than the others.
+    most: u64,
+    /// How wide the windows are.
+    seconds: &'static [i64],
     /// How calls are brought in order, where it is not left to their number.
     arranging: Option<Arranging>,
 }
 
 /// Seven keys of a payment, each with six windows.
-pub(super) const WIDE: Shape = Shape { keys: 7, has_all: false, hot: None, arranging: None };
-/// Whatever there is.
-pub(super) const EVERYTHING: Shape = Shape { keys: 2, has_all: true, hot: None, arranging: None };
+pub(super) const WIDE: Shape = Shape {
+    keys: 7,
+    has_all: false,
+    late: 0.0,
+    hot: None,
+    most: 100,
+    // Minutes to a day.
+    seconds: &[60, 300, 1800, 3600, 21_600, 86_400],
+    arranging: None,
+};
+/// Whatever there is; so little time that entries leave in any batch.
+pub(super) const EVERYTHING: Shape = Shape {
+    keys: 2,
+    has_all: true,
+    late: 0.02,
+    hot: None,
+    most: 100,
+    seconds: &[1, 3, 12],
+    arranging: None,
+};
 /// The same, where even few calls are brought in order by many blocks.
 pub(super) const MANY_BLOCKS: Shape =
     Shape { arranging: Some(Arranging { wide_from: 1, stretch: 100 }), ..EVERYTHING };
 /// The same, where most keys lie on the host between batches.
 pub(super) const COLD: Shape = Shape { hot: Some(5), ..EVERYTHING };
+/// Rows in order, a third of them of one key, and long windows.
+pub(super) const BUSY: Shape =
+    Shape { keys: 1, late: 0.0, most: 30, seconds: &[10, 300, 3600], ..EVERYTHING };
 
 pub(super) struct WindowWork {
     shape: Shape,
@@ -90,9 +116,7 @@ fn values_of(over: Over) -> usize {
 }
 
 fn spec(over: Over, shape: Shape) -> TableSpec {
-    // Minutes to a day; or so little that entries leave in any batch.
-    let minutes = [60, 300, 1800, 3600, 21_600, 86_400];
-    let seconds = if shape.has_all { &[1, 3, 12][..] } else { &minutes };
+    let seconds = shape.seconds;
     let window = |(at, &seconds): (usize, &i64)| WindowSpec {
         width_ms: seconds * SECOND_MS,
         delay_ms: if at == 2 { SECOND_MS } else { 0 },
@@ -142,7 +166,7 @@ impl WindowWork {
         let (mut now_ms, mut times_ms, mut labels) = (0, Vec::new(), LabelColumns::default());
         for row in 0..rows {
             now_ms += (draw.bits() % (2 * STEP_MS)) as i64;
-            let is_late = shape.has_all && draw.unit() < 0.02;
+            let is_late = shape.late > 0.0 && draw.unit() < shape.late;
             times_ms.push(now_ms - if is_late { (draw.bits() % 1200) as i64 } else { 0 });
             if shape.has_all && draw.unit() < 0.2 {
                 labels.keys.push(draw.bits() % 50);
@@ -154,7 +178,7 @@ impl WindowWork {
         let mut categories = Vec::new();
         for key in 0..shape.keys {
             // A few busy ones and many that are seldom seen; more of them with each key.
-            let most = (100_u64 << (2 * key)) as f32;
+            let most = (shape.most << (2 * key)) as f32;
             let code = |draw: &mut Draw| (draw.unit().powi(3) * most) as u64 + 1;
             categories.extend((0..rows).map(|_| code(&mut draw)));
         }

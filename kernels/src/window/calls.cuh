@@ -100,7 +100,7 @@ NUMBERS unsigned bucket_of(const KeyedTable& t, Word key, unsigned* taken) {
             number < free ? t.free_slots[free - 1 - number] : t.standing->slots + (number - free);
         if (slot < t.slots_max) {
           t.slot_of[at] = slot;
-          t.heads[slot] = {key, 0, 0, 0, 0, NEVER_MS, {}};
+          t.heads[slot] = {key, t.first_seq, t.first_seq, 0, 0, NEVER_MS, {}};
         } else {
           atomicOr(&t.standing->failures, static_cast<unsigned>(NO_SLOT));
           t.slot_of[at] = NOTHING;

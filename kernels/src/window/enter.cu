@@ -78,8 +78,11 @@ NUMBERS bool make_room(const KeyedTable& t, KeySegment& segment, KeyHead& head, 
     __syncwarp();
   }
   ChunkRef* refs = refs_of(t, head, ring, bits);
-  for (unsigned i = held + lane; i < needed; i += WARP)
-    refs[(first + i) & ((1u << bits) - 1)].chunk = take_chunk(t);
+  for (unsigned i = held + lane; i < needed; i += WARP) {
+    ChunkRef& ref = refs[(first + i) & ((1u << bits) - 1)];
+    ref.chunk = take_chunk(t);
+    ref.level = level_of((first + i) * CHUNK);
+  }
   __syncwarp();
   return true;
 }
@@ -108,8 +111,9 @@ extern "C" __global__ void window_enter(const KeyedTable* tables, unsigned block
     if (enters(t, source)) write_entry(t, view, t.visible[i], source, refs);
   }
   __syncwarp();
+  write_distances_of(t, view, segment, end, end + entered, lane);
+  __syncwarp();
   add_up_chunks(t, view, end, end + entered, lane);
-  for (unsigned i = lane; t.codes > 0 && i < entered; i += WARP) write_distances(t, view, end + i);
   if (lane == 0) {
     head.end = end + entered;
     head.newest_ms = *time_in(chunk_at(view, end + entered - 1), end + entered - 1);

@@ -1,9 +1,7 @@
 // What a warp does with the entries of one key: write them, add them up, make room among them.
 #pragma once
-#include "table.cuh"
-
-constexpr unsigned WARP = 32;
-constexpr unsigned ALL_LANES = 0xffffffffu;
+#include "distances.cuh"
+#include "nodes.cuh"
 
 // What some values add up to; sums wrap.
 struct ValueSums {
@@ -62,8 +60,8 @@ NUMBERS ValueSums sums_of_chunk(const KeyedTable& t, unsigned* chunk, unsigned v
   return sums;
 }
 
-// Totals of all chunks from that of entry `from` on, where entries up to `end` are written; the
-// totals of the first are right already unless it has just been begun.
+// Totals and nodes of all chunks from that of entry `from` on, where entries up to `end` and their
+// distances are written; the totals of the first are right already unless it has just been begun.
 NUMBERS void add_up_chunks(const KeyedTable& t, const KeyView& view, unsigned from, unsigned end,
                            unsigned lane) {
   const unsigned begin = from - from % CHUNK, chunks = (end - begin + CHUNK - 1) / CHUNK;
@@ -91,16 +89,7 @@ NUMBERS void add_up_chunks(const KeyedTable& t, const KeyView& view, unsigned fr
       add_up(before, base);
       if (is_one) {
         ChunkTotals& totals = *totals_in(t, chunk, value);
-        const float infinity = __uint_as_float(0x7f800000u);
-        float low = infinity, high = -infinity;
-        for (unsigned i = 0; i < count; ++i) {
-          const float x = *value_in(chunk, value, i);
-          low = x < low ? x : low;
-          high = x > high ? x : high;
-        }
         totals.count = static_cast<unsigned>(before.count);
-        totals.low = low;
-        totals.high = high;
         for (unsigned i = 0; i < 2; ++i) totals.sum[i] = before.sum[i];
         if (t.has_squares)
           for (unsigned i = 0; i < 4; ++i) totals.squares[i] = before.squares[i];
@@ -111,16 +100,7 @@ NUMBERS void add_up_chunks(const KeyedTable& t, const KeyView& view, unsigned fr
                      shuffled(until.squares[2], WARP - 1), shuffled(until.squares[3], WARP - 1)}});
     }
   }
-}
-
-// How far back from `seq` the same code was last.
-NUMBERS unsigned distance_back(const KeyedTable& t, const KeyView& view, unsigned seq,
-                               unsigned code, Word held) {
-  for (unsigned back = 1; back <= seq - view.first; ++back) {
-    unsigned* chunk = chunk_at(view, seq - back);
-    if (*code_in(t, chunk, code, seq - back) == held) return back;
-  }
-  return NOTHING;
+  build_nodes(t, view, begin, end, lane);
 }
 
 // Writes what a call brings as entry `seq`; distances come when all before it is there.
@@ -134,11 +114,4 @@ NUMBERS void write_entry(const KeyedTable& t, const KeyView& view, unsigned seq,
     *value_in(chunk, value, seq) = admit(value_of(t, source, value));
   for (unsigned code = 0; code < t.codes; ++code)
     *code_in(t, chunk, code, seq) = code_of(t, source, code);
-}
-
-NUMBERS void write_distances(const KeyedTable& t, const KeyView& view, unsigned seq) {
-  unsigned* chunk = chunk_at(view, seq);
-  for (unsigned code = 0; code < t.codes; ++code)
-    *distance_in(t, chunk, code, seq) =
-        distance_back(t, view, seq, code, *code_in(t, chunk, code, seq));
 }

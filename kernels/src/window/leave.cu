@@ -80,6 +80,7 @@ NUMBERS unsigned enter_at_time(const KeyedTable& t, const KeyView& view, unsigne
   }
   __syncwarp();
   join_distances(t, view, at, end + 1, lane);
+  __syncwarp();
   add_up_chunks(t, view, at, end + 1, lane);
   __syncwarp();
   return before;

@@ -50,21 +50,52 @@ NUMBERS float ratio_of(float value, double mean) {
   return static_cast<float>(clamped(static_cast<double>(value) / mean, -limit, limit));
 }
 
-NUMBERS float extreme_within(const KeyedTable& t, const KeyView& view, unsigned value,
-                             const Within& within, bool is_max) {
-  const float infinity = __uint_as_float(0x7f800000u);
-  float found = is_max ? -infinity : infinity;
-  for (unsigned i = within.tail; i < within.head;) {
-    const unsigned seq = view.first + i;
+// What a window is made of: whole chunks, and single entries before and behind them.
+struct Parts {
+  unsigned before, chunks, behind;
+};
+
+NUMBERS Parts parts_of(const KeyView& view, const Within& within) {
+  const unsigned count = within.head - within.tail, skipped = (view.first + within.tail) % CHUNK;
+  const unsigned before = skipped == 0 ? 0 : CHUNK - skipped;
+  if (before >= count) return {count, 0, 0};
+  return {before, (count - before) / CHUNK, (count - before) % CHUNK};
+}
+
+// The extremes of as many chunks up to entry `end`, which is another's first.
+NUMBERS Extremes extremes_of_chunks(const KeyedTable& t, const KeyView& view, unsigned value,
+                                    unsigned end, unsigned chunks) {
+  Extremes found = no_extremes();
+  for (unsigned seq = end - CHUNK; chunks > 0;) {
     unsigned* chunk = chunk_at(view, seq);
-    const bool is_whole = seq % CHUNK == 0 && i + CHUNK <= within.head;
-    const ChunkTotals& totals = *totals_in(t, chunk, value);
-    float x = *value_in(chunk, value, seq);
-    if (is_whole) x = is_max ? totals.high : totals.low;
-    if (is_max ? x > found : x < found) found = x;
-    i += is_whole ? CHUNK : 1;
+    unsigned width = width_at(view, seq);
+    if (width <= chunks) {
+      const ChunkTotals& totals = *totals_in(t, chunk, value);
+      join_extremes(found, {totals.low, totals.high});
+    } else {
+      join_extremes(found, extremes_of_chunk(chunk, value, CHUNK));
+      width = 1;
+    }
+    chunks -= width;
+    seq -= width * CHUNK;
   }
-  return absolute(found) == infinity ? 0.0f : found;
+  return found;
+}
+
+NUMBERS Extremes extremes_within(const KeyedTable& t, const KeyView& view, unsigned value,
+                                 const Within& within) {
+  const Parts parts = parts_of(view, within);
+  const unsigned first = view.first + within.tail, end = view.first + within.head - parts.behind;
+  Extremes found = extremes_of_chunks(t, view, value, end, parts.chunks);
+  for (unsigned i = 0; i < parts.before + parts.behind; ++i) {
+    const unsigned seq = i < parts.before ? first + i : end + (i - parts.before);
+    join_value(found, *value_in(chunk_at(view, seq), value, seq));
+  }
+  return found;
+}
+
+NUMBERS float finite_or_zero(float extreme) {
+  return absolute(extreme) == __uint_as_float(0x7f800000u) ? 0.0f : extreme;
 }
 
 NUMBERS float last_within(const KeyView& view, unsigned value, const Within& within) {
@@ -76,13 +107,34 @@ NUMBERS float last_within(const KeyView& view, unsigned value, const Within& wit
   return 0.0f;
 }
 
-// A code counts where it is in the window for the first time.
+// Whether an entry's code was not seen since `first`: it counts.
+NUMBERS unsigned is_first_since(const KeyedTable& t, unsigned* chunk, unsigned code, unsigned seq,
+                                unsigned first) {
+  return *distance_in(t, chunk, code, seq) > seq - first ? 1 : 0;
+}
+
+// A code counts where it is in the window for the first time. What counts is looked for among
+// chunks whose nodes are within the window and have a code that was not seen since it began.
 NUMBERS unsigned distinct_within(const KeyedTable& t, const KeyView& view, unsigned code,
                                  const Within& within) {
+  const Parts parts = parts_of(view, within);
+  const unsigned first = view.first + within.tail, end = view.first + within.head - parts.behind;
   unsigned count = 0;
-  for (unsigned i = within.tail; i < within.head; ++i) {
-    const unsigned seq = view.first + i;
-    count += *distance_in(t, chunk_at(view, seq), code, seq) > i - within.tail ? 1 : 0;
+  for (unsigned i = 0; i < parts.before + parts.behind; ++i) {
+    const unsigned seq = i < parts.before ? first + i : end + (i - parts.before);
+    count += is_first_since(t, chunk_at(view, seq), code, seq, first);
+  }
+  unsigned chunks = parts.chunks;
+  for (unsigned seq = end - CHUNK; chunks > 0;) {
+    unsigned* chunk = chunk_at(view, seq);
+    unsigned width = width_at(view, seq);
+    if (width > chunks || *farthest_in(t, chunk, code) > seq + CHUNK - first) {
+      for (unsigned i = 0; i < CHUNK; ++i)
+        count += is_first_since(t, chunk, code, seq + i, first);
+      width = 1;
+    }
+    chunks -= width;
+    seq -= width * CHUNK;
   }
   return count;
 }
@@ -105,9 +157,10 @@ NUMBERS void read_window(const KeyedTable& t, const KeyView& view, const KeyedWi
   before.tail = entries_until(view, start_ms, before.head);
   const Within within = {before.tail, before.head + (window.with_self != 0 ? 1 : 0)};
   float* out = t.out + static_cast<Word>(row) * t.out_stride + t.out_offset;
-  // Sums that several readings share are made once.
-  unsigned known = NOTHING;
+  // Sums and extremes that several readings share are made once.
+  unsigned known = NOTHING, known_extremes = NOTHING;
   ValueSums sums = {};
+  Extremes extremes = no_extremes();
   for (unsigned i = 0; i < window.readings; ++i) {
     const WindowReading& reading = t.readings[window.first_reading + i];
     const unsigned kind = reading.kind, source = reading.source;
@@ -116,6 +169,10 @@ NUMBERS void read_window(const KeyedTable& t, const KeyView& view, const KeyedWi
     if (is_sum && known != source) {
       sums = sums_within(t, view, source, within, t.has_squares != 0);
       known = source;
+    }
+    if ((kind == MIN || kind == MAX) && known_extremes != source) {
+      extremes = extremes_within(t, view, source, within);
+      known_extremes = source;
     }
     float x = 0.0f;
     switch (kind) {
@@ -129,8 +186,8 @@ NUMBERS void read_window(const KeyedTable& t, const KeyView& view, const KeyedWi
       case SUM: x = static_cast<float>(unscale(sums.sum)); break;
       case MEAN: x = static_cast<float>(mean_of(sums)); break;
       case STD: x = deviation_of(sums); break;
-      case MIN: x = extreme_within(t, view, source, within, false); break;
-      case MAX: x = extreme_within(t, view, source, within, true); break;
+      case MIN: x = finite_or_zero(extremes.low); break;
+      case MAX: x = finite_or_zero(extremes.high); break;
       case LAST: x = last_within(view, source, within); break;
       default: x = ratio_of(admit(value_of(t, row, source)), mean_of(sums)); break;
     }

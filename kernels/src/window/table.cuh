@@ -37,7 +37,8 @@ struct WindowReading {
 
 struct ChunkRef {
   long long first_ms;  // the time of the chunk's first entry
-  unsigned chunk, unused;
+  unsigned chunk;
+  unsigned level;      // of its node (nodes.cuh)
 };
 
 struct KeyHead {
@@ -115,11 +116,16 @@ struct KeyedTable {
   KeySegment* segments;
   WideStretch* stretches;  // one for each stretch of a wide batch
   long long lateness_ms, reach_ms;
+  long long distinct_ms;  // the width of the widest window that reads `distinct`
   unsigned key_bits, slots_max, chunks_max, rings_max, chunk_words;
   unsigned key_columns, values, codes, window_count, reading_count;
   unsigned rows, labels, stride, out_stride, out_offset, sort_passes;
   unsigned has_squares, is_over_labels, is_loading;
   unsigned batch;  // its number, modulo 2^32: only which keys lie where depends on it
+  unsigned has_extremes, has_distincts;  // whether `min` or `max` is read, and `distinct`
+  unsigned first_seq;  // of a new key: any multiple of CHUNK will do
+  unsigned unused;
+  unsigned* code_lists;  // [rows + labels, 3], for distances.cuh
 };
 
 // The entries of a key.
@@ -129,11 +135,11 @@ struct KeyView {
   unsigned mask, first, chunk_words;
 };
 
-// What the values before a chunk add up to, and the extremes of its own.
+// What the values before a chunk add up to, and what it knows as a node (nodes.cuh).
 struct ChunkTotals {
   unsigned count;
   float low, high;
-  unsigned unused;
+  unsigned farthest;        // of the code with the value's number
   Word sum[2], squares[4];  // the last only where they are kept
 };
 
@@ -172,6 +178,12 @@ NUMBERS ChunkTotals* totals_in(const KeyedTable& t, unsigned* chunk, unsigned va
   const unsigned words = t.has_squares ? 16 : 8;
   const unsigned at = TIME_WORDS + CHUNK * t.values + CODE_WORDS * t.codes + words * value;
   return reinterpret_cast<ChunkTotals*>(chunk + at);
+}
+// How far back from the end of a node all codes there were seen before. Those of more codes than
+// there are values lie behind the totals.
+NUMBERS unsigned* farthest_in(const KeyedTable& t, unsigned* chunk, unsigned code) {
+  if (code < t.values) return &totals_in(t, chunk, code)->farthest;
+  return reinterpret_cast<unsigned*>(totals_in(t, chunk, t.values)) + (code - t.values);
 }
 
 // How many of the first `count` entries have a time of at most `limit_ms`.

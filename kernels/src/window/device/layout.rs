@@ -40,7 +40,7 @@ pub(super) struct ReadingArgued {
 pub(super) struct ChunkRef {
     first_ms: i64,
     chunk: u32,
-    unused: u32,
+    level: u32,
 }
 
 /// What is kept of a key beside its entries.
@@ -143,6 +143,7 @@ pub(super) struct TableArgued {
     pub work: [u64; 8],
     pub lateness_ms: i64,
     pub reach_ms: i64,
+    pub distinct_ms: i64,
     pub key_bits: u32,
     pub slots_max: u32,
     pub chunks_max: u32,
@@ -163,9 +164,14 @@ pub(super) struct TableArgued {
     pub is_over_labels: u32,
     pub is_loading: u32,
     pub batch: u32,
+    pub has_extremes: u32,
+    pub has_distincts: u32,
+    pub first_seq: u32,
+    pub unused: u32,
+    pub code_lists: u64,
 }
 
-// SAFETY: numbers only, without padding: 32, 24, 16, 64, 200, 32, 1048 and 320 bytes.
+// SAFETY: numbers only, without padding: 32, 24, 16, 64, 200, 32, 1048 and 352 bytes.
 unsafe impl Plain for WindowArgued {}
 // SAFETY: as above.
 unsafe impl Plain for ReadingArgued {}
@@ -186,7 +192,7 @@ const _: () = {
     assert!(size_of::<WindowArgued>() == 32 && size_of::<ReadingArgued>() == 24);
     assert!(size_of::<ChunkRef>() == 16 && size_of::<KeyHead>() == 64);
     assert!(size_of::<Standing>() == 200 && size_of::<Segment>() == 32);
-    assert!(size_of::<WideStretch>() == 1048 && size_of::<TableArgued>() == 320);
+    assert!(size_of::<WideStretch>() == 1048 && size_of::<TableArgued>() == 352);
 };
 
 /// What a GPU computes of a table.
@@ -197,6 +203,11 @@ pub(super) struct Layout {
     /// Of a chunk, in 32 bits.
     pub chunk_words: usize,
     pub has_squares: bool,
+    /// Whether `min` or `max` is read.
+    pub has_extremes: bool,
+    /// Whether `distinct` is, and the widest window that does.
+    pub has_distincts: bool,
+    pub distinct_ms: i64,
     /// Words of a saved entry.
     pub entry_words: usize,
 }
@@ -227,10 +238,25 @@ impl Layout {
             }
         }
         let has_squares = plan.squares > 0;
+        let (has_extremes, has_distincts) = (!plan.extremes.is_empty(), !plan.distincts.is_empty());
         let totals = if has_squares { 16 } else { 8 };
-        let chunk_words = 2 * CHUNK + (CHUNK + totals) * spec.values + 3 * CHUNK * spec.codes;
-        let entry_words = plan.layout.words();
-        Ok(Layout { plan, windows, readings, chunk_words, has_squares, entry_words })
+        // A value has room for what a node knows of one code; chunks begin with sectors of memory.
+        let others = spec.codes.saturating_sub(spec.values).next_multiple_of(CHUNK);
+        let nodes = if has_distincts { others } else { 0 };
+        let entries = CHUNK * (2 + spec.values + 3 * spec.codes);
+        let reading = plan.windows.iter().filter(|window| !window.distincts.is_empty());
+        let distinct_ms = reading.map(|window| window.width_ms).max().unwrap_or(0);
+        Ok(Layout {
+            chunk_words: entries + totals * spec.values + nodes,
+            entry_words: plan.layout.words(),
+            plan,
+            windows,
+            readings,
+            has_squares,
+            has_extremes,
+            has_distincts,
+            distinct_ms,
+        })
     }
 
     pub fn is_over_labels(&self) -> bool {

@@ -61,6 +61,8 @@ pub(super) struct DeviceTable {
     pub batch: u32,
     /// How its batches are brought in order: the same for all tables.
     pub arranging: Arranging,
+    /// The number of a new key's first entry, a multiple of eight. Tests let numbers wrap.
+    pub first_seq: u32,
 }
 
 impl Labels {
@@ -112,7 +114,8 @@ impl DeviceTable {
         let room = Room::new(stream, &layout, &columns)?;
         let (labels, standing) = (Labels::new(), Standing::default());
         let cold = Cold::new(layout.entry_words);
-        let (evicted, batch, arranging) = ([0; 2], 0, Arranging::default());
+        let (evicted, batch, first_seq) = ([0; 2], 0, 0);
+        let arranging = Arranging::default();
         Ok(DeviceTable {
             layout,
             spec,
@@ -124,6 +127,7 @@ impl DeviceTable {
             evicted,
             batch,
             arranging,
+            first_seq,
         })
     }
 
@@ -211,6 +215,7 @@ impl DeviceTable {
         let mut argument = TableArgued {
             lateness_ms: layout.plan.lateness_ms,
             reach_ms: layout.plan.reach_ms,
+            distinct_ms: layout.distinct_ms,
             chunk_words: small(layout.chunk_words),
             key_columns: small(self.columns.key.len()),
             values: small(self.spec.values),
@@ -220,6 +225,9 @@ impl DeviceTable {
             has_squares: u32::from(layout.has_squares),
             is_over_labels: u32::from(layout.is_over_labels()),
             batch: self.batch,
+            has_extremes: u32::from(layout.has_extremes),
+            has_distincts: u32::from(layout.has_distincts),
+            first_seq: self.first_seq,
             ..TableArgued::default()
         };
         self.room.point(&mut argument);

@@ -106,6 +106,7 @@ pub(super) struct Work {
     visible: Buffer<u32>,
     segments: Buffer<Segment>,
     stretches: Buffer<WideStretch>,
+    code_lists: Buffer<u32>,
 }
 
 impl Work {
@@ -119,6 +120,7 @@ impl Work {
             visible: Buffer::new(gpu, 0)?,
             segments: Buffer::new(gpu, 0)?,
             stretches: Buffer::new(gpu, 0)?,
+            code_lists: Buffer::new(gpu, 0)?,
         })
     }
 
@@ -131,6 +133,7 @@ impl Work {
         self.sorting.reserve(calls)?;
         self.visible.reserve(calls)?;
         self.segments.reserve(calls)?;
+        self.code_lists.reserve(3 * calls)?;
         self.stretches.reserve(stretches)
     }
 
@@ -148,13 +151,18 @@ impl Work {
         ]
     }
 
+    /// As [`TableArgued::code_lists`](super::layout::TableArgued::code_lists).
+    pub fn code_lists(&self) -> u64 {
+        self.code_lists.address()
+    }
+
     /// Bytes of device memory.
     pub fn bytes(&self) -> usize {
         let by_call = self.sources.byte_count() + self.places.byte_count();
         let sorted = self.sorted.byte_count() + self.sorting.byte_count();
         let seen = self.watermarks_ms.byte_count() + self.visible.byte_count();
         let keys = self.segments.byte_count() + self.stretches.byte_count();
-        by_call + sorted + seen + keys
+        by_call + sorted + seen + keys + self.code_lists.byte_count()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod cold;
 mod crowd;
+mod hot;
 mod recorded;
 
 use std::sync::Arc;
@@ -31,8 +32,20 @@ struct Walker<'a> {
     labels: Columns,
     before_rows: Vec<u32>,
     outputs: Vec<f32>,
+    way: Way,
+}
+
+/// How a stream goes over a GPU.
+#[derive(Clone, Copy)]
+struct Way {
+    /// Rows of a batch.
+    cut: usize,
+    /// Whether the table is saved and read in between.
+    reload: bool,
     /// Keys that stay on the GPU after a batch, where not all do.
     hot: Option<usize>,
+    /// The number of a key's first entry.
+    first_seq: u32,
     arranging: Arranging,
 }
 
@@ -53,7 +66,11 @@ fn keyed(rows: usize, categories: &[u64]) -> BatchColumns<'_> {
     BatchColumns { rows, stride: rows, times_ms: &[], numbers: &[], categories, given: &[] }
 }
 
-fn open(stream: &Stream, spec: &TableSpec, arranging: Arranging) -> DeviceWindows {
+fn open(
+    stream: &Stream,
+    spec: &TableSpec,
+    (first_seq, arranging): (u32, Arranging),
+) -> DeviceWindows {
     let own = spec.over == Over::Events;
     let columns = TableColumns {
         key: vec![0],
@@ -61,25 +78,25 @@ fn open(stream: &Stream, spec: &TableSpec, arranging: Arranging) -> DeviceWindow
         codes: if own { vec![1] } else { vec![] },
         offset: GUARDS[0],
     };
-    let windows = DeviceWindows::new(stream, vec![(spec.clone(), columns)]);
-    let mut windows = windows.expect("a legal specification");
+    let tables = vec![(spec.clone(), columns)];
+    let mut windows = DeviceWindows::new(stream, tables).expect("a legal specification");
+    windows.begin_at(first_seq);
     windows.arrange(arranging);
     windows
 }
 
 impl Walker<'_> {
-    fn new<'a>(gpu: &Arc<Gpu>, spec: &'a TableSpec, arranging: Arranging) -> Walker<'a> {
+    fn new<'a>(gpu: &Arc<Gpu>, spec: &'a TableSpec, way: Way) -> Walker<'a> {
         let stream = Stream::new(gpu).expect("a stream");
         Walker {
             spec,
-            place: Place::There(Box::new(open(&stream, spec, arranging))),
+            place: Place::There(Box::new(open(&stream, spec, (way.first_seq, way.arranging)))),
             stream,
             rows: Columns::default(),
             labels: Columns::default(),
             before_rows: Vec::new(),
             outputs: Vec::new(),
-            hot: None,
-            arranging,
+            way,
         }
     }
 
@@ -150,7 +167,7 @@ impl Walker<'_> {
         columns.give_known(stream, &mut given).expect("a working GPU");
         windows.run(stream, &mut columns).expect("a working GPU");
         windows.settle(stream).expect("room for all");
-        if let Some(keys) = self.hot {
+        if let Some(keys) = self.way.hot {
             windows.cool(stream, 0, keys).expect("a working GPU");
         }
         columns.take_known(stream, &mut given).expect("a working GPU");
@@ -174,7 +191,8 @@ impl Walker<'_> {
         let table = WindowTable::read_state(self.spec, &mut &bytes[..]).expect("own bytes");
         assert_eq!(save(&table), bytes, "the CPU writes the same bytes");
         if matches!(self.place, Place::There(_)) {
-            let mut windows = open(&self.stream, self.spec, self.arranging);
+            let mut windows =
+                open(&self.stream, self.spec, (self.way.first_seq, self.way.arranging));
             windows.read_state(&self.stream, 0, &mut &bytes[..]).expect("own bytes");
             self.place = Place::There(Box::new(windows));
             assert_eq!(self.saved(), bytes, "a loaded state writes the same bytes");
@@ -183,29 +201,22 @@ impl Walker<'_> {
 }
 
 /// The outputs of a stream, and its last state.
-fn play_there(
-    gpu: &Arc<Gpu>,
-    spec: &TableSpec,
-    steps: &[Step],
-    (cut, reload): (usize, bool),
-    (hot, arranging): (Option<usize>, Arranging),
-) -> (Vec<f32>, Vec<u8>) {
-    let (mut now_ms, mut walker) = (1_000, Walker::new(gpu, spec, arranging));
-    walker.hot = hot;
+fn walked(mut walker: Walker<'_>, steps: &[Step]) -> (Vec<f32>, Vec<u8>) {
+    let mut now_ms = 1_000;
     for step in steps {
         match *step {
             Step::Row { key, ahead_ms, value, code } => {
                 walker.rows.push(key, now_ms + ahead_ms, value, code);
                 now_ms = now_ms.max(now_ms + ahead_ms);
-                if walker.rows.keys.len() == cut {
+                if walker.rows.keys.len() == walker.way.cut {
                     walker.run();
                 }
             }
-            Step::Label { key, ahead_ms, value, code } if spec.over == Over::Labels => {
+            Step::Label { key, ahead_ms, value, code } if walker.spec.over == Over::Labels => {
                 walker.labels.push(key, now_ms + ahead_ms, value, code);
                 walker.before_rows.push(walker.rows.keys.len() as u32);
             }
-            Step::SaveAndLoad if reload => {
+            Step::SaveAndLoad if walker.way.reload => {
                 walker.run();
                 walker.reload();
             }
@@ -214,6 +225,14 @@ fn play_there(
     }
     walker.run();
     (walker.outputs.clone(), walker.saved())
+}
+
+/// The same by the CPU alone.
+fn walked_here(gpu: &Arc<Gpu>, spec: &TableSpec, steps: &[Step], way: Way) -> (Vec<f32>, Vec<u8>) {
+    let mut walker = Walker::new(gpu, spec, Way { reload: false, ..way });
+    let table = WindowTable::new(spec).expect("a legal specification");
+    walker.place = Place::Here(Box::new(table));
+    walked(walker, steps)
 }
 
 /// Where there are labels they have no codes: none comes with them on the way of the engine.
@@ -228,47 +247,6 @@ fn there(spec: TableSpec) -> TableSpec {
     TableSpec { layout, features, codes, keys_max, ..spec }
 }
 
-fn compare(
-    spec: &TableSpec,
-    steps: &[Step],
-    (cut, reload): (usize, bool),
-    kept: (Option<usize>, Arranging),
-) -> Result<(), TestCaseError> {
-    let expected = brute_force(spec, steps);
-    for gpu in tested() {
-        let (outputs, state) = play_there(&gpu, spec, steps, (cut, reload), kept);
-        prop_assert_eq!(first_difference(spec, &outputs, &expected), None, "cut {}", cut);
-        let mut here = Walker::new(&gpu, spec, kept.1);
-        let table = WindowTable::new(spec).expect("a legal specification");
-        here.place = Place::Here(Box::new(table));
-        let (_, on_cpu) = walked_here(here, steps, cut);
-        prop_assert_eq!(&state, &on_cpu, "state after cuts of {}", cut);
-    }
-    Ok(())
-}
-
-fn walked_here(mut walker: Walker<'_>, steps: &[Step], cut: usize) -> (Vec<f32>, Vec<u8>) {
-    let mut now_ms = 1_000;
-    for step in steps {
-        match *step {
-            Step::Row { key, ahead_ms, value, code } => {
-                walker.rows.push(key, now_ms + ahead_ms, value, code);
-                now_ms = now_ms.max(now_ms + ahead_ms);
-                if walker.rows.keys.len() == cut {
-                    walker.run();
-                }
-            }
-            Step::Label { key, ahead_ms, value, code } if walker.spec.over == Over::Labels => {
-                walker.labels.push(key, now_ms + ahead_ms, value, code);
-                walker.before_rows.push(walker.rows.keys.len() as u32);
-            }
-            _ => {}
-        }
-    }
-    walker.run();
-    (walker.outputs.clone(), walker.saved())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
@@ -280,11 +258,20 @@ proptest! {
         reload: bool,
         // All keys are on the host between batches, most of them, or none.
         hot in prop::sample::select(vec![None, Some(0), Some(2), Some(5)]),
+        // Numbers may wrap.
+        first_seq in prop::sample::select(vec![0, 8, 48_u32.wrapping_neg()]),
         // By one block; by many of a few calls, or each batch by one of them.
         arranging in prop::sample::select(vec![
             Arranging::default(), by_blocks(37), by_blocks(5), by_blocks(1024),
         ]),
     ) {
-        compare(&spec, &steps, (cut, reload), (hot, arranging))?;
+        let way = Way { cut, reload, hot, first_seq, arranging };
+        let expected = brute_force(&spec, &steps);
+        for gpu in tested() {
+            let (outputs, state) = walked(Walker::new(&gpu, &spec, way), &steps);
+            prop_assert_eq!(first_difference(&spec, &outputs, &expected), None, "cut {}", cut);
+            let (_, on_cpu) = walked_here(&gpu, &spec, &steps, way);
+            prop_assert_eq!(&state, &on_cpu, "state after cuts of {}", cut);
+        }
     }
 }

@@ -47,7 +47,7 @@ fn draw_columns(rows: usize, keys: u64, draw: &mut Draw, now_ms: i64) -> Columns
 impl Recorded {
     fn new(gpu: &Arc<Gpu>, arranging: Arranging) -> Recorded {
         let on = Stream::new(gpu).expect("a stream");
-        let windows = open(&on, &spec(), arranging);
+        let windows = open(&on, &spec(), (0, arranging));
         let columns = ColumnBuffers::new(gpu, [0, 2, GUARDS[0] + 2], MOST[0]).expect("memory");
         Recorded { graph: None, windows, columns, on, records: 0 }
     }
