@@ -109,17 +109,6 @@ NUMBERS unsigned within_reach(const KeyedTable& t, const KeyView& view, unsigned
   return count - entries_until(view, saturating_difference(time_ms, t.distinct_ms), count);
 }
 
-// How far back from `seq` the same code was last; NOTHING where that is beyond all windows.
-NUMBERS unsigned distance_back(const KeyedTable& t, const KeyView& view, unsigned seq,
-                               unsigned code, Word held) {
-  const unsigned reach = within_reach(t, view, seq);
-  for (unsigned back = 1; back <= reach; ++back) {
-    unsigned* chunk = chunk_at(view, seq - back);
-    if (*code_in(t, chunk, code, seq - back) == held) return back;
-  }
-  return NOTHING;
-}
-
 // Writes what a call brings as entry `seq`; distances come when all before it is there.
 NUMBERS void write_entry(const KeyedTable& t, const KeyView& view, unsigned seq, unsigned source,
                          ChunkRef* refs) {
@@ -131,13 +120,6 @@ NUMBERS void write_entry(const KeyedTable& t, const KeyView& view, unsigned seq,
     *value_in(chunk, value, seq) = admit(value_of(t, source, value));
   for (unsigned code = 0; code < t.codes; ++code)
     *code_in(t, chunk, code, seq) = code_of(t, source, code);
-}
-
-NUMBERS void write_distances(const KeyedTable& t, const KeyView& view, unsigned seq) {
-  unsigned* chunk = chunk_at(view, seq);
-  for (unsigned code = 0; code < t.codes; ++code)
-    *distance_in(t, chunk, code, seq) =
-        distance_back(t, view, seq, code, *code_in(t, chunk, code, seq));
 }
 
 NUMBERS unsigned lowest_of(unsigned mask) {
