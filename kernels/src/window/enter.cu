@@ -95,31 +95,35 @@ extern "C" __global__ void window_enter(const KeyedTable* tables, unsigned block
       (blockIdx.x % blocks_of_table) * (blockDim.x / WARP) + threadIdx.x / WARP;
   if (at >= t.standing->segments) return;
   KeySegment& segment = t.segments[at];
-  const unsigned from = segment.from, to = segment.to;
-  KeyHead& head = t.heads[static_cast<unsigned>(t.sorted[from] >> 32)];
+  KeyHead& head = t.heads[static_cast<unsigned>(t.sorted[segment.from] >> 32)];
   const bool is_late = rank_calls(t, segment, head, lane);
   __syncwarp();
-  const unsigned entered = segment.entered, held = head.end - head.first;
-  if (entered == 0 || !make_room(t, segment, head, entered, lane)) return;
-  const KeyView view = view_of(t, head);
-  ChunkRef* refs = refs_of(t, head, head.ring, head.bits);
-  if (is_late) look_ahead(t, segment, held, lane);
-  Run run = {from, to, entered, false, head.newest_ms};
-  unsigned count = held;
-  while (run.from != to) {
+  if (segment.entered == 0 || !make_room(t, segment, head, segment.entered, lane)) return;
+  Run run = {segment.from, segment.to, segment.entered, false, head.newest_ms};
+  if (is_late) look_ahead(t, segment, head.end - head.first, lane);
+  unsigned count = head.end - head.first;
+  while (run.from != segment.to) {
     __syncwarp();
-    // What is entered of the batch before the run.
-    const Word* times_ms = t.sorting + from + (count - held);
+    // Little is kept over what is read at the end of a run.
+    const KeyView view = view_of(t, head);
+    ChunkRef* refs = refs_of(t, head, head.ring, head.bits);
+    const unsigned held = head.end - head.first;
+    const Word* times_ms = t.sorting + segment.from + (count - held);
     if (is_late) run = find_run(t, segment, run.from, held, run.newest_ms, lane);
     if (run.is_late) place_run(t, view, run, count, lane);
     __syncwarp();
     enter_run(t, view, run, view.first + count, times_ms, refs, lane);
-    const long long least_ms = is_late ? least_from(t, segment, run.to) : AT_LAST_MS;
-    if (least_ms != AT_LAST_MS) read_overtaken(t, view, run, times_ms, least_ms, lane);
     count += run.entered;
+    const long long least_ms = is_late ? least_from(t, segment, run.to) : AT_LAST_MS;
+    if (least_ms != AT_LAST_MS) {
+      const unsigned overtaken = list_overtaken(t, run, least_ms, lane);
+      __syncwarp();
+      read_overtaken(t, head, run.from, overtaken, lane);
+    }
     run.from = run.to;
   }
   if (lane == 0) {
+    const KeyView view = view_of(t, head);
     const unsigned end = view.first + count;
     head.end = end;
     head.newest_ms = *time_in(chunk_at(view, end - 1), end - 1);

@@ -171,30 +171,39 @@ NUMBERS void enter_run(const KeyedTable& t, const KeyView& view, const Run& run,
   __syncwarp();
 }
 
-// Reads the rows of a run that are overtaken, where what comes behind the run is no earlier than
-// `least_ms`.
-NUMBERS void read_overtaken(const KeyedTable& t, const KeyView& view, const Run& run,
-                            const Word* times_ms, long long least_ms, unsigned lane) {
-  const auto is_overtaken = [&](unsigned source) {
-    if (!is_row(source)) return false;
-    return enters(t, source) ? least_ms < t.times_ms[source] : least_ms <= t.times_ms[source];
-  };
-  // Where all calls enter, those are overtaken that have the latest times: the last ones.
-  const unsigned from = run.to - run.from != run.entered
-                            ? run.from
-                            : run.from + earlier_in(times_ms, run.entered, least_ms + 1);
-  const unsigned calls = run.to - from;
-  // Lanes have rows side by side, and one window.
-  for (unsigned left = calls * t.window_count; left > 0;) {
-    const unsigned count = left < WARP ? left : WARP;
-    const unsigned pair = left - 1 - lane, at = from + pair % calls;
-    left -= count;
-    if (lane >= count) continue;
-    const unsigned source = t.sources[static_cast<unsigned>(t.sorted[at])];
-    if (is_overtaken(source))
-      read_window(t, view, t.windows[pair / calls], source, t.visible[at]);
+// Lists which rows of a run are overtaken, where what comes behind the run is no earlier than
+// `least_ms`, in the places of the run's calls, which are not needed any more; how many there are.
+NUMBERS unsigned list_overtaken(const KeyedTable& t, const Run& run, long long least_ms,
+                                unsigned lane) {
+  unsigned count = 0;
+  for (unsigned tile = run.from; tile < run.to; tile += WARP) {
+    const unsigned at = tile + lane;
+    const unsigned source =
+        at < run.to ? t.sources[static_cast<unsigned>(t.sorted[at])] : ENTERS_ONLY;
+    bool is_overtaken = is_row(source);
+    if (is_overtaken) {
+      const long long time_ms = t.times_ms[source];
+      is_overtaken = least_ms < time_ms || (least_ms == time_ms && !enters(t, source));
+    }
+    const unsigned who = __ballot_sync(ALL_LANES, is_overtaken ? 1 : 0);
+    if (is_overtaken) t.places[run.from + count + __popc(who & ((1u << lane) - 1))] = at;
+    count += __popc(who);
+  }
+  return count;
+}
+
+// Reads so many rows of a run, as listed: lanes have rows side by side, and one window.
+NUMBERS void read_overtaken(const KeyedTable& t, KeyHead& head, unsigned from, unsigned count,
+                            unsigned lane) {
+  for (unsigned left = count * t.window_count; left > 0;) {
+    const unsigned of_tile = left < WARP ? left : WARP, pair = left - 1 - lane;
+    if (lane < of_tile) {
+      const unsigned at = t.places[from + pair % count];
+      const unsigned source = t.sources[static_cast<unsigned>(t.sorted[at])];
+      read_window(t, view_of(t, head), t.windows[pair / count], source, t.visible[at]);
+    }
+    left -= of_tile;
   }
   __syncwarp();
-  for (unsigned at = from + lane; at < run.to; at += WARP)
-    if (is_overtaken(t.sources[static_cast<unsigned>(t.sorted[at])])) t.visible[at] = NOTHING;
+  for (unsigned i = lane; i < count; i += WARP) t.visible[t.places[from + i]] = NOTHING;
 }

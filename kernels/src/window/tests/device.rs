@@ -4,6 +4,7 @@
 mod cold;
 mod crowd;
 mod hot;
+mod late;
 
 use std::sync::Arc;
 
