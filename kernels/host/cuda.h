@@ -124,6 +124,14 @@ T atomicMax(T* at, T value) {
   }
   return was;
 }
+template <class T>
+T atomicMin(T* at, T value) {
+  std::atomic_ref<T> place(*at);
+  T was = place.load(std::memory_order_relaxed);
+  while (was > value && !place.compare_exchange_weak(was, value, std::memory_order_relaxed)) {
+  }
+  return was;
+}
 // A read that sees what atomics of other threads have written.
 template <class T>
 T __ldcg(const T* at) {

@@ -41,6 +41,7 @@ void windows() {
     std::vector<unsigned> before_rows(ROWS), sources(2 * ROWS), places(2 * ROWS), visible(2 * ROWS);
     std::vector<long long> watermarks_ms(2 * ROWS);
     std::vector<Word> sorted(2 * ROWS), sorting(2 * ROWS);
+    std::vector<unsigned> code_lists(6 * ROWS);
     std::vector<KeySegment> segments(2 * ROWS);
     t.keys = keys.data(), t.slot_of = slot_of.data(), t.heads = heads.data();
     t.free_slots = free_slots.data(), t.used = used.data(), t.rings = rings.data(), t.chunks = chunks.data();
@@ -51,7 +52,8 @@ void windows() {
     t.label_before_rows = before_rows.data(), t.sources = sources.data();
     t.places = places.data(), t.watermarks_ms = watermarks_ms.data();
     t.sorted = sorted.data(), t.sorting = sorting.data(), t.visible = visible.data();
-    t.segments = segments.data(), t.lateness_ms = 30, t.reach_ms = 420, t.distinct_ms = 400;
+    t.code_lists = code_lists.data(), t.segments = segments.data();
+    t.lateness_ms = 30, t.reach_ms = 420, t.distinct_ms = 400;
     t.key_bits = KEY_BITS, t.slots_max = SLOTS, t.chunks_max = CHUNKS, t.rings_max = RINGS;
     t.key_columns = 1, t.window_count = 2, t.reading_count = 8;
     t.rows = t.stride = ROWS, t.labels = over_labels ? ROWS : 0;

@@ -112,7 +112,7 @@ extern "C" __global__ void window_enter(const KeyedTable* tables, unsigned block
     if (is_late) run = find_run(t, segment, run.from, held, run.newest_ms, lane);
     if (run.is_late) place_run(t, view, run, count, lane);
     __syncwarp();
-    enter_run(t, view, run, view.first + count, times_ms, refs, lane);
+    enter_run(t, view, segment, run, view.first + count, times_ms, refs, lane);
     count += run.entered;
     const long long least_ms = is_late ? least_from(t, segment, run.to) : AT_LAST_MS;
     if (least_ms != AT_LAST_MS) {

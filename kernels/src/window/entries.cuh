@@ -1,5 +1,6 @@
 // What a warp does with the entries of one key: write them, add them up, make room among them.
 #pragma once
+#include "distances.cuh"
 #include "nodes.cuh"
 
 // What some values add up to; sums wrap.
@@ -102,13 +103,6 @@ NUMBERS void add_up_chunks(const KeyedTable& t, const KeyView& view, unsigned fr
   build_nodes(t, view, begin, end, lane);
 }
 
-// How many of the entries before `seq` can be in a window with it that reads `distinct`.
-NUMBERS unsigned within_reach(const KeyedTable& t, const KeyView& view, unsigned seq) {
-  const unsigned count = seq - view.first;
-  const long long time_ms = *time_in(chunk_at(view, seq), seq);
-  return count - entries_until(view, saturating_difference(time_ms, t.distinct_ms), count);
-}
-
 // Writes what a call brings as entry `seq`; distances come when all before it is there.
 NUMBERS void write_entry(const KeyedTable& t, const KeyView& view, unsigned seq, unsigned source,
                          ChunkRef* refs) {
@@ -120,43 +114,4 @@ NUMBERS void write_entry(const KeyedTable& t, const KeyView& view, unsigned seq,
     *value_in(chunk, value, seq) = admit(value_of(t, source, value));
   for (unsigned code = 0; code < t.codes; ++code)
     *code_in(t, chunk, code, seq) = code_of(t, source, code);
-}
-
-NUMBERS unsigned lowest_of(unsigned mask) {
-  return static_cast<unsigned>(__popc((mask & (~mask + 1)) - 1));
-}
-NUMBERS unsigned highest_of(unsigned mask) {
-  return static_cast<unsigned>(63 - __clzll(static_cast<long long>(mask)));
-}
-
-// The distances of entries `from..end`, by all lanes, where all before `end` are written: a tile of
-// them at a time, what is before the tile as many at a time, the newest first, until all of its
-// codes were met.
-NUMBERS void write_all_distances(const KeyedTable& t, const KeyView& view, unsigned code,
-                                 unsigned from, unsigned end, unsigned lane) {
-  for (unsigned tile = from; tile != end;) {
-    const unsigned count = end - tile < WARP ? end - tile : WARP, seq = tile + lane;
-    const bool is_one = lane < count;
-    const Word own = is_one ? *code_in(t, chunk_at(view, seq), code, seq) : 0;
-    const unsigned all = __ballot_sync(ALL_LANES, is_one);
-    const unsigned like = __match_any_sync(ALL_LANES, own) & all & ((1u << lane) - 1);
-    unsigned distance = like == 0 ? NOTHING : lane - highest_of(like);
-    unsigned open = __ballot_sync(ALL_LANES, is_one && like == 0);
-    const unsigned reach = within_reach(t, view, tile);
-    for (unsigned back = 0; open != 0 && back < reach; back += WARP) {
-      const unsigned before = tile - 1 - back - lane;
-      const bool is_held = back + lane < reach;
-      const Word other = is_held ? *code_in(t, chunk_at(view, before), code, before) : 0;
-      for (unsigned left = open; left != 0; left &= left - 1) {
-        const unsigned who = lowest_of(left);
-        const Word wanted = __shfl_sync(ALL_LANES, own, static_cast<int>(who));
-        const unsigned met = __ballot_sync(ALL_LANES, is_held && other == wanted);
-        if (met == 0) continue;
-        open &= ~(1u << who);
-        if (lane == who) distance = lane + 1 + back + lowest_of(met);
-      }
-    }
-    if (is_one) *distance_in(t, chunk_at(view, seq), code, seq) = distance;
-    tile += count;
-  }
 }

@@ -154,8 +154,9 @@ NUMBERS void move_apart(const KeyedTable& t, const KeyView& view, const Word* ti
 
 // Enters a run whose entries have their places, behind entry `end` or, where it is late, among
 // those before.
-NUMBERS void enter_run(const KeyedTable& t, const KeyView& view, const Run& run, unsigned end,
-                       const Word* times_ms, ChunkRef* refs, unsigned lane) {
+NUMBERS void enter_run(const KeyedTable& t, const KeyView& view, const KeySegment& segment,
+                       const Run& run, unsigned end, const Word* times_ms, ChunkRef* refs,
+                       unsigned lane) {
   const unsigned from = run.is_late ? view.first + t.visible[run.from] : end;
   if (run.is_late) move_apart(t, view, times_ms, run.entered, from, end, refs, lane);
   __syncwarp();
@@ -164,8 +165,7 @@ NUMBERS void enter_run(const KeyedTable& t, const KeyView& view, const Run& run,
     if (enters(t, source)) write_entry(t, view, view.first + t.visible[at], source, refs);
   }
   __syncwarp();
-  for (unsigned code = 0; t.has_distincts && code < t.codes; ++code)
-    write_all_distances(t, view, code, from, end + run.entered, lane);
+  write_distances_of(t, view, segment, from, end + run.entered, lane);
   __syncwarp();
   add_up_chunks(t, view, from, end + run.entered, lane);
   __syncwarp();

@@ -111,6 +111,7 @@ struct KeyedTable {
   unsigned has_extremes, has_distincts;  // whether `min` or `max` is read, and `distinct`
   unsigned first_seq;  // of a new key: any multiple of CHUNK will do
   unsigned unused;
+  unsigned* code_lists;  // [rows + labels, 3], for distances.cuh
 };
 
 // The entries of a key.

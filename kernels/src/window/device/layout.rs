@@ -159,9 +159,10 @@ pub(super) struct TableArgued {
     pub has_distincts: u32,
     pub first_seq: u32,
     pub unused: u32,
+    pub code_lists: u64,
 }
 
-// SAFETY: numbers only, without padding: 32, 24, 16, 64, 200, 32 and 336 bytes.
+// SAFETY: numbers only, without padding: 32, 24, 16, 64, 200, 32 and 344 bytes.
 unsafe impl Plain for WindowArgued {}
 // SAFETY: as above.
 unsafe impl Plain for ReadingArgued {}
@@ -180,7 +181,7 @@ const _: () = {
     assert!(size_of::<WindowArgued>() == 32 && size_of::<ReadingArgued>() == 24);
     assert!(size_of::<ChunkRef>() == 16 && size_of::<KeyHead>() == 64);
     assert!(size_of::<Standing>() == 200 && size_of::<Segment>() == 32);
-    assert!(size_of::<TableArgued>() == 336);
+    assert!(size_of::<TableArgued>() == 344);
 };
 
 /// What a GPU computes of a table.

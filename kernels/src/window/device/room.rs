@@ -296,6 +296,7 @@ impl Room {
         argument.rows_at[3] = self.columns.address();
         argument.labels_at = self.labels.addresses();
         argument.work = self.work.addresses();
+        argument.code_lists = self.work.code_lists();
         argument.key_bits = self.key_bits;
         argument.slots_max = small(self.heads.len());
         argument.chunks_max = small(self.chunks_max());

@@ -105,6 +105,7 @@ pub(super) struct Work {
     sorting: Buffer<u64>,
     visible: Buffer<u32>,
     segments: Buffer<Segment>,
+    code_lists: Buffer<u32>,
 }
 
 impl Work {
@@ -117,6 +118,7 @@ impl Work {
             sorting: Buffer::new(gpu, 0)?,
             visible: Buffer::new(gpu, 0)?,
             segments: Buffer::new(gpu, 0)?,
+            code_lists: Buffer::new(gpu, 0)?,
         })
     }
 
@@ -128,7 +130,8 @@ impl Work {
         self.sorted.reserve(calls)?;
         self.sorting.reserve(calls)?;
         self.visible.reserve(calls)?;
-        self.segments.reserve(calls)
+        self.segments.reserve(calls)?;
+        self.code_lists.reserve(3 * calls)
     }
 
     /// As [`TableArgued::work`](super::layout::TableArgued::work).
@@ -144,12 +147,17 @@ impl Work {
         ]
     }
 
+    /// As [`TableArgued::code_lists`](super::layout::TableArgued::code_lists).
+    pub fn code_lists(&self) -> u64 {
+        self.code_lists.address()
+    }
+
     /// Bytes of device memory.
     pub fn bytes(&self) -> usize {
         let by_call = self.sources.byte_count() + self.places.byte_count();
         let sorted = self.sorted.byte_count() + self.sorting.byte_count();
         let seen = self.watermarks_ms.byte_count() + self.visible.byte_count();
-        by_call + sorted + seen + self.segments.byte_count()
+        by_call + sorted + seen + self.segments.byte_count() + self.code_lists.byte_count()
     }
 }
 

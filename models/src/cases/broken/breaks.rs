@@ -121,6 +121,37 @@ pub(super) const BREAKS: &[Break] = &[
         "",
     ),
     (
+        "a node joins one that is not beside the other",
+        "src/window/nodes.cuh",
+        "1u << (joined - 1), held",
+        "1u << (joined - 2), held",
+    ),
+    (
+        "only the first of the nodes is made again",
+        "src/window/nodes.cuh",
+        "const unsigned chunks = (end - begin + CHUNK - 1) / CHUNK;",
+        "const unsigned chunks = 1;",
+    ),
+    (
+        "codes of a node are as far from the end of another",
+        "src/window/nodes.cuh",
+        "further = farthest + back * CHUNK;",
+        "further = farthest;",
+    ),
+    ("a code is met once more", "src/window/distances.cuh", "        open &= ~(1u << who);\n", ""),
+    (
+        "a code was last where the batch has it first",
+        "src/window/distances.cuh",
+        ".latest = seq + (highest_of(likes) - lane);",
+        ".latest = seq;",
+    ),
+    (
+        "any like that is older will do",
+        "src/window/distances.cuh",
+        "was = atomicMin(",
+        "was = atomicExch(",
+    ),
+    (
         "a late entry goes before those of its time",
         "src/window/leave.cu",
         "time_of(t, source), end - view.first)",
