@@ -150,10 +150,11 @@ impl WindowWork {
         for row in 0..rows {
             now_ms += (draw.bits() % (2 * STEP_MS)) as i64;
             let is_late = shape.has_all && draw.unit() < 0.02;
-            times_ms.push(now_ms - if is_late { (draw.bits() % 1200) as i64 } else { 0 });
+            let time_ms = now_ms - if is_late { (draw.bits() % 1200) as i64 } else { 0 };
+            times_ms.push(time_ms);
             if shape.has_all && draw.unit() < 0.2 {
                 labels.keys.push(draw.bits() % 50);
-                labels.times_ms.push(now_ms);
+                labels.times_ms.push(time_ms);
                 labels.values.push((draw.bits() % 2) as f32);
                 labels.before_rows.push(row as u32);
             }
