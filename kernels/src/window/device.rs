@@ -18,8 +18,13 @@
 //! next batch has to be brought home ([`DeviceWindows::prepare`]): whom a limit evicts depends on
 //! the order of all rows of all keys, and is left to the CPU. A table larger than the memory of the
 //! GPU has its idle keys on the host (`device/moves.rs`, which has the limits of that). A batch has
-//! at most 2^24 calls, a key at most 2^31 entries. `min`, `max` and `distinct` look through their
-//! window, eight entries at a time (`distinct` one), where the CPU keeps what it knows of them.
+//! at most 2^24 calls, a key at most 2^31 entries.
+//!
+//! `min` and `max` take steps by the logarithm of their window's entries (`window/nodes.cuh`), and
+//! `distinct` so many for each chunk of eight entries with a code that counts. What a batch brings
+//! to a key is looked for among the entries before it once (`window/distances.cuh`), as far as the
+//! widest window with `distinct` reaches; a late entry by itself. `last` goes back over missing
+//! values one by one.
 
 mod cold;
 mod layout;
@@ -87,7 +92,7 @@ impl DeviceWindows {
     }
 
     /// Lets the entries of new keys be numbered from here on.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "double"))]
     pub(crate) fn begin_at(&mut self, first_seq: u32) {
         self.tables.iter_mut().for_each(|table| table.first_seq = first_seq);
     }
