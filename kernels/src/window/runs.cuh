@@ -158,8 +158,8 @@ NUMBERS void enter_run(const KeyedTable& t, const KeyView& view, const KeySegmen
                        const Run& run, unsigned end, const Word* times_ms, ChunkRef* refs,
                        unsigned lane) {
   const unsigned from = run.is_late ? view.first + t.visible[run.from] : end;
+  // What moves and what is written behind it have different places, and were read before.
   if (run.is_late) move_apart(t, view, times_ms, run.entered, from, end, refs, lane);
-  __syncwarp();
   for (unsigned at = run.from + lane; at < run.to; at += WARP) {
     const unsigned source = t.sources[static_cast<unsigned>(t.sorted[at])];
     if (enters(t, source)) write_entry(t, view, view.first + t.visible[at], source, refs);

@@ -93,7 +93,8 @@ struct KeyedTable {
   const float* label_values;         // [values, labels]
   const Word* label_codes;           // [codes, labels]
   const unsigned* label_before_rows; // not decreasing
-  // Room for a batch: [rows + labels].
+  // Room for a batch: [rows + labels]. What the calls of a key have of places, watermarks and
+  // sorting is free for the key's own use when they are sorted (runs.cuh).
   unsigned* sources;
   unsigned* places;
   long long* watermarks_ms;

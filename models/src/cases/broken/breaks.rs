@@ -339,10 +339,10 @@ pub(super) const RACES: &[Break] = &[
         "    if (is_one) *time_in",
     ),
     (
-        "before a late entry is looked at by all lanes",
-        "src/window/runs.cuh",
-        "  __syncwarp();\n  write_distances_of",
-        "  write_distances_of",
+        "before overtaken rows are read by all lanes",
+        "src/window/enter.cu",
+        "      __syncwarp();\n      read_overtaken",
+        "      read_overtaken",
     ),
     (
         "before the places of a run are written that it was found by",
