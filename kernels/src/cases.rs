@@ -212,6 +212,13 @@ pub const CASES: &[Case] = &[
         rows: BATCH,
         open: |rows, seed| WindowWork::open((rows, seed), windows::BUSY),
     },
+    Case {
+        kernel: "window",
+        shape: "a key that most rows have, from two sources in turns, labels, every aggregate",
+        bytes_per_row: (2 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,
+        rows: BATCH,
+        open: |rows, seed| WindowWork::open((rows, seed), windows::TURNS),
+    },
 ];
 
 /// Numbers drawn from a seed.

@@ -26,6 +26,8 @@ pub(super) struct Shape {
     has_all: bool,
     /// The share of rows that come after newer ones.
     late: f32,
+    /// Rows in a row of each of two sources over the same time; 0 for one source.
+    stretch: usize,
     /// Keys that stay on the GPU after a batch, where not all do.
     hot: Option<usize>,
     /// Keys of the first column; one is seen more than the others.
@@ -41,6 +43,7 @@ pub(super) const WIDE: Shape = Shape {
     keys: 7,
     has_all: false,
     late: 0.0,
+    stretch: 0,
     hot: None,
     most: 100,
     // Minutes to a day.
@@ -52,6 +55,7 @@ pub(super) const EVERYTHING: Shape = Shape {
     keys: 2,
     has_all: true,
     late: 0.02,
+    stretch: 0,
     hot: None,
     most: 100,
     seconds: &[1, 3, 12],
@@ -65,6 +69,8 @@ pub(super) const COLD: Shape = Shape { hot: Some(5), ..EVERYTHING };
 /// Rows in order, a third of them of one key, and long windows.
 pub(super) const BUSY: Shape =
     Shape { keys: 1, late: 0.0, most: 30, seconds: &[10, 300, 3600], ..EVERYTHING };
+/// Most rows have one key, and come from two sources that take turns.
+pub(super) const TURNS: Shape = Shape { keys: 1, stretch: 20, most: 3, ..EVERYTHING };
 
 pub(super) struct WindowWork {
     shape: Shape,
@@ -160,17 +166,34 @@ fn specs(shape: Shape) -> Vec<(TableSpec, TableColumns)> {
         .collect()
 }
 
+/// Times of rows, and how much time passes.
+fn times_of(rows: usize, shape: Shape, draw: &mut Draw) -> (Vec<i64>, i64) {
+    let mut now_ms = 0;
+    let mut time = || {
+        now_ms += (draw.bits() % (2 * STEP_MS)) as i64;
+        let is_late = shape.late > 0.0 && draw.unit() < shape.late;
+        now_ms - if is_late { (draw.bits() % 1200) as i64 } else { 0 }
+    };
+    let mut times_ms: Vec<i64> = (0..rows).map(|_| time()).collect();
+    if shape.stretch > 0 {
+        for turn in times_ms.chunks_mut(2 * shape.stretch) {
+            let odd = turn.iter().skip(1).step_by(2);
+            let taken: Vec<i64> = turn.iter().step_by(2).chain(odd).copied().collect();
+            turn.copy_from_slice(&taken);
+        }
+    }
+    (times_ms, now_ms + 1)
+}
+
 impl WindowWork {
     pub fn open((rows, seed): (usize, u64), shape: Shape) -> Result<Box<dyn Work>, TableError> {
         let (mut draw, specs) = (Draw::new(seed), specs(shape));
-        let (mut now_ms, mut times_ms, mut labels) = (0, Vec::new(), LabelColumns::default());
-        for row in 0..rows {
-            now_ms += (draw.bits() % (2 * STEP_MS)) as i64;
-            let is_late = shape.late > 0.0 && draw.unit() < shape.late;
-            times_ms.push(now_ms - if is_late { (draw.bits() % 1200) as i64 } else { 0 });
+        let (times_ms, span_ms) = times_of(rows, shape, &mut draw);
+        let mut labels = LabelColumns::default();
+        for (row, &time_ms) in times_ms.iter().enumerate() {
             if shape.has_all && draw.unit() < 0.2 {
-                labels.keys.push(draw.bits() % 50);
-                labels.times_ms.push(now_ms);
+                labels.keys.push(draw.bits() % (shape.most / 2).max(2));
+                labels.times_ms.push(time_ms);
                 labels.values.push((draw.bits() % 2) as f32);
                 labels.before_rows.push(row as u32);
             }
@@ -189,7 +212,7 @@ impl WindowWork {
             here: here.collect::<Result<_, _>>()?,
             numbers: (0..rows * NUMBERS).map(|_| draw.number()).collect(),
             out: vec![0.0; rows * width],
-            span_ms: now_ms + 1,
+            span_ms,
             there: None,
             shape,
             specs,

@@ -7,9 +7,10 @@
 //!
 //! 1. `window/arrange.cu`: which calls are accepted, and the calls sorted by key; a block a table.
 //!    Where calls are many, several launches of many blocks (`window/wide.cu`).
-//! 2. `window/enter.cu`: room is made and entries are written, a warp a key.
+//! 2. `window/enter.cu`: room is made and entries are written, a warp a key; where some are late,
+//!    they are merged by runs (`window/runs.cuh`), and rows that later ones overtake are read.
 //! 3. `window/read.cu`: a thread has one window of one row.
-//! 4. `window/leave.cu`: keys with late entries are walked call by call; old entries leave.
+//! 4. `window/leave.cu`: old entries leave.
 //!
 //! Nothing waits in between: there is room for whatever a batch may bring before it is given
 //! (`device/room.rs`), from what the table was known to hold and what was given since.
@@ -24,8 +25,8 @@
 //! `min` and `max` take steps by the logarithm of their window's entries (`window/nodes.cuh`), and
 //! `distinct` so many for each chunk of eight entries with a code that counts. What a batch brings
 //! to a key is looked for among the entries before it once (`window/distances.cuh`), as far as the
-//! widest window with `distinct` reaches; a late entry by itself. `last` goes back over missing
-//! values one by one.
+//! widest window with `distinct` reaches; where some are late, once a run. `last` goes back over
+//! missing values one by one.
 
 mod arranging;
 mod cold;

@@ -19,23 +19,6 @@ NUMBERS Word code_at(const KeyedTable& t, const KeyView& view, unsigned code, un
   return *code_in(t, chunk_at(view, seq), code, seq);
 }
 
-// How far back from `seq` the same code was last; NOTHING where that is beyond all windows.
-NUMBERS unsigned distance_back(const KeyedTable& t, const KeyView& view, unsigned seq,
-                               unsigned code, Word held) {
-  const unsigned reach = within_reach(t, view, seq);
-  for (unsigned back = 1; back <= reach; ++back)
-    if (code_at(t, view, code, seq - back) == held) return back;
-  return NOTHING;
-}
-
-// The distances of one entry.
-NUMBERS void write_distances(const KeyedTable& t, const KeyView& view, unsigned seq) {
-  unsigned* chunk = chunk_at(view, seq);
-  for (unsigned code = 0; code < t.codes; ++code)
-    *distance_in(t, chunk, code, seq) =
-        distance_back(t, view, seq, code, *code_in(t, chunk, code, seq));
-}
-
 NUMBERS unsigned lowest_of(unsigned mask) {
   return static_cast<unsigned>(__popc((mask & (~mask + 1)) - 1));
 }

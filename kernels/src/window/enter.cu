@@ -1,15 +1,16 @@
-// What a batch brings to each key enters: a warp for each. Room is made, and where the entries are
-// in order they are written and added up; what is late is left to the walk in leave.cu.
+// What a batch brings to each key enters: a warp for each. Room is made, and the entries are written
+// and added up: at once where they are in order, else run by run (runs.cuh).
 //
 // Chunks and rings are only taken in this launch.
-#include "entries.cuh"
+#include "runs.cuh"
 #include "stores.cuh"
 
-// Ranks the calls of a key that enter, says how many entries each call sees, and whether one is
-// out of order.
+// Ranks the calls of a key that enter, says how many entries each call finds there, and whether one
+// is out of order.
 NUMBERS bool rank_calls(const KeyedTable& t, KeySegment& segment, const KeyHead& head,
                         unsigned lane) {
   long long newest_ms = head.newest_ms, watermark_ms = static_cast<long long>(1ull << 63);
+  const unsigned held = head.end - head.first;
   unsigned entered = 0, is_late = 0;
   for (unsigned tile = segment.from; tile < segment.to; tile += WARP) {
     const unsigned at = tile + lane;
@@ -18,7 +19,7 @@ NUMBERS bool rank_calls(const KeyedTable& t, KeySegment& segment, const KeyHead&
     const bool is_in = at < segment.to && enters(t, source);
     const unsigned who = __ballot_sync(ALL_LANES, is_in);
     if (at < segment.to)
-      t.visible[at] = head.end + entered + __popc(who & ((1u << lane) - 1));
+      t.visible[at] = held + entered + __popc(who & ((1u << lane) - 1));
     // The newest of those up to each lane.
     const long long own_ms = is_in ? time_of(t, source) : newest_ms;
     long long until_ms = own_ms;
@@ -94,28 +95,37 @@ extern "C" __global__ void window_enter(const KeyedTable* tables, unsigned block
       (blockIdx.x % blocks_of_table) * (blockDim.x / WARP) + threadIdx.x / WARP;
   if (at >= t.standing->segments) return;
   KeySegment& segment = t.segments[at];
-  const unsigned from = segment.from, to = segment.to;
-  KeyHead& head = t.heads[static_cast<unsigned>(t.sorted[from] >> 32)];
+  KeyHead& head = t.heads[static_cast<unsigned>(t.sorted[segment.from] >> 32)];
   const bool is_late = rank_calls(t, segment, head, lane);
   __syncwarp();
-  const unsigned entered = segment.entered, end = head.end;
-  if (entered == 0 || !make_room(t, segment, head, entered, lane)) return;
-  if (is_late) {
-    if (lane == 0) head.bits |= IS_LATE;
-    return;
+  if (segment.entered == 0 || !make_room(t, segment, head, segment.entered, lane)) return;
+  Run run = {segment.from, segment.to, segment.entered, false, head.newest_ms};
+  if (is_late) look_ahead(t, segment, head.end - head.first, lane);
+  unsigned count = head.end - head.first;
+  while (run.from != segment.to) {
+    __syncwarp();
+    // Little is kept over what is read at the end of a run.
+    const KeyView view = view_of(t, head);
+    ChunkRef* refs = refs_of(t, head, head.ring, head.bits);
+    const unsigned held = head.end - head.first;
+    const Word* times_ms = t.sorting + segment.from + (count - held);
+    if (is_late) run = find_run(t, segment, run.from, held, run.newest_ms, lane);
+    if (run.is_late) place_run(t, view, run, count, lane);
+    __syncwarp();
+    enter_run(t, view, segment, run, view.first + count, times_ms, refs, lane);
+    count += run.entered;
+    const long long least_ms = is_late ? least_from(t, segment, run.to) : AT_LAST_MS;
+    if (least_ms != AT_LAST_MS) {
+      const unsigned overtaken = list_overtaken(t, run, least_ms, lane);
+      __syncwarp();
+      read_overtaken(t, head, run.from, overtaken, lane);
+    }
+    run.from = run.to;
   }
-  const KeyView view = view_of(t, head);
-  ChunkRef* refs = refs_of(t, head, head.ring, head.bits);
-  for (unsigned i = from + lane; i < to; i += WARP) {
-    const unsigned source = t.sources[static_cast<unsigned>(t.sorted[i])];
-    if (enters(t, source)) write_entry(t, view, t.visible[i], source, refs);
-  }
-  __syncwarp();
-  write_distances_of(t, view, segment, end, end + entered, lane);
-  __syncwarp();
-  add_up_chunks(t, view, end, end + entered, lane);
   if (lane == 0) {
-    head.end = end + entered;
-    head.newest_ms = *time_in(chunk_at(view, end + entered - 1), end + entered - 1);
+    const KeyView view = view_of(t, head);
+    const unsigned end = view.first + count;
+    head.end = end;
+    head.newest_ms = *time_in(chunk_at(view, end - 1), end - 1);
   }
 }

@@ -1,5 +1,5 @@
 // The windows of a batch, read: a thread has one window of one row. Every entry of the batch is in
-// its place before; how many of them each row sees is known from its rank.
+// its place before; how many of the first each row sees is known from when they entered.
 #include "readings.cuh"
 
 extern "C" __global__ void window_read(const KeyedTable* tables, unsigned blocks_of_table) {
@@ -13,8 +13,9 @@ extern "C" __global__ void window_read(const KeyedTable* tables, unsigned blocks
   const unsigned slot = static_cast<unsigned>(sorted >> 32);
   if (slot == NOTHING) return;
   const unsigned source = t.sources[static_cast<unsigned>(sorted)];
-  KeyHead& head = t.heads[slot];
-  if (!is_row(source) || (head.bits & IS_LATE) != 0) return;
-  const KeyView view = view_of(t, head);
-  read_window(t, view, t.windows[window], source, t.visible[place] - head.first);
+  // What was overtaken by late entries was read when they entered.
+  const unsigned seen = t.visible[place];
+  if (!is_row(source) || seen == NOTHING) return;
+  const KeyView view = view_of(t, t.heads[slot]);
+  read_window(t, view, t.windows[window], source, seen);
 }

@@ -15,8 +15,6 @@ constexpr unsigned CHUNK = 8;
 constexpr unsigned NOTHING = 0xffffffffu;
 // A call is a row, or with this bit something that enters without asking: a label.
 constexpr unsigned ENTERS_ONLY = 0x80000000u;
-// In `KeyHead::bits`: this batch has entries of the key that are out of order.
-constexpr unsigned IS_LATE = 0x80000000u;
 constexpr unsigned RING_CLASSES = 30;
 
 enum AggregateKind : unsigned { COUNT, RATE, SINCE, DISTINCT, SUM, MEAN, STD, MIN, MAX, LAST, RATIO };
@@ -106,13 +104,14 @@ struct KeyedTable {
   const float* label_values;         // [values, labels]
   const Word* label_codes;           // [codes, labels]
   const unsigned* label_before_rows; // not decreasing
-  // Room for a batch: [rows + labels].
+  // Room for a batch: [rows + labels]. What the calls of a key have of places, watermarks and
+  // sorting is free for the key's own use when they are sorted (runs.cuh).
   unsigned* sources;
   unsigned* places;
   long long* watermarks_ms;
   Word* sorted;  // slot and call
   Word* sorting;
-  unsigned* visible;
+  unsigned* visible;  // how many of the key's entries a call sees; NOTHING for a row that is read
   KeySegment* segments;
   WideStretch* stretches;  // one for each stretch of a wide batch
   long long lateness_ms, reach_ms;
@@ -151,7 +150,7 @@ NUMBERS ChunkRef* refs_of(const KeyedTable& t, KeyHead& head, unsigned ring, uns
 }
 
 NUMBERS KeyView view_of(const KeyedTable& t, KeyHead& head) {
-  const unsigned bits = head.bits & ~IS_LATE;
+  const unsigned bits = head.bits;
   return {refs_of(t, head, head.ring, bits), t.chunks, (1u << bits) - 1, head.first, t.chunk_words};
 }
 

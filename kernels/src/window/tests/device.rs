@@ -4,6 +4,7 @@
 mod cold;
 mod crowd;
 mod hot;
+mod late;
 mod recorded;
 
 use std::sync::Arc;
