@@ -1,5 +1,5 @@
-// What a batch brings to each key enters: a warp for each. Room is made, and the entries are written
-// and added up: at once where they are in order, else run by run (runs.cuh).
+// What a batch brings to each key enters: a warp for each. Room is made, and the entries are
+// written and added up: at once where they are in order, else run by run (runs.cuh).
 //
 // Chunks and rings are only taken in this launch.
 #include "runs.cuh"
