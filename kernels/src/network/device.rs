@@ -236,8 +236,8 @@ impl DeviceNetwork {
         unsafe { stream.launch(launch, &[Argument::of(&network), Argument::of(&rows)]) }
     }
 
-    /// Predictions of the rows, without waiting; `unit` is mean and deviation of targets. Without
-    /// one predictions of a regression are outputs, in the unit of the targets.
+    /// Predictions of the rows, without waiting; of a regression by mean and deviation of targets,
+    /// or, without a `unit`, in theirs.
     ///
     /// # Shapes
     /// `predictions`: `[rows, outputs]` or longer.
@@ -268,8 +268,7 @@ impl DeviceNetwork {
         };
         let mut network = self.argument(stride, unit.unwrap_or([0.0, 1.0]));
         network.numbers[3] = u32::from(unit.is_none());
-        let rows = rows.argument();
-        let to = predictions.address();
+        let (rows, to) = (rows.argument(), predictions.address());
         let arguments = [Argument::of(&network), Argument::of(&rows), Argument::of(&to)];
         // SAFETY: the kernel's arguments, whose shapes were checked; the room is that of as many
         // blocks.

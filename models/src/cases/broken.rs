@@ -5,6 +5,7 @@
 //! library and run by a process of its own.
 
 mod breaks;
+mod races;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -12,7 +13,8 @@ use std::process::{Command, Output};
 use pelton_kernels::device::double::Double;
 
 use super::tests::first_difference;
-use breaks::{BREAKS, Break, RACES};
+use breaks::{BREAKS, Break};
+use races::RACES;
 
 /// The library that this process is to try.
 const LIBRARY: &str = "PELTON_BROKEN_KERNELS";

@@ -16,7 +16,7 @@ pub trait Scorer {
     fn place(&self) -> [u64; 2];
 
     /// Lets whatever is given to this stream from now on begin behind the learning that is under
-    /// way; asked for before each [`Scorer::give`], and each time that what was given is done again.
+    /// way; asked for before each [`Scorer::give`], and whenever what was given is done again.
     ///
     /// # Errors
     /// [`DeviceError`].
