@@ -49,9 +49,9 @@ pub fn binary_config() -> Config {
 /// Everything about a row but where it was read.
 pub fn row(slot: &Slot, row: usize) -> impl PartialEq + std::fmt::Debug + use<> {
     let texts = slot.texts.len() / slot.rows;
-    let bits: Vec<u32> = slot.numbers.column(row).iter().map(|x| x.to_bits()).collect();
+    let bits: Vec<u32> = slot.numbers.row(row).map(f32::to_bits).collect();
     let texts: Vec<Vec<u8>> =
         (0..texts).map(|text| slot.texts.get(row * texts + text).to_vec()).collect();
-    let categories = slot.categories.column(row).to_vec();
+    let categories: Vec<u64> = slot.categories.row(row).collect();
     (slot.ids[row], slot.times_ms[row], bits, categories, texts, slot.raw.get(row).to_vec())
 }
