@@ -2,7 +2,8 @@
 //! whatever the fuzzer has made. A record may be refused; its neighbours may not notice.
 
 use pelton::config::Config;
-use pelton::ring::Slot;
+use pelton::ring::{Position, Slot};
+use pelton::source::decode::{self, MessageParts, Names};
 
 /// Every kind of column.
 const CONFIG: &str = "
@@ -44,6 +45,31 @@ pub fn config() -> Config {
 /// The configuration of the target that decodes binary records.
 pub fn binary_config() -> Config {
     Config::parse(BINARY).expect("a valid configuration")
+}
+
+/// Any bytes between two good events are a row or one reject, and those two are as they are alone.
+pub fn spares_its_neighbours(config: &Config, names: &Names, payloads: [&[u8]; 3]) {
+    let [before, payload, after] = payloads;
+    let alone = decoded(config, names, &[before, after]);
+    assert_eq!(alone.rows, 2);
+    let slot = decoded(config, names, &payloads);
+    assert_eq!((slot.consumed, slot.rows + slot.rejects.len()), (3, 3));
+    assert_eq!(row(&slot, 0), row(&alone, 0));
+    assert_eq!(row(&slot, slot.rows - 1), row(&alone, 1));
+    if let Some(reject) = slot.rejects.first() {
+        assert_eq!((&*reject.bytes, reject.position.offset), (payload, 1));
+    }
+}
+
+fn decoded(config: &Config, names: &Names, payloads: &[&[u8]]) -> Slot {
+    let schema = &config.event.schema;
+    let mut slot = Slot::new(schema, payloads.len());
+    let span = slot.span_index(&"topic".into(), 0);
+    for (offset, payload) in (0..).zip(payloads) {
+        let message = MessageParts { payload, ..MessageParts::default() };
+        decode::event(schema, names, &mut slot, &message, Position { span, offset });
+    }
+    slot
 }
 
 /// Everything about a row but where it was read.

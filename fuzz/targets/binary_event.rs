@@ -5,9 +5,8 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use pelton::config::Config;
-use pelton::ring::{Position, Slot};
-use pelton::source::decode::{self, MessageParts, Names};
-use pelton_fuzz::{binary_config, row};
+use pelton::source::decode::Names;
+use pelton_fuzz::{binary_config, spares_its_neighbours};
 
 static CONFIG: LazyLock<Config> = LazyLock::new(binary_config);
 
@@ -20,27 +19,7 @@ fn good(id: u64) -> Vec<u8> {
     record
 }
 
-fn decoded(payloads: &[&[u8]]) -> Slot {
-    let schema = &CONFIG.event.schema;
-    let names = Names::of_events(&CONFIG);
-    let mut slot = Slot::new(schema, payloads.len());
-    let span = slot.span_index(&"topic".into(), 0);
-    for (offset, payload) in (0..).zip(payloads) {
-        let message = MessageParts { payload, ..MessageParts::default() };
-        decode::event(schema, &names, &mut slot, &message, Position { span, offset });
-    }
-    slot
-}
-
 fuzz_target!(|payload: &[u8]| {
-    let (before, after) = (good(1), good(2));
-    let alone = decoded(&[&before, &after]);
-    assert_eq!(alone.rows, 2);
-    let slot = decoded(&[&before, payload, &after]);
-    assert_eq!((slot.consumed, slot.rows + slot.rejects.len()), (3, 3));
-    assert_eq!(row(&slot, 0), row(&alone, 0));
-    assert_eq!(row(&slot, slot.rows - 1), row(&alone, 1));
-    if let Some(reject) = slot.rejects.first() {
-        assert_eq!((&*reject.bytes, reject.position.offset), (payload, 1));
-    }
+    let names = Names::of_events(&CONFIG);
+    spares_its_neighbours(&CONFIG, &names, [&good(1), payload, &good(2)]);
 });
