@@ -74,6 +74,10 @@ pub type Open = fn(usize, u64) -> Result<Box<dyn Work>, TableError>;
 /// A wide batch.
 pub const BATCH: usize = 1 << 14;
 
+/// Bytes of a row in a window table with every aggregate: a row in, an entry out, its head read and
+/// written, and for each of three windows eight sectors and seventeen features.
+const EVERY_AGGREGATE: f64 = (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4)) as f64;
+
 /// The cases of the kernels in this crate.
 pub const CASES: &[Case] = &[
     Case {
@@ -186,14 +190,14 @@ pub const CASES: &[Case] = &[
     Case {
         kernel: "window",
         shape: "2 keys and labels, every aggregate, late rows",
-        bytes_per_row: (3 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,
+        bytes_per_row: 3.0 * EVERY_AGGREGATE,
         rows: BATCH,
         open: |rows, seed| WindowWork::open((rows, seed), windows::EVERYTHING),
     },
     Case {
         kernel: "window",
         shape: "the same, in order by many small blocks",
-        bytes_per_row: (3 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,
+        bytes_per_row: 3.0 * EVERY_AGGREGATE,
         rows: BATCH,
         open: |rows, seed| WindowWork::open((rows, seed), windows::MANY_BLOCKS),
     },
@@ -201,21 +205,21 @@ pub const CASES: &[Case] = &[
         kernel: "window",
         shape: "the same, most keys on the host",
         // What moves to and fro is not counted.
-        bytes_per_row: (3 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,
+        bytes_per_row: 3.0 * EVERY_AGGREGATE,
         rows: BATCH,
         open: |rows, seed| WindowWork::open((rows, seed), windows::COLD),
     },
     Case {
         kernel: "window",
         shape: "a key that a third of the rows have, every aggregate, windows of an hour",
-        bytes_per_row: (2 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,
+        bytes_per_row: 2.0 * EVERY_AGGREGATE,
         rows: BATCH,
         open: |rows, seed| WindowWork::open((rows, seed), windows::BUSY),
     },
     Case {
         kernel: "window",
         shape: "a key that most rows have, from two sources in turns, labels, every aggregate",
-        bytes_per_row: (2 * (20 + 40 + 2 * 64 + 3 * (8 * 32 + 17 * 4))) as f64,
+        bytes_per_row: 2.0 * EVERY_AGGREGATE,
         rows: BATCH,
         open: |rows, seed| WindowWork::open((rows, seed), windows::TURNS),
     },

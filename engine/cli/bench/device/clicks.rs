@@ -76,11 +76,11 @@ pub(super) fn measure_small(
     small::measure(gpu, effort, upload)
 }
 
-/// What can be of the way on a GPU: its name, and the bytes it moves and must move at least.
-const WAYS: [(&str, Kind, f64); 3] = [
-    ("fused", Kind { is_fused: true, has_windows: false }, FUSED),
-    ("unfused", Kind { is_fused: false, has_windows: false }, UNFUSED),
-    ("with_windows", Kind { is_fused: true, has_windows: true }, f64::NAN),
+/// The ways on a GPU, and the bytes of an event that each moves where that is counted.
+const WAYS: [(&str, Kind, Option<f64>); 3] = [
+    ("fused", Kind { is_fused: true, has_windows: false }, Some(FUSED)),
+    ("unfused", Kind { is_fused: false, has_windows: false }, Some(UNFUSED)),
+    ("with_windows", Kind { is_fused: true, has_windows: true }, None),
 ];
 
 pub(super) fn measure(
@@ -139,7 +139,7 @@ fn measure_there(
             "floor_bytes_per_event": floor,
             "share_of_floor": rate * floor / memory,
         });
-        if moved.is_finite() {
+        if let Some(moved) = moved {
             figures[name]["moved_bytes_per_event"] = json!(moved);
             figures[name]["share_of_memory_rate"] = json!(rate * moved / memory);
         }
@@ -227,6 +227,17 @@ impl Slot {
     fn rows(&self) -> usize {
         self.labels.len()
     }
+
+    fn columns<'a>(&'a self, given: &'a [f32]) -> Columns<'a> {
+        Columns {
+            rows: self.rows(),
+            stride: self.rows(),
+            times_ms: &self.times_ms,
+            numbers: &self.numbers,
+            categories: &self.categories,
+            given,
+        }
+    }
 }
 
 /// The way on the CPU, by one thread.
@@ -263,14 +274,8 @@ impl Here {
             if let Some(windows) = &mut self.windows {
                 windows.run(slot)?;
             }
-            let columns = Columns {
-                rows,
-                stride: rows,
-                times_ms: &slot.times_ms,
-                numbers: &slot.numbers,
-                categories: &slot.categories,
-                given: self.windows.as_ref().map_or(&[], |windows| &windows.given[..]),
-            };
+            let given = self.windows.as_ref().map_or(&[][..], |windows| &windows.given);
+            let columns = slot.columns(given);
             self.spec.run(&columns, (&mut self.dense, &mut self.sparse))?;
             self.moments.standardize(&mut self.dense, width, 0)?;
             let features = Features { rows, dense: &self.dense, sparse: &self.sparse, notes: &[] };

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use pelton::error::Error;
 use pelton::generate::clicks::{CATEGORIES, NUMBERS};
-use pelton_kernels::assemble::Columns;
 use pelton_kernels::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
 use pelton_kernels::coordinate::device::{CoordinateTable, RowBuffers, Table};
 use pelton_kernels::device::{Buffer, Device, Event, Gpu, Pinned, Pinning, Stream};
@@ -165,15 +164,7 @@ fn give_windows(
 ) -> Result<(), Error> {
     compute.wait()?;
     windows.look()?;
-    let batch = Columns {
-        rows: slot.rows(),
-        stride: slot.rows(),
-        times_ms: &slot.times_ms,
-        numbers: &slot.numbers,
-        categories: &slot.categories,
-        given: &[],
-    };
-    if windows.prepare(compute, &batch)?.is_some() {
+    if windows.prepare(compute, &slot.columns(&[]))?.is_some() {
         return Err(usage("the windows do not fit the GPU", "measure on one with more memory"));
     }
     Ok(windows.run(compute, &mut lane.columns)?)

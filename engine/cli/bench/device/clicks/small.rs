@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use pelton::error::Error;
 use pelton::generate::clicks::{CATEGORIES, NUMBERS};
-use pelton_kernels::assemble::Columns;
 use pelton_kernels::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
 use pelton_kernels::coordinate::device::RowBuffers;
 use pelton_kernels::device::{Buffer, Device, Gpu, Pinned, Pinning, Stream};
@@ -91,22 +90,11 @@ fn spread(times: usize, mut run: impl FnMut() -> Result<(), Error>) -> Result<Va
 impl Here {
     /// Scores a batch, and learns nothing.
     fn score(&mut self, slot: &Slot) -> Result<(), Error> {
-        self.spec.run(&columns_of(slot), (&mut self.dense, &mut self.sparse))?;
+        self.spec.run(&slot.columns(&[]), (&mut self.dense, &mut self.sparse))?;
         self.moments.standardize(&mut self.dense, NUMBERS, 0)?;
         let (dense, sparse) = (&self.dense[..], &self.sparse[..]);
         let features = Features { rows: slot.rows(), dense, sparse, notes: &[] };
         Ok(self.model.score(&features, &mut self.scores)?)
-    }
-}
-
-fn columns_of(slot: &Slot) -> Columns<'_> {
-    Columns {
-        rows: slot.rows(),
-        stride: slot.rows(),
-        times_ms: &slot.times_ms,
-        numbers: &slot.numbers,
-        categories: &slot.categories,
-        given: &[],
     }
 }
 
@@ -163,7 +151,7 @@ impl There {
         let moments = Some(moments);
         let scorer = model.scorer();
         let makers = Makers { stream, assembler, windows, moments, has_known: false, scorer };
-        recorded.make(makers, &columns_of(slot), &mut [])?;
+        recorded.make(makers, &slot.columns(&[]), &mut [])?;
         let missing = || usage("no scores with the features".to_owned(), "report this");
         scores.copy_from_slice(recorded.scores().ok_or_else(missing)?);
         Ok(())
