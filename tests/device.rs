@@ -51,6 +51,7 @@ fn the_replays_of_the_checks_on_a_gpu_have_settings() {
             let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
             let shown = format!("{:?}", config.model).to_lowercase();
             assert!(shown.contains(&format!("optimizer: {optimizer}")), "{shown}");
+            assert_eq!(config.device.to_string(), device);
             assert_eq!(config.learn.step_rows, rows, "{text}");
         }
     }

@@ -8,7 +8,7 @@
 // greatest that fits first; the last term says the level. A chunk above level 1 joins with its own
 // entries two nodes of the level below: that of chunk i - 1, and the one before it, i - 2^(L-1).
 // Whoever goes back through a stretch takes a node where all of it lies within the stretch, else
-// the entries of its chunk alone: of any 2^14 chunks that is 19 steps on average, 42 at most.
+// the entries of its chunk alone: of any 2^14 chunks that is 26 steps on average, 44 at most.
 //
 // A node looks back only, and knows nothing of where its key begins: one that reaches to entries
 // that have left is never within a window, and is joined without what is not held any more. Chunks
