@@ -2,6 +2,7 @@
 
 #[cfg(feature = "double")]
 pub mod device;
+mod little;
 #[cfg(feature = "double")]
 mod recorded;
 
@@ -91,40 +92,11 @@ pub fn saved(model: &dyn Model) -> Vec<u8> {
 
 /// An untrained member.
 pub fn member(which: usize, task: Task) -> Box<dyn Model> {
-    let factor =
-        |interaction| Factor::new(FactorConfig::new(task, interaction), SHAPE).expect("possible");
-    let neural = |form| -> Box<dyn Model> {
-        let config = NeuralConfig { replay_rows: 10, ..NeuralConfig::new(task, form) };
-        Box::new(Neural::new(config, SHAPE).expect("possible"))
-    };
     match which {
-        0 => Box::new(Linear::new(LinearConfig::new(task), SHAPE).expect("possible")),
-        1 => Box::new(Boost::new(small(task), SHAPE).expect("possible")),
-        2 => Box::new(Forest::new(forest::tests::small(task), SHAPE).expect("possible")),
-        3 => Box::new(factor(Interaction::Shared)),
-        4 => Box::new(factor(Interaction::ByField)),
-        5 | 6 => {
-            let config = AutoConfig { strangeness: which == 6, ..AutoConfig::new(task) };
-            Box::new(Auto::new(config, SHAPE).expect("possible"))
+        12 => {
+            let rule = Rule { is_automatic: true, alpha: 0.5, labels_min: 50 };
+            Box::new(contest::tests::contest(task, rule))
         }
-        // There is nothing to be told of classes and values.
-        7 => {
-            let config = anomaly::tests::small(Task::Binary);
-            Box::new(Anomaly::new(config, SHAPE).expect("possible"))
-        }
-        8 => {
-            let linear = Linear::new(LinearConfig::new(task), SHAPE).expect("possible");
-            Box::new(Standardized::new(Box::new(linear), task, SHAPE, 8.0).expect("possible"))
-        }
-        9 => {
-            let trees = Boost::new(small(task), SHAPE).expect("possible");
-            match task {
-                Task::Binary => Box::new(Thinned::new(Box::new(trees), 0.5).expect("possible")),
-                _ => Box::new(trees),
-            }
-        }
-        10 => neural(Form::Mlp),
-        11 => neural(Form::Deep),
         13 => {
             let drawing = Arc::new(frozen::tests::drawing(task).1);
             Box::new(Frozen::new(task, SHAPE, drawing).expect("possible"))
@@ -133,13 +105,51 @@ pub fn member(which: usize, task: Task) -> Box<dyn Model> {
             let drawing = Some(Arc::new(frozen::tests::drawing(task).1));
             Box::new(Auto::beside(AutoConfig::new(task), SHAPE, drawing).expect("possible"))
         }
-        _ => {
-            let rule = Rule { is_automatic: true, alpha: 0.5, labels_min: 50 };
-            Box::new(contest::tests::contest(task, rule))
+        _ => member_of(which, task, SHAPE),
+    }
+}
+
+/// An untrained member of those that can be of any rows, the first [`OF_ANY`].
+fn member_of(which: usize, task: Task, shape: FeatureShape) -> Box<dyn Model> {
+    let factor =
+        |interaction| Factor::new(FactorConfig::new(task, interaction), shape).expect("possible");
+    let neural = |form| -> Box<dyn Model> {
+        let config = NeuralConfig { replay_rows: 10, ..NeuralConfig::new(task, form) };
+        Box::new(Neural::new(config, shape).expect("possible"))
+    };
+    match which {
+        0 => Box::new(Linear::new(LinearConfig::new(task), shape).expect("possible")),
+        1 => Box::new(Boost::new(small(task), shape).expect("possible")),
+        2 => Box::new(Forest::new(forest::tests::small(task), shape).expect("possible")),
+        3 => Box::new(factor(Interaction::Shared)),
+        4 => Box::new(factor(Interaction::ByField)),
+        5 | 6 => {
+            let config = AutoConfig { strangeness: which == 6, ..AutoConfig::new(task) };
+            Box::new(Auto::new(config, shape).expect("possible"))
         }
+        // There is nothing to be told of classes and values.
+        7 => {
+            let config = anomaly::tests::small(Task::Binary);
+            Box::new(Anomaly::new(config, shape).expect("possible"))
+        }
+        8 => {
+            let linear = Linear::new(LinearConfig::new(task), shape).expect("possible");
+            Box::new(Standardized::new(Box::new(linear), task, shape, 8.0).expect("possible"))
+        }
+        9 => {
+            let trees = Boost::new(small(task), shape).expect("possible");
+            match task {
+                Task::Binary => Box::new(Thinned::new(Box::new(trees), 0.5).expect("possible")),
+                _ => Box::new(trees),
+            }
+        }
+        10 => neural(Form::Mlp),
+        _ => neural(Form::Deep),
     }
 }
 pub const MEMBERS: usize = 15;
+/// Members that can be of any rows.
+const OF_ANY: usize = 12;
 /// The member that tells how strange a row is, of two classes only.
 pub const STRANGE: usize = 7;
 /// Members that learn nothing from labels.
