@@ -223,6 +223,13 @@ pub const CASES: &[Case] = &[
         rows: BATCH,
         open: |rows, seed| WindowWork::open((rows, seed), windows::TURNS),
     },
+    Case {
+        kernel: "window",
+        shape: "a key that most rows have, batches that overlap, labels, every aggregate",
+        bytes_per_row: 2.0 * EVERY_AGGREGATE,
+        rows: BATCH,
+        open: |rows, seed| WindowWork::open((rows, seed), windows::OVERLAP),
+    },
 ];
 
 /// Numbers drawn from a seed.

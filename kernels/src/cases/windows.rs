@@ -11,6 +11,7 @@ use crate::window::{
 };
 
 const SECOND_MS: i64 = 1000;
+const MINUTE_MS: i64 = 60 * SECOND_MS;
 /// Between two rows, on average.
 const STEP_MS: u64 = 20;
 const NUMBERS: usize = 2;
@@ -28,6 +29,8 @@ pub(super) struct Shape {
     late: f32,
     /// Rows in a row of each of two sources over the same time; 0 for one source.
     stretch: usize,
+    /// The share of a batch's time that the next one has too.
+    overlap: f64,
     /// Keys that stay on the GPU after a batch, where not all do.
     hot: Option<usize>,
     /// Keys of the first column; one is seen more than the others.
@@ -44,6 +47,7 @@ pub(super) const WIDE: Shape = Shape {
     has_all: false,
     late: 0.0,
     stretch: 0,
+    overlap: 0.0,
     hot: None,
     most: 100,
     // Minutes to a day.
@@ -56,6 +60,7 @@ pub(super) const EVERYTHING: Shape = Shape {
     has_all: true,
     late: 0.02,
     stretch: 0,
+    overlap: 0.0,
     hot: None,
     most: 100,
     seconds: &[1, 3, 12],
@@ -71,6 +76,8 @@ pub(super) const BUSY: Shape =
     Shape { keys: 1, late: 0.0, most: 30, seconds: &[10, 300, 3600], ..EVERYTHING };
 /// Most rows have one key, and come from two sources that take turns.
 pub(super) const TURNS: Shape = Shape { keys: 1, stretch: 20, most: 3, ..EVERYTHING };
+/// Most rows have one key, and a batch comes among the entries of the one before.
+pub(super) const OVERLAP: Shape = Shape { keys: 1, overlap: 0.75, most: 3, ..EVERYTHING };
 
 pub(super) struct WindowWork {
     shape: Shape,
@@ -139,7 +146,7 @@ fn spec(over: Over, shape: Shape) -> TableSpec {
         codes: usize::from(over == Over::Events),
         windows: seconds.iter().enumerate().map(window).collect(),
         features: features.collect(),
-        lateness_ms: SECOND_MS,
+        lateness_ms: if shape.overlap > 0.0 { MINUTE_MS } else { SECOND_MS },
         keys_max: 1 << 22,
         bytes_max: usize::MAX,
     }
@@ -182,7 +189,7 @@ fn times_of(rows: usize, shape: Shape, draw: &mut Draw) -> (Vec<i64>, i64) {
             turn.copy_from_slice(&taken);
         }
     }
-    (times_ms, now_ms + 1)
+    (times_ms, ((now_ms + 1) as f64 * (1.0 - shape.overlap)) as i64)
 }
 
 impl WindowWork {

@@ -176,6 +176,12 @@ pub(super) const BREAKS: &[Break] = &[
         "was = atomicExch(",
     ),
     (
+        "a run that is longer than the lists is listed once",
+        "src/window/distances.cuh",
+        "{lists, codes, code, at, at + count}",
+        "{lists, codes, code, from, from + count}",
+    ),
+    (
         "a late entry goes before those of its time",
         "src/window/runs.cuh",
         "entries_until(view, time_of(t, source), count)",
