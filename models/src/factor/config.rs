@@ -85,7 +85,7 @@ impl FactorConfig {
 
     /// Sparse indices that have an embedding at the same time: a power of two.
     pub(super) fn rows_max(&self, shape: FeatureShape) -> usize {
-        let cells = self.pairs(shape).width() * self.task.outputs();
+        let cells = self.pairs(shape).width().max(1) * self.task.outputs();
         let fitting = self.memory_bytes / (cells * size_of::<BlendCell>());
         let power = (fitting + 1).next_power_of_two() / 2;
         power.max(ROWS_MIN).min(1 << shape.sparse_bits.min(31))
