@@ -18,6 +18,7 @@ use pelton::config::Config;
 use pelton::emit::SinkPosition;
 use pelton::error::Error;
 use pelton::ring::{Run, Span};
+use pelton_kernels::cases::scaled;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -75,7 +76,7 @@ fn parse(bytes: &[u8]) -> Result<Whole, Damage> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(2000)))]
 
     #[test]
     fn a_file_is_whole_exactly_when_no_field_lies(
@@ -202,7 +203,7 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(1000)))]
 
     #[test]
     fn a_log_goes_on_behind_whatever_was_there(
@@ -302,7 +303,7 @@ fn keep_once(config: &Config) -> Result<(u64, u64), Error> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(60)))]
 
     #[test]
     fn a_harmed_folder_gives_the_newest_whole_state_or_a_reason(

@@ -12,6 +12,7 @@ use pelton::config::{Config, Problems};
 use pelton::error::{Actor, Error};
 use pelton::pipeline::Pipeline;
 use pelton::source::kafka::messages::Messages;
+use pelton_kernels::cases::scaled;
 use proptest::prelude::*;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -208,7 +209,7 @@ fn set_value(line: &mut String, value: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(1500)))]
 
     #[test]
     fn mutated_configurations_are_refused_by_path_or_can_be_run(

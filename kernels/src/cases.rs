@@ -232,6 +232,19 @@ pub const CASES: &[Case] = &[
     },
 ];
 
+/// As many cases of a property test, times what the environment has in `PELTON_CASES_TIMES`
+/// (`scripts/hunt`).
+///
+/// # Panics
+/// Where that is no number.
+#[must_use]
+pub fn scaled(cases: u32) -> u32 {
+    let times = std::env::var("PELTON_CASES_TIMES").map_or(1, |times| {
+        times.parse().expect("PELTON_CASES_TIMES is how many times as many cases are tried")
+    });
+    cases.saturating_mul(times)
+}
+
 /// Numbers drawn from a seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Draw(u64);

@@ -8,7 +8,7 @@ mod recorded;
 
 use std::sync::Arc;
 
-use pelton_kernels::cases::Draw;
+use pelton_kernels::cases::{Draw, scaled};
 use proptest::prelude::*;
 
 use crate::anomaly::{self, Anomaly};
@@ -170,7 +170,7 @@ pub fn small(task: Task) -> BoostConfig {
 const TASKS: [Task; 3] = [Task::Binary, Task::MultiClass { classes: 3 }, Task::Regression];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scaled(24), ..ProptestConfig::default() })]
 
     /// Wherever the stream is cut: saved and read, kept and gone back to, it goes on to the bit.
     #[test]

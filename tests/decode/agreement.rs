@@ -9,6 +9,7 @@ use pelton::ring::Reason;
 use pelton::schema::{Place, Scalar};
 use pelton::source::decode::{Names, json};
 use pelton::source::rows::{Cells, Fault};
+use pelton_kernels::cases::scaled;
 use proptest::prelude::*;
 
 /// A scalar that owns its text.
@@ -131,7 +132,7 @@ fn object_of(value: impl Strategy<Value = String>) -> impl Strategy<Value = Stri
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(20_000)))]
 
     #[test]
     fn on_records(record in object_of(value())) {

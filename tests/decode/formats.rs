@@ -14,6 +14,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use pelton::error::Error;
 use pelton::source::file::{FileOptions, open};
+use pelton_kernels::cases::scaled;
 use proptest::prelude::*;
 
 use super::{RowBits, drained, payments};
@@ -159,7 +160,7 @@ fn read(path: &Path, options: &FileOptions, rows_max: usize) -> Vec<RowBits> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(40)))]
 
     #[test]
     fn every_format_and_every_cut_gives_the_same_rows(

@@ -4,6 +4,7 @@ use pelton::ring::{Position, Reason, Slot};
 use pelton::schema::{LabelMeaning, Place, Target, TimeUnit};
 use pelton::source::decode::{LabelFields, LabelNames, MessageParts, Names, event, label};
 use pelton::source::file::{FileOptions, open};
+use pelton_kernels::cases::scaled;
 use proptest::prelude::*;
 
 use super::{decoded, drained, field, payments, rows};
@@ -317,7 +318,7 @@ fn a_long_line_costs_itself_only() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(2000)))]
 
     #[test]
     fn random_bytes_never_panic(

@@ -3,6 +3,7 @@
 
 mod binary;
 
+use pelton_kernels::cases::scaled;
 use pelton_kernels::decode::{DecodeSpec, DecodedRows, Decoder, PLAIN, Records};
 use pelton_kernels::device::Device;
 use proptest::prelude::*;
@@ -285,7 +286,7 @@ fn records_are_plain_and_hard() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(300)))]
 
     #[test]
     fn plain_records_are_those_of_the_stream(

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pelton_kernels::cases::scaled;
 use pelton_models::graph::{Data, Graph, Kind, Leaf, Operation, Rule, Tensor, TreeNode, Trees};
 use proptest::prelude::*;
 use prost::Message;
@@ -232,7 +233,7 @@ fn a_written_model_says_what_it_is() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(64)))]
 
     /// Any bytes are a model or an error.
     #[test]

@@ -136,7 +136,7 @@ fn huge_gradients_leave_cells_finite() {
 mod on_a_device {
     use proptest::prelude::*;
 
-    use crate::cases::Draw;
+    use crate::cases::{Draw, scaled};
     use crate::coordinate::Cell;
     use crate::coordinate::device::{
         Cells, CoordinateTable, RowBuffers, Rule, Running, Table, TableSpec, Task,
@@ -212,7 +212,7 @@ mod on_a_device {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(scaled(48)))]
         /// One launch and the launches that it stands for: cells, predictions and outcomes.
         #[test]
         fn a_step_that_begins_at_once_is_the_one_that_begins_launch_by_launch(

@@ -1,5 +1,6 @@
 //! What the kernels are made of, held to the Rust bit for bit on the double.
 
+use crate::cases::scaled;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -151,7 +152,7 @@ fn barriers_shuffles_shared_memory_and_atomics_work() {
         prop_assert_eq!(download(&stream, &sums), expected);
         Ok(())
     };
-    let mut runner = TestRunner::new(Config { cases: 8, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: scaled(8), ..Config::default() });
     runner.run(&values, test).expect("sums and scans");
 }
 

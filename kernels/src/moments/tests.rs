@@ -141,7 +141,7 @@ mod on_a_device {
     use crate::assemble::device::{Assembler, ColumnBuffers, PinnedColumns};
     use crate::assemble::{AssembleSpec, Dense, Form, Sparse, SparseColumn};
     use crate::calendar::{Calendar, Part};
-    use crate::cases::Draw;
+    use crate::cases::{Draw, scaled};
     use crate::coordinate::device::RowBuffers;
     use crate::device::double::tested;
     use crate::device::{Device, Pinned, Pinning, Stream};
@@ -214,7 +214,7 @@ mod on_a_device {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(scaled(64)))]
         /// Features made and standardised at once, and one after the other; the state, too. Batches
         /// begin anywhere between two refreshes.
         #[test]

@@ -1,5 +1,6 @@
 //! Repaired columns against the definition told plainly, and on a device against the CPU.
 
+use crate::cases::scaled;
 use proptest::prelude::*;
 
 use super::*;
@@ -83,7 +84,7 @@ mod on_a_device {
     use crate::repair::device::DeviceRepair;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: scaled(64), ..ProptestConfig::default() })]
         #[test]
         fn a_device_has_the_bits_of_the_cpu(
             specs in prop::collection::vec(any_spec(), 1..4),

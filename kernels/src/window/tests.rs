@@ -5,6 +5,7 @@ mod device;
 mod limits;
 mod oracle;
 
+use crate::cases::scaled;
 use oracle::Oracle;
 use proptest::prelude::*;
 
@@ -234,7 +235,7 @@ fn first_difference(spec: &TableSpec, given: &[f32], expected: &[f32]) -> Option
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scaled(400), ..ProptestConfig::default() })]
 
     #[test]
     fn equals_brute_force_for_any_cuts(

@@ -1,7 +1,7 @@
 //! Trees against a recount and a walk by the definition; ranks, rarity and the whole on streams
 //! that are known.
 
-use pelton_kernels::cases::Draw;
+use pelton_kernels::cases::{Draw, scaled};
 use proptest::prelude::*;
 
 use super::ranks::Ranks;
@@ -89,7 +89,7 @@ fn expected_depth(nodes: &[Node], at: usize, row: &[f32]) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scaled(48), ..ProptestConfig::default() })]
 
     #[test]
     fn trees_are_those_of_the_rows(

@@ -1,7 +1,7 @@
 //! Explanations of every family: that they sum to the score, against Shapley values by all subsets,
 //! and that they change nothing.
 
-use pelton_kernels::cases::Draw;
+use pelton_kernels::cases::{Draw, scaled};
 use pelton_kernels::math::{logit_f32, softmax_f32};
 use proptest::prelude::*;
 
@@ -148,7 +148,7 @@ fn worth(model: &dyn Model, task: Task, row: (&[f32], u32), coalition: u32) -> f
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scaled(6), ..ProptestConfig::default() })]
 
     /// Linear models and factorization machines: exactly the Shapley values against inputs of 0,
     /// by the definition (Shapley 1953), all subsets of three inputs.

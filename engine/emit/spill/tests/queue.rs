@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use pelton_kernels::cases::scaled;
 use proptest::prelude::*;
 
 use super::super::disk::{Offered, Spill};
@@ -43,7 +44,7 @@ enum Step {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(32)))]
 
     #[test]
     fn it_is_a_queue_that_outlives_the_process(steps in prop::collection::vec(

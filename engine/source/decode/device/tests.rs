@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
+use pelton_kernels::cases::scaled;
 use pelton_kernels::device::double::{Double, tested};
 use proptest::prelude::*;
 
@@ -155,7 +156,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(400)))]
 
     #[test]
     fn slots_are_those_of_the_decoder_of_the_stream(
@@ -209,7 +210,7 @@ fn binary_record() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(400)))]
 
     #[test]
     fn binary_slots_are_those_of_the_decoder_of_the_stream(

@@ -1,5 +1,6 @@
 //! Binary records: the plain ones are those of the decoder of the stream.
 
+use pelton_kernels::cases::scaled;
 use pelton_kernels::decode::{BinaryKind, PLAIN};
 use proptest::prelude::*;
 
@@ -41,7 +42,7 @@ fn packed(unit: TimeUnit, label: LabelMeaning) -> (Schema, Layout) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(2000)))]
 
     #[test]
     fn plain_binary_records_are_those_of_the_stream(

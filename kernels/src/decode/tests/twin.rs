@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::cases::scaled;
 use proptest::prelude::*;
 
 use super::super::device::{DecodedBuffers, DeviceDecoder, Form, RecordBuffers};
@@ -146,7 +147,7 @@ fn record() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(scaled(64)))]
 
     #[test]
     fn records_of_all_values(of in prop::collection::vec(record(), 0..80), which in 0..15_usize) {

@@ -13,6 +13,7 @@ use super::super::device::{Arranging, DeviceWindows, TableColumns};
 use super::*;
 use crate::assemble::Columns as BatchColumns;
 use crate::assemble::device::{ColumnBuffers, PinnedColumns};
+use crate::cases::scaled;
 use crate::device::double::tested;
 use crate::device::{Device, Gpu, Pinned, Pinning, Stream};
 
@@ -249,7 +250,7 @@ fn there(spec: TableSpec) -> TableSpec {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scaled(150), ..ProptestConfig::default() })]
 
     #[test]
     fn equals_brute_force_and_the_cpu_for_any_cuts(

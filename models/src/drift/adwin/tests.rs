@@ -1,6 +1,6 @@
 //! The window against one that keeps every value, and how often and how soon it gives alarms.
 
-use pelton_kernels::cases::Draw;
+use pelton_kernels::cases::{Draw, scaled};
 use proptest::prelude::*;
 
 use super::*;
@@ -74,7 +74,7 @@ fn saved(window: &Adwin) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scaled(40), ..ProptestConfig::default() })]
 
     #[test]
     fn it_is_the_window_of_the_reference(

@@ -1,6 +1,6 @@
 //! The sum against the formula as it was written, and how often and how soon it gives alarms.
 
-use pelton_kernels::cases::Draw;
+use pelton_kernels::cases::{Draw, scaled};
 use proptest::prelude::*;
 
 use super::*;
@@ -31,7 +31,7 @@ fn normal(draw: &mut Draw) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scaled(24), ..ProptestConfig::default() })]
 
     #[test]
     fn the_alarm_is_where_the_formula_says(

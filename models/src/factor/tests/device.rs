@@ -1,5 +1,6 @@
 //! Machines on a device against those here: every score and every saved byte, whatever is done.
 
+use pelton_kernels::cases::scaled;
 use pelton_kernels::device::double::{Double, tested};
 use pelton_kernels::device::{Device, DeviceError};
 use proptest::prelude::*;
@@ -24,7 +25,7 @@ fn a_device_has_the_bits_of_the_cpu() {
     let shapes = (dense, 0..7_usize, prop_oneof![5..7_u32, 9..12_u32]);
     let acts = (prop::collection::vec(act(), 1..8), any::<u64>());
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 48,
+        cases: scaled(48),
         ..ProptestConfig::default()
     });
     type Settings = (Task, Interaction, usize, bool);

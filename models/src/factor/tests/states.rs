@@ -1,11 +1,12 @@
 //! Saved and read, kept and gone back to, and states that are not what they should be.
 
+use pelton_kernels::cases::scaled;
 use proptest::prelude::*;
 
 use super::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scaled(12), ..ProptestConfig::default() })]
 
     /// Wherever the stream is cut: saved and read, kept and gone back to, it goes on to the bit.
     #[test]

@@ -1,5 +1,6 @@
 //! The model on a device against the one here: every score and every saved byte, whatever is done.
 
+use pelton_kernels::cases::scaled;
 use pelton_kernels::device::Device;
 use pelton_kernels::device::double::tested;
 use proptest::prelude::*;
@@ -26,7 +27,7 @@ fn a_device_has_the_bits_of_the_cpu() {
     let shapes = (prop_oneof![4 => 0..11_usize, 1 => 60..70_usize], 0..11_usize, 3..7_u32);
     let acts = (prop::collection::vec(act(), 1..10), any::<u64>());
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 96,
+        cases: scaled(96),
         ..ProptestConfig::default()
     });
     type Settings = (Task, Optimizer, bool, bool);

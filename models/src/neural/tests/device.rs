@@ -1,5 +1,6 @@
 //! Networks on a device against those here: every score and every saved byte, whatever is done.
 
+use pelton_kernels::cases::scaled;
 use pelton_kernels::coordinate::device::RowBuffers;
 use pelton_kernels::device::double::{Double, tested};
 use pelton_kernels::device::{Device, DeviceError};
@@ -38,7 +39,7 @@ fn a_device_has_the_bits_of_the_cpu() {
     let shapes = (0..9_usize, 0..6_usize, prop_oneof![5..7_u32, 9..13_u32]);
     let acts = (prop::collection::vec(act(), 1..10), any::<u64>());
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 64,
+        cases: scaled(64),
         ..ProptestConfig::default()
     });
     type Drawn = (Settings, (usize, usize, u32), (Vec<Act>, u64));

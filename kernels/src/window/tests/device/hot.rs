@@ -2,7 +2,7 @@
 //! (`window/nodes.cuh`) and held to the CPU's table.
 
 use super::*;
-use crate::cases::Draw;
+use crate::cases::{Draw, scaled};
 
 /// What a stream is like.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ fn check(spec: &TableSpec, busy: Busy, way: Way) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scaled(12), ..ProptestConfig::default() })]
 
     #[test]
     fn a_long_window_says_what_that_of_the_cpu_says(

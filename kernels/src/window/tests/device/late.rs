@@ -2,7 +2,7 @@
 //! (`window/runs.cuh`) is what the CPU's table makes of one call after the other.
 
 use super::*;
-use crate::cases::Draw;
+use crate::cases::{Draw, scaled};
 
 /// In which order the times of a stream come.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +117,7 @@ fn order() -> impl Strategy<Value = Order> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scaled(24), ..ProptestConfig::default() })]
 
     #[test]
     fn entries_in_any_order_are_where_the_cpu_has_them(
