@@ -146,6 +146,38 @@ fn a_job_starts_from_the_model_there_is() {
     assert_eq!(over.status.code(), Some(2));
 }
 
+/// A job knows its model by what is in the file: it goes on where the file lies elsewhere, also with
+/// one challenger more, and does not where the file is another.
+#[test]
+fn a_file_may_move_between_two_runs() {
+    let Exported { job: there, file, .. } = exported("boost");
+    let Exported { job: _there, file: other, .. } = exported("linear");
+    let job = Job::new();
+    let config = |name: &str, file: &Path, more: &str| {
+        let file = file.display();
+        let old = format!("{{ name = 'old', kind = 'imported', file = '{file}' }}");
+        job.config_with(name, &format!("model.file = '{file}'\nchallengers = [{old}{more}]"))
+    };
+    let scores = |name: &str| std::fs::read(job.path(&format!("{name}.scores"))).expect("scores");
+    job.append(&events(64, 0, false));
+    for name in ["stays", "moves", "joined"] {
+        run(&config(name, &file, ""));
+    }
+    let first = scores("stays");
+    let elsewhere = there.path("elsewhere.onnx");
+    std::fs::copy(&file, &elsewhere).expect("a copy");
+    job.append(&events(64, 1000, false));
+    run(&config("stays", &file, ""));
+    std::fs::remove_file(&file).expect("removed");
+    run(&config("moves", &elsewhere, ""));
+    run(&config("joined", &elsewhere, ", { name = 'new', kind = 'linear' }"));
+    assert!(scores("stays").len() > first.len() && scores("stays") == scores("moves"));
+    assert!(scores("stays") == scores("joined"));
+    let refused = pelton(&["run", text(&config("moves", &other, ""))]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("was another one"), "{said}");
+}
+
 /// What cannot be used is refused before anything runs, and says what to do.
 #[test]
 fn a_file_that_does_not_fit_is_refused() {

@@ -84,13 +84,20 @@ pub fn settings(config: &Config) -> BTreeMap<String, String> {
         topic: config.labels.topic.as_ref().map(|_| String::new()),
         ..config.labels.clone()
     };
+    let model = crate::config::learn::ModelConfig {
+        family: config.model.family.anywhere(),
+        ..config.model.clone()
+    };
+    let challengers = &config.contest.challengers;
+    let challengers: Vec<_> =
+        challengers.iter().map(|(name, own)| (name, own.anywhere())).collect();
     let parts = [
         ("event", format!("{event:?}")),
         ("labels", format!("{labels:?}")),
         ("features", format!("{:?}", config.features)),
-        ("model", format!("{:?}", config.model)),
+        ("model", format!("{model:?}")),
         // The rule of a contest may change between two runs.
-        (CHALLENGERS, format!("{:?}", config.contest.challengers)),
+        (CHALLENGERS, format!("{challengers:?}")),
         ("learn", format!("{:?}", config.learn)),
         ("evaluate", format!("{:?}", config.evaluate)),
     ];

@@ -260,7 +260,14 @@ fn former(config: &Config, manifest: &Manifest, name: &str) -> Result<Option<Con
     }
     let task = config.model.task;
     let contest = config.contest.with_challengers(&manifest.challengers, task);
-    let contest = contest.ok_or_else(|| foreign(manifest::CHALLENGERS.to_owned()))?;
+    let mut contest = contest.ok_or_else(|| foreign(manifest::CHALLENGERS.to_owned()))?;
+    // Those of a file that lies elsewhere now are found there.
+    for (name, own) in &mut contest.challengers {
+        let here = config.contest.challengers.iter().find(|(other, _)| other == name);
+        if let Some((_, here)) = here.filter(|(_, here)| here.anywhere() == own.anywhere()) {
+            own.clone_from(here);
+        }
+    }
     let former = Config { contest, ..config.clone() };
     if let Some(section) = differs(&former) {
         return Err(foreign(section));

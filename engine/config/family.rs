@@ -1,5 +1,7 @@
 //! The member of the family that learns, and its settings: of `[model]` and of each challenger.
 
+use std::path::PathBuf;
+
 use pelton_models::Task;
 use pelton_models::calibrate::Calibration;
 
@@ -33,6 +35,16 @@ pub struct FamilyConfig {
     pub calibrate: Option<Calibration>,
     /// A model trained elsewhere, if there is one.
     pub file: Option<FileConfig>,
+}
+
+impl FamilyConfig {
+    /// The same, wherever its file lies: a state knows what is in the file by its digest.
+    #[must_use]
+    pub fn anywhere(&self) -> FamilyConfig {
+        let path = PathBuf::new();
+        let file = self.file.as_ref().map(|file| FileConfig { path, ..file.clone() });
+        FamilyConfig { file, ..self.clone() }
+    }
 }
 
 /// The member of the family.
