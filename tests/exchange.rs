@@ -146,8 +146,8 @@ fn a_job_starts_from_the_model_there_is() {
     assert_eq!(over.status.code(), Some(2));
 }
 
-/// A job knows its model by what is in the file: it goes on where the file lies elsewhere, also with
-/// one challenger more, and does not where the file is another.
+/// A job knows its model by what is in the file: it goes on where the file lies elsewhere, also
+/// with one challenger more, and does not where the file is another.
 #[test]
 fn a_file_may_move_between_two_runs() {
     let Exported { job: there, file, .. } = exported("boost");
