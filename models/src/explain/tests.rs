@@ -171,8 +171,10 @@ proptest! {
             let worths: Vec<f64> = (0..8).map(|c| worth(&*model, task, row, c)).collect();
             let parts = explained(&*model, &stream.batch(&[], at, at + 1).0);
             let most = worths.iter().fold(1.0_f64, |most, own| most.max(own.abs()));
-            // Log odds are taken back from scores of 32 bits, which end a step short of 1.
-            let step = if is_value { 0.0 } else { f64::from(f32::EPSILON) * most.exp() };
+            // Log odds are taken back from scores of 32 bits, which come in steps short of 1 (and
+            // finely above 0).
+            let highest = worths.iter().fold(0.0_f64, |highest, own| highest.max(*own));
+            let step = if is_value { 0.0 } else { f64::from(f32::EPSILON) * highest.exp() };
             let tolerance = 1e-4 * most + step;
             prop_assert!((f64::from(parts[3]) - worths[0]).abs() < tolerance);
             for input in 0..3 {

@@ -85,6 +85,7 @@ impl FactorConfig {
 
     /// Sparse indices that have an embedding at the same time: a power of two.
     pub(super) fn rows_max(&self, shape: FeatureShape) -> usize {
+        // Also of settings that are about to be refused for having no factors.
         let cells = self.pairs(shape).width().max(1) * self.task.outputs();
         let fitting = self.memory_bytes / (cells * size_of::<BlendCell>());
         let power = (fitting + 1).next_power_of_two() / 2;
