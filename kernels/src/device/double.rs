@@ -70,6 +70,8 @@ pub struct Double {
     memory_bytes: u64,
     free_bytes: AtomicU64,
     host_launch: HostLaunch,
+    /// Streams opened so far.
+    streams: AtomicU64,
     graphs: Graphs,
 }
 
@@ -119,6 +121,7 @@ impl Double {
             memory_bytes: MEMORY_BYTES,
             free_bytes: AtomicU64::new(MEMORY_BYTES),
             host_launch: pelton_host_launch,
+            streams: AtomicU64::new(0),
             graphs: Graphs::default(),
         }
     }
@@ -214,7 +217,8 @@ impl Driver for Double {
     }
 
     fn open_stream(&self) -> Result<Handle, DeviceError> {
-        self.counted("cuStreamCreate").map(|()| 1)
+        self.counted("cuStreamCreate")?;
+        Ok(self.streams.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     unsafe fn close_stream(&self, _: Handle) -> Result<(), DeviceError> {
@@ -251,13 +255,13 @@ impl Driver for Double {
 
     unsafe fn upload(
         &self,
-        _: Handle,
+        stream: Handle,
         to: u64,
         from: *const u8,
         bytes: usize,
     ) -> Result<(), DeviceError> {
         self.counted("cuMemcpyHtoDAsync")?;
-        if self.graphs.records_copy(to, from as u64, bytes) {
+        if self.graphs.records_copy(stream, to, from as u64, bytes) {
             return Ok(());
         }
         // SAFETY: the caller's.
@@ -267,13 +271,13 @@ impl Driver for Double {
 
     unsafe fn download(
         &self,
-        _: Handle,
+        stream: Handle,
         to: *mut u8,
         from: u64,
         bytes: usize,
     ) -> Result<(), DeviceError> {
         self.counted("cuMemcpyDtoHAsync")?;
-        if self.graphs.records_copy(to as u64, from, bytes) {
+        if self.graphs.records_copy(stream, to as u64, from, bytes) {
             return Ok(());
         }
         // SAFETY: the caller's.
@@ -281,9 +285,15 @@ impl Driver for Double {
         Ok(())
     }
 
-    unsafe fn copy(&self, _: Handle, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
+    unsafe fn copy(
+        &self,
+        stream: Handle,
+        to: u64,
+        from: u64,
+        bytes: usize,
+    ) -> Result<(), DeviceError> {
         self.counted("cuMemcpyDtoDAsync")?;
-        if self.graphs.records_copy(to, from, bytes) {
+        if self.graphs.records_copy(stream, to, from, bytes) {
             return Ok(());
         }
         // SAFETY: the caller's.
@@ -291,9 +301,15 @@ impl Driver for Double {
         Ok(())
     }
 
-    unsafe fn fill(&self, _: Handle, to: u64, byte: u8, bytes: usize) -> Result<(), DeviceError> {
+    unsafe fn fill(
+        &self,
+        stream: Handle,
+        to: u64,
+        byte: u8,
+        bytes: usize,
+    ) -> Result<(), DeviceError> {
         self.counted("cuMemsetD8Async")?;
-        if self.graphs.records_fill(to, byte, bytes) {
+        if self.graphs.records_fill(stream, to, byte, bytes) {
             return Ok(());
         }
         // SAFETY: the caller's.
@@ -303,14 +319,14 @@ impl Driver for Double {
 
     unsafe fn launch(
         &self,
-        _: Handle,
+        stream: Handle,
         kernel: &'static str,
         shape: (u32, u32, u32),
         (arguments, sizes): (&mut [*mut c_void], &[usize]),
     ) -> Result<(), DeviceError> {
         self.counted("cuLaunchKernel")?;
         // SAFETY: the caller's: each argument has its size.
-        if unsafe { self.graphs.records_launch(kernel, shape, (arguments, sizes)) } {
+        if unsafe { self.graphs.records_launch(stream, kernel, shape, (arguments, sizes)) } {
             return Ok(());
         }
         // Without memory of its own: tests count what a batch asks for.
@@ -327,15 +343,15 @@ impl Driver for Double {
         if result == 0 { Ok(()) } else { Err(DeviceError::Kernel { kernel }) }
     }
 
-    unsafe fn begin_graph(&self, _: Handle) -> Result<(), DeviceError> {
+    unsafe fn begin_graph(&self, stream: Handle) -> Result<(), DeviceError> {
         self.counted("cuStreamBeginCapture")?;
-        self.graphs.begin();
+        self.graphs.begin(stream);
         Ok(())
     }
 
-    unsafe fn end_graph(&self, _: Handle) -> Result<Handle, DeviceError> {
+    unsafe fn end_graph(&self, stream: Handle) -> Result<Handle, DeviceError> {
         self.counted("cuStreamEndCapture")?;
-        Ok(self.graphs.end())
+        Ok(self.graphs.end(stream))
     }
 
     unsafe fn launch_graph(&self, graph: Handle, stream: Handle) -> Result<(), DeviceError> {

@@ -67,6 +67,29 @@ fn a_graph_reads_what_is_there_when_it_is_replayed() {
     }
 }
 
+/// A source decodes on a stream of its own while a batch is recorded.
+#[test]
+fn a_stream_that_records_leaves_the_others_alone() {
+    for gpu in tested() {
+        let [stream, other] = [(); 2].map(|()| Stream::new(&gpu).expect("a stream"));
+        let (mut from, mut to) = (pinned(&other, &[5, 6]), pinned(&other, &[0; 2]));
+        let mut there = Buffer::new(&gpu, 2).expect("room");
+        let mut recorded: Buffer<u32> = Buffer::new(&gpu, 2).expect("room");
+        let give = |stream: &Stream| {
+            stream.clear(&mut recorded)?;
+            other.upload((&mut there, 0), (&mut from, 0), 2)?;
+            other.download((&mut to, 0), (&there, 0), 2)
+        };
+        // SAFETY: all of it outlives the graph.
+        let graph = unsafe { stream.graph(give) }.expect("a graph");
+        assert_eq!(to[..], [5, 6], "done, and not when the graph is");
+        from.copy_from_slice(&[7, 8]);
+        stream.replay(&graph).expect("done");
+        stream.wait().expect("done");
+        assert_eq!(to[..], [5, 6], "no part of the graph");
+    }
+}
+
 /// Else all that runs on that driver would show no more than the double.
 #[test]
 fn the_driver_of_the_tests_is_late() {

@@ -32,7 +32,8 @@ pub(super) struct Graphs(Mutex<Noted>);
 
 #[derive(Default)]
 struct Noted {
-    recording: Option<Vec<Work>>,
+    /// By the stream whose work it is: the others go on meanwhile.
+    recordings: BTreeMap<Handle, Vec<Work>>,
     graphs: BTreeMap<Handle, Arc<[Work]>>,
     made: Handle,
 }
@@ -42,8 +43,8 @@ impl Graphs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn records(&self, work: impl FnOnce() -> Work) -> bool {
-        match &mut self.noted().recording {
+    fn records(&self, stream: Handle, work: impl FnOnce() -> Work) -> bool {
+        match self.noted().recordings.get_mut(&stream) {
             Some(recording) => {
                 recording.push(work());
                 true
@@ -52,13 +53,13 @@ impl Graphs {
         }
     }
 
-    pub fn begin(&self) {
-        self.noted().recording = Some(Vec::new());
+    pub fn begin(&self, stream: Handle) {
+        self.noted().recordings.insert(stream, Vec::new());
     }
 
-    pub fn end(&self) -> Handle {
+    pub fn end(&self, stream: Handle) -> Handle {
         let mut noted = self.noted();
-        let work = noted.recording.take().unwrap_or_default();
+        let work = noted.recordings.remove(&stream).unwrap_or_default();
         noted.made += 1;
         let handle = noted.made;
         noted.graphs.insert(handle, work.into());
@@ -69,14 +70,14 @@ impl Graphs {
         self.noted().graphs.remove(&graph);
     }
 
-    /// Notes a copy, of any direction, where work is recorded; whether it did.
-    pub fn records_copy(&self, to: u64, from: u64, bytes: usize) -> bool {
-        self.records(|| Work::Copy { to, from, bytes })
+    /// Notes a copy, of any direction, where work of the stream is recorded; whether it did.
+    pub fn records_copy(&self, stream: Handle, to: u64, from: u64, bytes: usize) -> bool {
+        self.records(stream, || Work::Copy { to, from, bytes })
     }
 
     /// Notes that memory is filled.
-    pub fn records_fill(&self, to: u64, byte: u8, bytes: usize) -> bool {
-        self.records(|| Work::Fill { to, byte, bytes })
+    pub fn records_fill(&self, stream: Handle, to: u64, byte: u8, bytes: usize) -> bool {
+        self.records(stream, || Work::Fill { to, byte, bytes })
     }
 
     /// Notes a launch with the values of its arguments, as CUDA does.
@@ -85,12 +86,13 @@ impl Graphs {
     /// Each argument is as long as its size says.
     pub unsafe fn records_launch(
         &self,
+        stream: Handle,
         kernel: &'static str,
         shape: (u32, u32, u32),
         (arguments, sizes): (&[*mut c_void], &[usize]),
     ) -> bool {
         assert!(arguments.len() <= ARGUMENTS_MAX, "{kernel} has no more than {ARGUMENTS_MAX}");
-        self.records(|| {
+        self.records(stream, || {
             let copied = arguments.iter().zip(sizes).map(|(argument, &size)| {
                 let mut words = vec![0_u64; size.div_ceil(8)];
                 // SAFETY: the caller's; the words are as long.
