@@ -242,10 +242,12 @@ fn a_device_that_goes_away_while_it_decodes_loses_nothing() {
     };
     let (here, log) = run("here", "cpu", "0");
     assert!(!log.contains("decoded on the GPU"), "{log}");
-    for call in ["0", "70", "3000", "7001"] {
-        let (there, log) = run(&format!("double-{call}"), "device", call);
-        assert!(log.contains("decoded on the GPU") || call == "70", "call {call}: {log}");
-        assert_eq!(log.contains("the GPU is lost"), call != "0", "call {call}: {log}");
+    for call in super::calls(&[0, 70, 3000, 7001]) {
+        let (there, log) = run(&format!("double-{call}"), "device", &call.to_string());
+        // The first few hundred open it.
+        let is_early = (1..500).contains(&call);
+        assert!(log.contains("decoded on the GPU") || is_early, "call {call}: {log}");
+        assert_eq!(log.contains("the GPU is lost"), call != 0, "call {call}: {log}");
         assert!(there.0 == here.0, "scores, lost at call {call}");
         for digest in ["model_digest", "score_digest", "metrics", "events"] {
             assert_eq!(there.1[digest], here.1[digest], "{digest}, lost at call {call}");
