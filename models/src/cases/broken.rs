@@ -7,8 +7,10 @@
 mod breaks;
 mod races;
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pelton_kernels::device::double::Double;
 
@@ -32,7 +34,10 @@ struct Sources(PathBuf);
 
 impl Sources {
     fn new(name: &str, broken: Option<&Break>) -> Sources {
-        let folder = std::env::temp_dir().join(format!("pelton-{}-{name}", std::process::id()));
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("pelton-{}-{name}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
         let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels");
         for part in ["src", "host"] {
             copy(&kernels.join(part), &folder.join(part));
@@ -138,10 +143,22 @@ fn a_broken_kernel_is_noticed() {
     };
     let (whole, _sources) = library(None);
     assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
-    for broken in BREAKS {
-        let (output, _sources) = library(Some(broken));
-        assert!(!output.status.success(), "not noticed: {}", broken.0);
-    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(broken) = BREAKS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (output, _sources) = library(Some(broken));
+            assert!(!output.status.success(), "not noticed: {}", broken.0);
+        }
+    };
+    // The compiler takes most of the time: as many at once as there are cores.
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        for thread in threads {
+            // Says which one it was.
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+    });
 }
 
 #[test]
