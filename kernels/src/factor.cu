@@ -66,7 +66,7 @@ struct FactorAddend {
     learn_pairs(m, cls, room, step);
   }
   NUMBERS void finish(const BlendModel& blend, const float* scores, float label,
-                      float importance) const {
+                      const float& importance) const {
     const unsigned warp = threadIdx.x / 32;
     for (unsigned cls = warp; cls < blend.base.classes; cls += blockDim.x / 32)
       learn_stack(m, cls, room, scores + cls * EXPERTS, label, importance,

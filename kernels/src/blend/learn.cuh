@@ -160,7 +160,8 @@ struct NoAddend {
   NUMBERS void admit(const float*, const unsigned*, float*) const {}
   NUMBERS void add_spreads(unsigned, float*) const {}
   NUMBERS void learn(unsigned, const BlendStep&) const {}
-  NUMBERS void finish(const BlendModel&, const float*, float, float) const {}
+  // The importance by reference: who does not look at it reads nothing that the next row writes.
+  NUMBERS void finish(const BlendModel&, const float*, float, const float&) const {}
   // One thread calls these.
   NUMBERS float pooled(const BlendModel& m, const float* scores, unsigned) const {
     return pool(m.mixture, scores);
