@@ -111,11 +111,8 @@ pub enum Error {
         /// The cause.
         reason: String,
     },
-    /// The device that was asked for cannot be used.
-    #[error(
-        "the configuration's device cannot be used; give device = \"auto\" or \"cpu\" to go on \
-         without a GPU"
-    )]
+    /// The device that was asked for cannot be used, or not any more.
+    #[error("{}", said_of_device(.0))]
     Device(#[from] DeviceError),
     /// A kernel was called with arguments that do not fit.
     #[error("a kernel was called wrongly")]
@@ -291,4 +288,13 @@ fn kept_in(kept: &Option<PathBuf>) -> String {
         Some(dir) => format!("they are kept in {} and go out at the next start", dir.display()),
         None => "they are lost unless a checkpoint brings them back; give [emit] spill_dir".into(),
     }
+}
+
+/// Settings help where a GPU cannot be had, not where one goes away that was.
+fn said_of_device(error: &DeviceError) -> &'static str {
+    if error.is_lost() {
+        return "the device failed";
+    }
+    "the configuration's device cannot be used; give device = \"auto\" or \"cpu\" to go on without \
+     a GPU"
 }

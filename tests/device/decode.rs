@@ -248,6 +248,7 @@ fn a_device_that_goes_away_while_it_decodes_loses_nothing() {
         let is_early = (1..500).contains(&call);
         assert!(log.contains("decoded on the GPU") || is_early, "call {call}: {log}");
         assert_eq!(log.contains("the GPU is lost"), call != 0, "call {call}: {log}");
+        assert!(!log.contains("cannot be used"), "no setting is at fault, call {call}: {log}");
         assert!(there.0 == here.0, "scores, lost at call {call}");
         for digest in ["model_digest", "score_digest", "metrics", "events"] {
             assert_eq!(there.1[digest], here.1[digest], "{digest}, lost at call {call}");
