@@ -153,10 +153,8 @@ fn a_broken_kernel_is_noticed() {
     // The compiler takes most of the time: as many at once as there are cores.
     std::thread::scope(|scope| {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            // Says which one it was.
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        for _ in 0..cores {
+            scope.spawn(work);
         }
     });
 }
